@@ -1,0 +1,35 @@
+"""API Gateway's TOKEN authorizer: turns the unauthorized away before the app is started.
+
+The app verifies every token again and never reads what is decided here.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
+"""
+
+import os
+from functools import lru_cache
+from typing import Any
+
+from app.auth import Verifier
+from app.config import Config
+from app.errors import Unauthorized
+
+
+@lru_cache(maxsize=1)
+def _verifier() -> Verifier:
+    return Verifier(Config.from_env(os.environ))
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+    """A policy for the whole stage: the gateway caches it by token, so one that named only the
+    route at hand would refuse the next one."""
+    try:
+        caller = _verifier().verify(event.get("authorizationToken")).caller
+    except Unauthorized:
+        # API Gateway answers 401 to exactly this text, and 500 to any other.
+        raise Exception("Unauthorized") from None
+    api, stage = event["methodArn"].split("/")[:2]
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}
+    return {
+        "principalId": caller.partition,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"tenant": caller.tenant, "user": caller.user, "agent": caller.agent or ""},
+    }

@@ -1,0 +1,46 @@
+"""Who is calling. A Caller is the only thing a partition key is ever made from.
+
+Over HTTP only `app.auth` makes one, out of a verified token; a program that uses the stores as a
+library makes its own and answers for it.
+"""
+
+from dataclasses import dataclass, field
+
+from app import keys
+
+
+class NotACaller(ValueError):
+    """The tenant or user cannot be one: empty, not text, or too long for a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A user of a tenant, and the agent that acts for them, if any.
+
+    Raises:
+        NotACaller: the ids do not make a partition key.
+    """
+
+    tenant: str
+    user: str
+    agent: str | None = None
+    partition: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        agent = self.user if self.agent is None else self.agent
+        for name, value in (("tenant", self.tenant), ("user", self.user), ("agent", agent)):
+            if not isinstance(value, str) or not value.strip():
+                raise NotACaller(f"the {name} is empty or not a string")
+        try:
+            partition = keys.partition(self.tenant, self.user)
+            longest = max(len(partition), len(agent.encode()))
+        except UnicodeEncodeError:
+            raise NotACaller("an id holds half a surrogate pair") from None
+        if longest > keys.MAX_PARTITION_BYTES:
+            raise NotACaller("the ids are too long for a partition key")
+        object.__setattr__(self, "partition", partition)
+
+    @property
+    def writer(self) -> str:
+        """Who really writes: what a message records as `created_by`."""
+        return self.agent or self.user

@@ -1,0 +1,86 @@
+"""flask --app app.wsgi table | token | sweep: what an operator does from a shell."""
+
+import json
+import time
+
+import click
+import flask
+import jwt
+from flask.cli import AppGroup, with_appcontext
+
+from app import db, provision
+from app.config import Config
+from app.sweep import sweep
+
+table_group = AppGroup("table", help="The DynamoDB table.")
+
+
+def init_app(app: flask.Flask, config: Config) -> None:
+    app.config["JWT"] = config
+    app.cli.add_command(table_group)
+    app.cli.add_command(token)
+    app.cli.add_command(sweep_command)
+
+
+def _table() -> db.Table:
+    table: db.Table = flask.current_app.extensions["table"]
+    return table
+
+
+@table_group.command("create")
+@click.option("--kms-key", help="Encrypt with this key (ARN or id) rather than with Amazon's.")
+@click.option("--tag", "tags", multiple=True, help="NAME=VALUE, any number of times.")
+@with_appcontext
+def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
+    """Make the table, or bring an existing one up to date; says what it did."""
+    pairs = dict(tag.split("=", 1) for tag in tags)
+    try:
+        for line in provision.create(_table(), kms_key=kms_key, tags=pairs):
+            click.echo(line)
+    except provision.Differs as difference:
+        raise click.ClickException(f"table {_table().name} differs: {difference}") from None
+
+
+@table_group.command("describe")
+@with_appcontext
+def describe_table() -> None:
+    """Print what DynamoDB says of the table."""
+    description = provision.describe(_table())
+    if description is None:
+        raise click.ClickException(f"there is no table {_table().name}")
+    click.echo(json.dumps(description, indent=2, default=str))
+
+
+@click.command("token")
+@click.option("--tenant", required=True)
+@click.option("--user", required=True)
+@click.option("--expires-in", default=3600, show_default=True, help="Seconds.")
+@click.option("--scope", help="Words in one string; without it, read and write.")
+@click.option("--agent", help="Who acts for the user (RFC 8693 act).")
+@with_appcontext
+def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str | None) -> None:
+    """Print a token signed with JWT_SECRET, for trying things out."""
+    config: Config = flask.current_app.config["JWT"]
+    if not config.jwt_secret:
+        raise click.ClickException("only the issuer behind JWT_JWKS_URL can make tokens")
+    claims = {
+        config.jwt_tenant_claim: tenant,
+        config.jwt_user_claim: user,
+        "exp": int(time.time()) + expires_in,
+        "iss": config.jwt_issuer,
+        "aud": config.jwt_audience,
+        "scope": scope,
+        "act": {"sub": agent} if agent else None,
+    }
+    told = {name: value for name, value in claims.items() if value is not None}
+    click.echo(jwt.encode(told, config.jwt_secret, algorithm="HS256"))
+
+
+@click.command("sweep")
+@click.option("--seconds", default=60.0, show_default=True, help="Stop after so long.")
+@with_appcontext
+def sweep_command(seconds: float) -> None:
+    """Finish deletes that were begun, and remove sessions past their time."""
+    swept = sweep(_table(), budget=seconds)
+    rest = "nothing is left to do" if swept.finished else "there is more: run it again"
+    click.echo(f"removed {swept.sessions} sessions, {swept.messages} messages; {rest}")

@@ -1,0 +1,448 @@
+"""DynamoDB, as the stores need it: the only module that imports boto3.
+
+Items are dicts of str and int. Failed conditions come back as `ConditionFailed`, all that another
+try may cure is tried again here within the request's time, and the rest becomes `Unavailable`.
+What a call looks like on the wire is for this module alone; what is asked is for the stores.
+"""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
+
+from app.errors import OutcomeUnknown, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Value = str | int
+Item = dict[str, Value]
+Call = Literal["get_item", "batch_get_item", "query", "update_item", "delete_item"]
+
+WRITES = {"update_item", "transact_write_items"}
+"""Calls whose outcome matters when the answer is lost; deleting twice is the same as once."""
+
+DEFAULT_BUDGET = 20.0
+"""Seconds that a request may spend here. API Gateway gives up after 29."""
+
+BACKOFF_BASE, BACKOFF_CAP = 0.025, 1.0
+"""Seconds. Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
+
+BATCH = 25
+"""BatchWriteItem's limit; BatchGetItem takes 100."""
+
+PARALLEL_BATCHES = 8
+
+NOT_DONE = {
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "TransactionConflict",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "LimitExceededException",
+}
+"""Codes after which DynamoDB did nothing and the same call may succeed.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
+
+NO_ANSWER = "NoAnswer"
+
+PERHAPS_DONE = {NO_ANSWER, "InternalServerError", "ServiceUnavailable", "InternalFailure"}
+
+
+class ConditionFailed(Exception):
+    """A write's condition did not hold; nothing of the transaction was written.
+
+    `found` has for each write the item that failed its condition, or None where the condition held.
+    An item that was not there at all is an empty dict. `repeated` says that an earlier try of the
+    same write had got no answer, so what was found may be this write's own work.
+    """
+
+    def __init__(self, found: Sequence[Item | None], *, repeated: bool) -> None:
+        super().__init__("condition failed")
+        self.found = found
+        self.repeated = repeated
+
+
+@dataclass(slots=True)
+class Work:
+    """What one request may take of DynamoDB's time, and what it has taken."""
+
+    deadline: float
+    calls: int = 0
+    retries: int = 0
+    throttles: int = 0
+    seconds: float = 0.0
+    units: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def remaining(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def check(self) -> None:
+        """For loops that make progress only when nobody else does.
+
+        Raises:
+            Unavailable: the time is used up.
+        """
+        if self.remaining() <= 0:
+            raise Unavailable
+
+    def count(self, seconds: float, answer: Mapping[str, Any]) -> None:
+        consumed = answer.get("ConsumedCapacity") or ()
+        tables = [consumed] if isinstance(consumed, dict) else consumed
+        with self._lock:  # the batches of a delete run in threads
+            self.calls += 1
+            self.seconds += seconds
+            self.units += sum(table.get("CapacityUnits", 0.0) for table in tables)
+
+
+_work: ContextVar[Work | None] = ContextVar("work", default=None)
+
+
+def begin_work(budget: float = DEFAULT_BUDGET) -> Work:
+    """All calls from here on share `budget` seconds and are counted together, until the next."""
+    current = Work(time.monotonic() + budget)
+    _work.set(current)
+    return current
+
+
+def current_work() -> Work:
+    """The work under way, or, for a program that has begun none, a budget for the call at hand."""
+    return _work.get() or Work(time.monotonic() + DEFAULT_BUDGET)
+
+
+def connect(**options: Any) -> "DynamoDBClient":
+    """A client as this module wants it: endpoint, region and credentials are boto3's own business.
+
+    It never tries again by itself, or its tries and ours would multiply; and it does not check
+    parameters against the service model, which costs a tenth of a call and finds nothing that the
+    tests and DynamoDB would not.
+    """
+    config = ClientConfig(
+        connect_timeout=2,
+        read_timeout=8,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=50,
+        tcp_keepalive=True,
+        parameter_validation=False,
+    )
+    client: DynamoDBClient = boto3.client("dynamodb", config=config, **options)
+    return client
+
+
+def put(key: Item | Mapping[str, str], attributes: Mapping[str, Value | None]) -> dict[str, Any]:
+    """A write of a whole item for `Table.transact`; attributes that are None are left out."""
+    item = {**key, **{name: value for name, value in attributes.items() if value is not None}}
+    return {"Put": {"Item": _encode(item)}}
+
+
+def put_if(
+    key: Mapping[str, str],
+    attributes: Mapping[str, Value | None],
+    condition: str,
+    values: Mapping[str, Value] | None = None,
+) -> dict[str, Any]:
+    write = put(key, attributes)
+    write["Put"] |= _conditional(condition, values or {})
+    return write
+
+
+def update(
+    key: Mapping[str, str],
+    expression: str,
+    values: Mapping[str, Value],
+    condition: str | None = None,
+) -> dict[str, Any]:
+    """A change of one item for `Table.transact` or `Table.update`."""
+    change: dict[str, Any] = {"Key": _encode(key), "UpdateExpression": expression}
+    change |= _conditional(condition, values)
+    return {"Update": change}
+
+
+def _conditional(condition: str | None, values: Mapping[str, Value]) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    if values:
+        parts["ExpressionAttributeValues"] = _encode(values)
+    if condition:
+        parts["ConditionExpression"] = condition
+        parts["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return parts
+
+
+def _encode(item: Mapping[str, Value]) -> dict[str, dict[str, str]]:
+    return {
+        name: {"S": value} if isinstance(value, str) else {"N": str(value)}
+        for name, value in item.items()
+    }
+
+
+def _decode(attributes: Mapping[str, Any]) -> Item:
+    return {
+        name: value["S"] if "S" in value else int(value["N"]) for name, value in attributes.items()
+    }
+
+
+class Table:
+    """One DynamoDB table. Every method may raise `Unavailable` when the time is used up."""
+
+    def __init__(
+        self,
+        name: str,
+        client: "DynamoDBClient | None" = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.name = name
+        self.client = client or connect()
+        self.pause = sleep
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        """Strongly consistent."""
+        answer = self._call("get_item", Key=_encode(key), ConsistentRead=True)
+        return _decode(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Mapping[str, str]]) -> dict[str, Item]:
+        """Items of one partition by their SK, each strongly consistent, in one call."""
+        found: dict[str, Item] = {}
+        wanted: Any = [_encode(key) for key in keys]
+        while wanted:
+            request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
+            answer = self._request("batch_get_item", RequestItems=request)
+            for attributes in answer["Responses"][self.name]:
+                item = _decode(attributes)
+                found[str(item["SK"])] = item
+            wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
+        return found
+
+    def query(
+        self,
+        partition: str,
+        between: tuple[str, str],
+        *,
+        backwards: bool = False,
+        limit: int | None = None,
+        only: str | None = None,
+    ) -> Iterator[list[Item]]:
+        """The items of a partition between two sort keys, both included: a list a DynamoDB page
+        (1 MB), each strongly consistent, until nothing follows. `limit` bounds the first page.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
+        """
+        low, high = between
+        options: dict[str, Any] = {
+            "KeyConditionExpression": "PK = :pk AND SK BETWEEN :low AND :high",
+            "ExpressionAttributeValues": _encode({":pk": partition, ":low": low, ":high": high}),
+            "ConsistentRead": True,
+            "ScanIndexForward": not backwards,
+        }
+        if limit:
+            options["Limit"] = limit
+        if only:
+            options["ProjectionExpression"] = only
+        return self._pages(options)
+
+    def query_index(
+        self,
+        index: str,
+        partition: str,
+        *,
+        before: str | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+        unless: tuple[str, Mapping[str, Value]] | None = None,
+    ) -> Iterator[list[Item]]:
+        """An index's items, as `query`; an index lags behind the table by moments.
+
+        `before` bounds the sort key; `unless` leaves out what meets a condition, with its values.
+        """
+        condition = f"{index}PK = :pk"
+        values: dict[str, Value] = {":pk": partition}
+        if before is not None:
+            condition += f" AND {index}SK < :before"
+            values[":before"] = before
+        options: dict[str, Any] = {
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ScanIndexForward": not backwards,
+        }
+        if unless:
+            options["FilterExpression"] = f"NOT ({unless[0]})"
+            values |= unless[1]
+        options["ExpressionAttributeValues"] = _encode(values)
+        if limit:
+            options["Limit"] = limit
+        return self._pages(options)
+
+    def _pages(self, options: dict[str, Any]) -> Iterator[list[Item]]:
+        while True:
+            answer = self._call("query", **options)
+            yield [_decode(attributes) for attributes in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return
+            options["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def update(self, write: dict[str, Any]) -> Item:
+        """Carries out one `update`; gives the item as it is afterwards.
+
+        Raises:
+            ConditionFailed: with the one item found.
+        """
+        return _decode(
+            self._call("update_item", **write["Update"], ReturnValues="ALL_NEW")["Attributes"]
+        )
+
+    def transact(self, *writes: dict[str, Any]) -> None:
+        """All of the writes or none.
+
+        The token makes DynamoDB recognise a repeated try of the same transaction for ten minutes,
+        so one whose answer was lost is never carried out twice.
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+
+        Raises:
+            ConditionFailed: with an entry for each write.
+        """
+        for write in writes:
+            for action in write.values():
+                action["TableName"] = self.name
+        self._request(
+            "transact_write_items", TransactItems=list(writes), ClientRequestToken=str(uuid.uuid4())
+        )
+
+    def delete(self, key: Mapping[str, str]) -> None:
+        self._call("delete_item", Key=_encode(key))
+
+    def delete_if(
+        self, key: Mapping[str, str], condition: str, values: Mapping[str, Value]
+    ) -> None:
+        """
+        Raises:
+            ConditionFailed: with the one item found.
+        """
+        self._call("delete_item", Key=_encode(key), **_conditional(condition, values))
+
+    def delete_many(self, items: Sequence[Mapping[str, Value]]) -> None:
+        """By their keys, in batches of 25, several at a time; on return every one is gone."""
+        batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
+        if len(batches) <= 1:
+            for batch in batches:
+                self._delete_batch(batch)
+            return
+        pending = [
+            self._pool.submit(copy_context().run, self._delete_batch, batch) for batch in batches
+        ]
+        for done in pending:
+            done.result()
+
+    def _delete_batch(self, items: Sequence[Mapping[str, Value]]) -> None:
+        requests: Any = [
+            {"DeleteRequest": {"Key": _encode({"PK": item["PK"], "SK": item["SK"]})}}
+            for item in items
+        ]
+        retry = _Retry(self.pause, writes=False)
+        while requests:
+            answer = self._request("batch_write_item", RequestItems={self.name: requests})
+            requests = answer.get("UnprocessedItems", {}).get(self.name)
+            if requests:  # throttled in part: as much a reason to wait as throttled whole
+                retry.wait("ThrottlingException")
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="delete")
+
+    def _call(self, operation: Call, **parameters: Any) -> Any:
+        return self._request(operation, TableName=self.name, **parameters)
+
+    def _request(self, operation: str, **parameters: Any) -> Any:
+        """One call, tried again while that can help and the request's time allows."""
+        retry = _Retry(self.pause, writes=operation in WRITES)
+        send = getattr(self.client, operation)
+        current = current_work()
+        while True:
+            started = time.perf_counter()
+            answer: Any = {}
+            try:
+                answer = send(**parameters, ReturnConsumedCapacity="TOTAL")
+                return answer
+            except ClientError as error:
+                answer = error.response
+                found = _found(error)
+                if found is not None:
+                    raise ConditionFailed(found, repeated=retry.unknown) from None
+                if (code := _retryable_code(error)) is None:
+                    raise
+                retry.wait(code, error)
+            except NotConnected as error:
+                retry.wait("NotConnected", error)
+            except HTTPClientError as error:
+                retry.wait(NO_ANSWER, error)
+            finally:
+                current.count(time.perf_counter() - started, answer)
+
+
+class _Retry:
+    """The pauses between the tries of one call."""
+
+    def __init__(self, sleep: Callable[[float], None], *, writes: bool) -> None:
+        self.unknown = False
+        self._writes = writes
+        self._work = current_work()
+        self._sleep = sleep
+        self._tries = 0
+
+    def wait(self, code: str, cause: Exception | None = None) -> None:
+        self.unknown |= self._writes and code in PERHAPS_DONE
+        ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
+        pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
+        self._tries += 1
+        if pause >= self._work.remaining():
+            raise (OutcomeUnknown if self.unknown else Unavailable)() from cause
+        self._work.retries += 1
+        self._work.throttles += "Thrott" in code or "Throughput" in code
+        self._sleep(pause)
+
+
+def _found(error: ClientError) -> list[Item | None] | None:
+    """What `ConditionFailed.found` says, if the error is one."""
+    code = error.response["Error"]["Code"]
+    if code == "ConditionalCheckFailedException":
+        return [_decode(_reply(error).get("Item", {}))]
+    reasons = _reply(error).get("CancellationReasons", [])
+    if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+        return None
+    return [
+        _decode(reason.get("Item", {})) if reason.get("Code") == "ConditionalCheckFailed" else None
+        for reason in reasons
+    ]
+
+
+def _reply(error: ClientError) -> dict[str, Any]:
+    """The whole of the error's answer, which boto3's types know only in part."""
+    reply: Any = error.response
+    return dict(reply)
+
+
+def _retryable_code(error: ClientError) -> str | None:
+    """The code that makes another try worthwhile, or None."""
+    codes = [error.response["Error"]["Code"]]
+    if codes == ["TransactionCanceledException"]:
+        reasons = _reply(error).get("CancellationReasons", [])
+        codes = [reason["Code"] for reason in reasons if reason.get("Code") not in (None, "None")]
+        if not all(code in NOT_DONE for code in codes):
+            return None
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    retryable = codes[0] in NOT_DONE or codes[0] in PERHAPS_DONE or status >= 500
+    return codes[0] if retryable else None

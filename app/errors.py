@@ -1,0 +1,157 @@
+"""Every way a request can fail, and what the client is told: RFC 9457 problem details.
+
+Each class carries its status, its stable `code` and its title. Nothing else becomes a 4xx; what is
+not one of these is a 500 that says nothing of the inside. No Flask here: the stores raise these.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypedDict
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldError(TypedDict):
+    """Which part of the request is at fault: `field` is a JSON path such as
+    `metadata.references[0].url`, `location` is json, query or headers."""
+
+    location: str
+    field: str
+    message: str
+
+
+class ApiError(Exception):
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+    detail: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.detail)
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def problem(self, request_id: str) -> dict[str, Any]:
+        return problem(
+            self.status, self.code, self.title, str(self), request_id, errors=self.errors
+        )
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    request_id: str,
+    *,
+    errors: Sequence[FieldError] = (),
+) -> dict[str, Any]:
+    """The body of an error answer (https://www.rfc-editor.org/rfc/rfc9457#section-3)."""
+    return {
+        "type": f"urn:problem-type:{code.lower().replace('_', '-')}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": list(errors),
+        "request_id": request_id,
+    }
+
+
+class MalformedJson(ApiError):
+    status, code, title = 400, "MALFORMED_JSON", "The body is not JSON"
+    detail = "The request body is not a JSON text (RFC 8259)."
+
+
+class Unauthorized(ApiError):
+    """`error` is one of RFC 6750's; no reason beyond it is given, since it would help a forger."""
+
+    status, code, title = 401, "UNAUTHORIZED", "Unauthorized"
+    detail = "A valid bearer token is needed."
+
+    def __init__(self, detail: str | None = None, *, error: str | None = "invalid_token") -> None:
+        challenge = 'Bearer realm="sessions"' + (f', error="{error}"' if error else "")
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class Forbidden(ApiError):
+    status, code, title = 403, "INSUFFICIENT_SCOPE", "Forbidden"
+    detail = "The token does not allow this."
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"The token lacks the scope {scope}.",
+            headers={
+                "WWW-Authenticate": 'Bearer realm="sessions", error="insufficient_scope", '
+                f'scope="{scope}"'
+            },
+        )
+
+
+class SessionNotFound(ApiError):
+    """Absent, expired, being deleted or somebody else's: the answer is the same."""
+
+    status, code, title = 404, "SESSION_NOT_FOUND", "Session not found"
+    detail = "There is no such session."
+
+
+class MessageNotFound(ApiError):
+    status, code, title = 404, "MESSAGE_NOT_FOUND", "Message not found"
+    detail = "There is no such message in this session."
+
+
+class PreconditionFailed(ApiError):
+    status, code, title = 412, "PRECONDITION_FAILED", "Precondition failed"
+    detail = "The session has changed: its ETag is none of those in If-Match."
+
+
+class TooLarge(ApiError):
+    status, code, title = 413, "TOO_LARGE", "Too large"
+    detail = "The request is larger than this API takes."
+
+
+class UnsupportedMediaType(ApiError):
+    status, code, title = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
+    detail = "Send the body as Content-Type: application/json."
+
+
+class ValidationFailed(ApiError):
+    status, code, title = 422, "VALIDATION_FAILED", "The request does not fit the schema"
+    detail = "See errors: which field, and why."
+
+
+class InvalidCursor(ApiError):
+    status, code, title = 422, "INVALID_CURSOR", "Invalid cursor"
+    detail = "The cursor was not given out for this list. Start again without one."
+
+
+class IdempotencyKeyReused(ApiError):
+    """https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ section 2.7"""
+
+    status, code, title = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key was used already"
+    detail = "This Idempotency-Key came with another request before. Use a new one."
+
+
+class Unavailable(ApiError):
+    """Nothing was written: the same request may be sent again as it is."""
+
+    status, code, title = 503, "STORE_UNAVAILABLE", "Try again"
+    detail = "The database did not take the request in time. Nothing was written."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection broke after the request had left. An Idempotency-Key makes repeating safe."""
+
+    code = "OUTCOME_UNKNOWN"
+    detail = (
+        "The database did not answer in time, so it is not known whether this was written. "
+        "Send it again with the same Idempotency-Key."
+    )

@@ -1,0 +1,1 @@
+"""Messages, with the references that ground them, and their order."""

@@ -1,0 +1,177 @@
+"""A message as the stores take and return it, and how its text is cut into items.
+
+A message is kept as JSON text, in one attribute: floats, large integers, nulls and empty strings
+come back exactly as they came, and an answer is put together without parsing what it carries.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from app import ids, keys
+from app.db import Item
+from app.errors import TooLarge
+
+Role = Literal["user", "assistant", "system", "tool"]
+
+MAX_MESSAGE_BYTES = 3 * 1024 * 1024
+"""Of one message as JSON text in UTF-8."""
+
+MAX_BATCH_BYTES = 4 * 1024 * 1024 - 128 * 1024
+"""Of all messages of a batch. A transaction takes 4 MB; the session, the record and the keys need
+the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_BATCH = 50
+
+PART_BYTES = 400_000
+"""Of the text in one item. An item takes 409,600, keys and names included."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to append. `content` is a string or a list of objects with a `type`; `metadata` is
+    any JSON object, its `references` checked before they come here."""
+
+    role: Role
+    content: str | list[dict[str, Any]]
+    name: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def body(self, created_by: str) -> str:
+        """The text that is kept."""
+        return json.dumps(
+            {
+                "role": self.role,
+                "name": self.name,
+                "content": self.content,
+                "metadata": self.metadata or {},
+                "created_by": created_by,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that is kept. What the writer sent is in `body`, parsed when it is asked for."""
+
+    session: str
+    ulid: str
+    body: str
+
+    @property
+    def message_id(self) -> str:
+        return ids.MESSAGE_PREFIX + self.ulid
+
+    @property
+    def session_id(self) -> str:
+        return ids.SESSION_PREFIX + self.session
+
+    @property
+    def timestamp(self) -> str:
+        return ids.timestamp(self.ulid)
+
+    @cached_property
+    def _parsed(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.body)
+        return parsed
+
+    @property
+    def role(self) -> str:
+        return str(self._parsed["role"])
+
+    @property
+    def name(self) -> str | None:
+        name: str | None = self._parsed["name"]
+        return name
+
+    @property
+    def content(self) -> Any:
+        return self._parsed["content"]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = self._parsed["metadata"]
+        return metadata
+
+    @property
+    def created_by(self) -> str:
+        return str(self._parsed["created_by"])
+
+    def to_json(self) -> str:
+        """The message as the API answers it.
+
+        >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", '{"role":"user"}').to_json()[:62]
+        '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
+        """
+        return (
+            f'{{"message_id":"{ids.MESSAGE_PREFIX}{self.ulid}",'
+            f'"session_id":"{ids.SESSION_PREFIX}{self.session}",'
+            f'"timestamp":"{ids.timestamp(self.ulid)}",{self.body[1:]}'
+        )
+
+
+def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
+    """The texts to keep.
+
+    Raises:
+        TooLarge: which limit, and by how much.
+    """
+    texts = [message.body(created_by) for message in messages]
+    sizes = [len(text.encode()) for text in texts]
+    for index, size in enumerate(sizes):
+        if size > MAX_MESSAGE_BYTES:
+            raise TooLarge(
+                f"Message {index} has {size:,} bytes as JSON; "
+                f"one message takes {MAX_MESSAGE_BYTES:,}."
+            )
+    if sum(sizes) > MAX_BATCH_BYTES:
+        raise TooLarge(
+            f"The messages have {sum(sizes):,} bytes as JSON; one batch, which is one DynamoDB "
+            f"transaction of at most 4 MB, takes {MAX_BATCH_BYTES:,}. Send them in smaller batches."
+        )
+    return texts
+
+
+def split(body: str, size: int = PART_BYTES) -> list[str]:
+    """Cuts text into pieces of at most `size` bytes, never inside a character.
+
+    >>> split("añb", size=2)
+    ['a', 'ñ', 'b']
+    """
+    raw = body.encode()
+    if len(raw) <= size:
+        return [body]
+    pieces = []
+    start = 0
+    while start < len(raw):
+        end = min(start + size, len(raw))
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # the middle of a UTF-8 sequence
+            end -= 1
+        pieces.append(raw[start:end].decode())
+        start = end
+    return pieces
+
+
+def assemble(items: Iterable[Item]) -> Iterator[Message]:
+    """Messages out of their items, in the items' order, whichever way that runs.
+
+    Every item of a divided message knows how many there are, so none is read beyond the last.
+    """
+    pending: list[Item] = []
+    for item in items:
+        pending.append(item)
+        if len(pending) == item.get("parts", 1):
+            yield _join(pending)
+            pending = []
+
+
+def _join(parts: list[Item]) -> Message:
+    if len(parts) > 1:
+        parts.sort(key=lambda item: str(item["SK"]))
+    sk = str(parts[0]["SK"])
+    body = "".join([str(part["body"]) for part in parts])
+    return Message(keys.session_of(sk), keys.message_of(sk), body)

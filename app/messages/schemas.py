@@ -1,0 +1,193 @@
+"""What a message and its references look like in JSON. What is checked here is kept as it came."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.messages.model import MAX_BATCH
+from app.schemas import NEXT_CURSOR, cursor, limit, line
+
+ROLES = ("user", "assistant", "system", "tool")
+
+
+class Checked(fields.Nested):
+    """Checks a value against a schema and hands on the value itself, every number as it was."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        super()._deserialize(value, *args, **kwargs)
+        return value
+
+
+class Coordinates(fields.Field[list[float]]):
+    """RFC 7946 section 3.1.1: longitude, latitude, and the altitude if it is known."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
+        if not isinstance(value, list) or len(value) not in (2, 3):
+            raise ma.ValidationError("Must be [longitude, latitude].")
+        bounds = (180, 90, float("inf"))
+        errors = {
+            index: [f"Must be a number{f' from -{bound} to {bound}' if index < 2 else ''}."]
+            for index, (number, bound) in enumerate(zip(value, bounds, strict=False))
+            if type(number) not in (int, float) or abs(number) > bound
+        }
+        if errors:
+            raise ma.ValidationError(errors)
+        return value
+
+
+class PointSchema(ma.Schema):
+    class Meta:
+        unknown = ma.INCLUDE
+
+    type = fields.String(
+        required=True, validate=validate.Equal("Point"), metadata={"enum": ["Point"]}
+    )
+    coordinates = Coordinates(
+        required=True,
+        metadata={
+            "description": "[longitude, latitude]",
+            "type": "array",
+            "prefixItems": [
+                {"type": "number", "minimum": -180, "maximum": 180},
+                {"type": "number", "minimum": -90, "maximum": 90},
+            ],
+            "items": {"type": "number"},
+            "minItems": 2,
+            "maxItems": 3,
+            "example": [36.9, 37.1],
+        },
+    )
+
+
+class ReferenceSchema(ma.Schema):
+    """A source that grounds an answer. Members beyond these are kept as they come."""
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+    type = fields.String(required=True, validate=validate.Length(1), metadata={"example": "report"})
+    reference_id = fields.String(
+        required=True, validate=validate.Length(1), metadata={"example": "inc_abc123"}
+    )
+    summary = fields.String(required=True, metadata={"example": "Pothole on Main St"})
+    url = fields.Url(
+        schemes={"http", "https"},
+        require_tld=False,
+        metadata={"example": "https://example.com/reports/inc_abc123"},
+    )
+    location = Checked(PointSchema)
+
+
+class MetadataSchema(ma.Schema):
+    class Meta:
+        unknown = ma.INCLUDE
+
+    references = fields.List(fields.Nested(ReferenceSchema))
+
+
+class Content(fields.Field[Any]):
+    """Text, or a list of blocks that each have a type."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, list):
+            raise ma.ValidationError("Must be a string or a list of objects with a type.")
+        errors = {
+            index: ["Must be an object with a type, a string."]
+            for index, block in enumerate(value)
+            if not isinstance(block, dict) or not isinstance(block.get("type"), str)
+        }
+        if errors:
+            raise ma.ValidationError(errors)
+        return value
+
+
+_CONTENT = {
+    "description": "A string, or a list of blocks that each have a `type`",
+    "example": "I found 5 pothole reports near Main St.",
+    "oneOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {"type": {"type": "string"}},
+            },
+        },
+    ],
+}
+
+
+class NewMessageSchema(ma.Schema):
+    role = fields.String(
+        required=True, validate=validate.OneOf(ROLES), metadata={"example": "assistant"}
+    )
+    name = fields.String(
+        allow_none=True,
+        load_default=None,
+        **line(
+            min_length=1,
+            max_length=128,
+            description="Which agent or tool wrote it",
+            example="query-agent",
+        ),
+    )
+    content = Content(required=True, metadata=_CONTENT)
+    metadata = Checked(
+        MetadataSchema,
+        load_default=dict,
+        metadata={"description": "Free JSON; `references` are checked"},
+    )
+
+
+class MessageBatchSchema(ma.Schema):
+    messages = fields.List(
+        fields.Nested(NewMessageSchema), required=True, validate=validate.Length(1, MAX_BATCH)
+    )
+
+
+class MessageSchema(ma.Schema):
+    """Documentation only: answers are made of the stored text (`Message.to_json`)."""
+
+    message_id = fields.String(
+        required=True, metadata={"example": "msg_01JD2QX61N0V5H8Y2C4G7P9S3D"}
+    )
+    session_id = fields.String(
+        required=True, metadata={"example": "sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C"}
+    )
+    timestamp = fields.String(required=True, metadata={"format": "date-time"})
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    name = fields.String(required=True, allow_none=True)
+    content = Content(required=True, metadata=_CONTENT)
+    metadata = fields.Nested(MetadataSchema, required=True)
+    created_by = fields.String(
+        required=True, metadata={"description": "The user, or the agent that acted for them"}
+    )
+
+
+class MessageListSchema(ma.Schema):
+    messages = fields.List(fields.Nested(MessageSchema), required=True)
+
+
+class MessagePageSchema(MessageListSchema):
+    next_cursor = NEXT_CURSOR
+
+
+class PageQuerySchema(ma.Schema):
+    limit = limit(default=100, most=1000)
+    cursor = cursor()
+    order = fields.String(
+        load_default="asc",
+        validate=validate.OneOf(("asc", "desc")),
+        metadata={"description": "`desc`: the latest first"},
+    )
+    after = fields.String(
+        validate=validate.Regexp(r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z", error="No message_id."),
+        metadata={
+            "description": "A message_id: only what is later than that",
+            "pattern": "^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+        },
+    )

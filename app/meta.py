@@ -1,0 +1,26 @@
+"""Is the process up?"""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from app.api import Blueprint
+
+blp = Blueprint("meta", __name__, description="About the service itself")
+
+
+class HealthSchema(ma.Schema):
+    status = fields.String(required=True, metadata={"enum": ["ok"]})
+
+
+@blp.get("/health")
+@blp.response(200, HealthSchema)
+@blp.doc(security=[])
+def get_health() -> Any:
+    """Say that the process answers
+
+    Says nothing of the database: a load balancer that took every instance out while DynamoDB has
+    trouble would turn slow answers into none.
+    """
+    return {"status": "ok"}

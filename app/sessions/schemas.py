@@ -1,0 +1,176 @@
+"""What a session looks like in JSON, coming and going."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.messages.schemas import MessageSchema
+from app.schemas import NEXT_CURSOR, StrictInteger, WholeNumber, cursor, limit, line
+
+MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
+
+DEFAULT_TITLE = "New Session"
+
+MAX_DAYS = 3650
+
+
+class StringPairs(fields.Field[dict[str, str]]):
+    """A small flat object of strings: the session's item is rewritten by every append."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> dict[str, str]:  # noqa: ARG002
+        if not isinstance(value, dict):
+            raise ma.ValidationError("Not an object.")
+        if len(value) > MAX_PAIRS:
+            raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.")
+        errors = {
+            name: [message] for name, text in value.items() if (message := _pair_error(name, text))
+        }
+        if errors:
+            raise ma.ValidationError(errors)
+        return value
+
+
+def _pair_error(name: str, text: Any) -> str | None:
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"The name must have 1 to {MAX_NAME} characters."
+    if not isinstance(text, str):
+        return "Not a string."
+    return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
+
+
+def _title(**options: Any) -> fields.String:
+    return fields.String(
+        **options, **line(max_length=256, description="Shown in lists", example="Pothole issues")
+    )
+
+
+def _metadata(**options: Any) -> StringPairs:
+    return StringPairs(
+        **options,
+        metadata={
+            "description": "Up to 16 pairs of strings, yours to use",
+            "example": {"channel": "web"},
+            "type": "object",
+            "maxProperties": MAX_PAIRS,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
+            "additionalProperties": {"type": "string", "maxLength": MAX_VALUE},
+        },
+    )
+
+
+def _expires_in_days(description: str) -> StrictInteger:
+    return StrictInteger(
+        allow_none=True,
+        validate=validate.Range(1, MAX_DAYS),
+        metadata={"description": description, "example": 30},
+    )
+
+
+class NewSessionSchema(ma.Schema):
+    domain_id = fields.String(
+        required=True,
+        **line(
+            min_length=1,
+            max_length=128,
+            description="Which agent system or subject this belongs to",
+            example="civic_complaints_v1",
+        ),
+    )
+    title = _title(load_default=DEFAULT_TITLE)
+    metadata = _metadata(load_default=dict)
+    expires_in_days = _expires_in_days(
+        "Gone with all its messages after so many days; null keeps it, where a default is set"
+    )
+
+
+class SessionChangesSchema(ma.Schema):
+    class Meta:
+        description = "What is to change; what is not named stays as it is"
+
+    title = _title()
+    metadata = _metadata()
+    expires_in_days = _expires_in_days("From now on; null keeps the session")
+
+    @ma.validates_schema
+    def _something_changes(self, data: dict[str, Any], **_: Any) -> None:
+        if not data:
+            raise ma.ValidationError("Name at least one of title, metadata, expires_in_days.")
+
+
+class ListedSessionSchema(ma.Schema):
+    session_id = fields.String(
+        required=True, metadata={"example": "sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C"}
+    )
+    title = fields.String(required=True)
+    domain_id = fields.String(required=True)
+    message_count = fields.Integer(required=True)
+    last_activity = fields.String(required=True, metadata={"format": "date-time"})
+    created_at = fields.String(required=True, metadata={"format": "date-time"})
+
+
+class SessionSchema(ListedSessionSchema):
+    id = fields.String(
+        required=True, metadata={"format": "uuid", "description": "session_id as a UUID"}
+    )
+    metadata = _metadata(required=True)
+    version = fields.Integer(required=True, metadata={"description": "Also the ETag"})
+    updated_at = fields.String(required=True, metadata={"format": "date-time"})
+    expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
+
+
+class SessionWithMessagesSchema(SessionSchema):
+    messages = fields.List(fields.Nested(MessageSchema), required=True)
+    next_cursor = NEXT_CURSOR
+
+
+class ListQuerySchema(ma.Schema):
+    page = WholeNumber(
+        validate=validate.Range(min=1), metadata={"description": "From 1", "example": 1}
+    )
+    limit = limit(default=20, most=100)
+    cursor = cursor()
+
+    @ma.validates_schema
+    def _page_or_cursor(self, data: dict[str, Any], **_: Any) -> None:
+        if "page" in data and "cursor" in data:
+            raise ma.ValidationError("Either page or cursor.", "cursor")
+
+
+class PaginationSchema(ma.Schema):
+    page = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "null where a cursor led here"}
+    )
+    limit = fields.Integer(required=True)
+    total = fields.Integer(required=True, metadata={"description": "All of the caller's sessions"})
+    next_cursor = NEXT_CURSOR
+
+
+class SessionListSchema(ma.Schema):
+    sessions = fields.List(fields.Nested(ListedSessionSchema), required=True)
+    pagination = fields.Nested(PaginationSchema, required=True)
+
+
+class DeletionSchema(ma.Schema):
+    session_id = fields.String(required=True)
+    deleted_messages = fields.Integer(required=True)
+
+
+class ErasureQuerySchema(ma.Schema):
+    confirm = fields.String(
+        required=True,
+        validate=validate.Equal("all"),
+        metadata={"description": "Must be `all`", "enum": ["all"]},
+    )
+
+
+class ErasureSchema(ma.Schema):
+    deleted_sessions = fields.Integer(required=True)
+    deleted_messages = fields.Integer(required=True)
+
+
+class GetHeadersSchema(ma.Schema):
+    if_none_match = fields.String(
+        data_key="If-None-Match",
+        metadata={"description": "The ETag of the copy you have: 304 if it is current"},
+    )

@@ -1,0 +1,50 @@
+"""The sweep: removes what a delete has begun and what is past its time.
+
+Idempotent, bounded in time, and safe to run twice at once: what it does is conditional. It is a
+scheduled function on Lambda (`app.sweep.handler`) and `flask --app app.wsgi sweep` elsewhere.
+"""
+
+from dataclasses import dataclass
+
+from app import db, ids, keys
+from app.db import Item, Table
+from app.sessions import model, removal
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one run removed; `finished` unless time ran out before the work did."""
+
+    sessions: int = 0
+    messages: int = 0
+    finished: bool = True
+
+
+def sweep(table: Table, clock: ids.Clock = ids.system_clock, budget: float = 20.0) -> Swept:
+    """Pattern 11. An entry of the index may be out of date; the mark's condition decides."""
+    swept = Swept()
+    now = ids.iso_time(clock())
+    until = f"{now}~"  # sorts right after now: what is due this very millisecond is due
+    work = db.begin_work(budget)
+    for shard in range(keys.SWEEP_SHARDS):
+        for items in table.query_index(keys.DUE, keys.sweep_partition(shard), before=until):
+            for item in items:
+                if work.remaining() < removal.TIME_FOR_A_PAGE:
+                    swept.finished = False
+                    return swept
+                _remove(table, item, now, swept)
+    return swept
+
+
+def _remove(table: Table, item: Item, now: str, swept: Swept) -> None:
+    partition, session = str(item["PK"]), keys.session_of(str(item["SK"]))
+    unmarked = f"attribute_exists(PK) AND attribute_not_exists(deleted_at) AND {model.EXPIRED}"
+    try:
+        removal.mark(table, partition, session, now, unmarked)
+    except db.ConditionFailed as failed:
+        if "deleted_at" not in (failed.found[0] or {}):
+            return  # gone, or kept for longer by now
+    receipt = removal.remove(table, partition, session)
+    swept.sessions += receipt.finished
+    swept.messages += receipt.deleted_messages if receipt.finished else 0
+    swept.finished &= receipt.finished

@@ -1,0 +1,123 @@
+"""The engine and the service, started and stopped together. `./scripts/dev` calls this."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dynamodb_local
+
+PORT = os.environ["PORT"]
+DYNAMODB_PORT = os.environ["DYNAMODB_PORT"]
+DATA_DIR = Path(os.environ["LOCAL_DIR"]) / "dynamodb"
+ADDRESS = f"http://127.0.0.1:{PORT}"
+# Not .venv/bin/flask: the path of the Python in its first line may not hold blanks everywhere.
+FLASK = [sys.executable, "-m", "flask", "--app", "app.wsgi"]
+
+
+def main() -> None:
+    # Both unwind the blocks below; SIGINT may have come ignored, from a shell's background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _check_ports()
+        # Needs no table, so it's made while the engine starts.
+        token = subprocess.Popen(
+            [*FLASK, "token", "--tenant", "acme", "--user", "alice", "--expires-in", "86400"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with dynamodb_local.start(int(DYNAMODB_PORT), DATA_DIR) as engine:
+            _run(token)
+            _run(subprocess.Popen([*FLASK, "table", "create"]))
+            with _serve() as server:
+                _wait_until_it_answers(server)
+                _say_where(token.communicate()[0].strip())
+                while server.poll() is None and engine.process.poll() is None:
+                    time.sleep(0.2)
+                if server.poll() is not None:
+                    sys.exit(f"The service ended by itself (exit code {server.returncode}).")
+                sys.exit(f"DynamoDB Local ended by itself:\n{engine.output()}")
+    except dynamodb_local.EngineError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+def _check_ports() -> None:
+    """Before anything is started: a port in use is the likeliest trouble, and is told best here."""
+    for name, port in (("PORT", PORT), ("DYNAMODB_PORT", DYNAMODB_PORT)):
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            sys.exit(f"{name}={port} is not a port.")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(port)))
+            except OSError as error:
+                sys.exit(
+                    f"Can't listen on port {port} ({error.strerror}). "
+                    f"Try another: {name}={int(port) + 1} ./scripts/dev"
+                )
+
+
+def _run(command: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    if command.wait():
+        sys.exit(command.returncode)  # it has said why
+
+
+@contextmanager
+def _serve() -> Iterator[subprocess.Popen[bytes]]:
+    # A group of its own: Ctrl-C comes here first, and FLASK_DEBUG's reloader has a child, too.
+    server = subprocess.Popen(
+        [*FLASK, "run", "--host", "127.0.0.1", "--port", PORT],
+        start_new_session=True,
+        preexec_fn=dynamodb_local.die_with_parent,
+    )
+    try:
+        yield server
+    finally:
+        # A second Ctrl-C must not cut the tidying short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", int(PORT), timeout=5)
+        try:
+            connection.request("GET", "/health")
+            connection.getresponse()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _say_where(token: str) -> None:
+    lines = f"""
+Swagger UI   {ADDRESS}/docs
+A token      {token}
+             (acme's alice, for a day; others: ./scripts/token --tenant T --user U)
+Try it       curl -s {ADDRESS}/api/v1/sessions -H "Authorization: Bearer {token}"
+Fill it      ./scripts/seed --url {ADDRESS}
+Ctrl-C stops it; the data stays in {DATA_DIR}
+"""
+    print(lines, flush=True)
+
+
+if __name__ == "__main__":
+    main()

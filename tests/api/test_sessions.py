@@ -1,0 +1,282 @@
+"""Sessions through HTTP: create, list, get, change, delete."""
+
+import json
+import re
+from uuid import UUID
+
+import pytest
+
+from tests.people import problem
+
+
+def test_a_new_session_has_the_documented_shape(alice):
+    answer = alice.post(
+        "/sessions",
+        {"domain_id": "civic_complaints_v1", "title": "Potholes", "metadata": {"channel": "web"}},
+    )
+    assert answer.status_code == 201
+    session = answer.json
+    assert re.fullmatch(r"sess_[0-9A-HJKMNP-TV-Z]{26}", session["session_id"])
+    UUID(session["id"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", session["created_at"])
+    assert session["created_at"] == session["updated_at"] == session["last_activity"]
+    assert session == {
+        "session_id": session["session_id"],
+        "id": session["id"],
+        "domain_id": "civic_complaints_v1",
+        "title": "Potholes",
+        "metadata": {"channel": "web"},
+        "message_count": 0,
+        "version": 1,
+        "created_at": session["created_at"],
+        "updated_at": session["created_at"],
+        "last_activity": session["created_at"],
+        "expires_at": None,
+    }
+    assert answer.headers["ETag"] == '"1"'
+    assert answer.headers["Location"] == f"/api/v1/sessions/{session['session_id']}"
+
+
+def test_location_leads_to_the_session(alice, app):
+    answer = alice.post("/sessions", {"domain_id": "d"})
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    found = app.test_client().get(answer.headers["Location"], headers=headers)
+    assert found.json["session_id"] == answer.json["session_id"]
+
+
+def test_title_and_metadata_have_defaults(alice):
+    session = alice.create_session()
+    assert session["title"] == "New Session"
+    assert session["metadata"] == {}
+
+
+def test_the_list_shows_latest_activity_first(alice):
+    first, second, third = (alice.create_session(title=t)["session_id"] for t in "abc")
+    alice.append(first)
+    listed = alice.get("/sessions").json
+    assert [s["session_id"] for s in listed["sessions"]] == [first, third, second]
+    assert set(listed["sessions"][0]) == {
+        "session_id",
+        "title",
+        "domain_id",
+        "message_count",
+        "last_activity",
+        "created_at",
+    }
+    assert listed["sessions"][0]["message_count"] == 1
+    assert listed["pagination"] == {"page": 1, "limit": 20, "total": 3, "next_cursor": None}
+
+
+def test_renaming_is_no_activity(alice):
+    first, second = (alice.create_session()["session_id"] for _ in range(2))
+    alice.put(f"/sessions/{first}", {"title": "Renamed"})
+    listed = alice.get("/sessions").json["sessions"]
+    assert [s["session_id"] for s in listed] == [second, first]
+    assert listed[1]["title"] == "Renamed"
+
+
+def test_pages_and_cursors_show_every_session_once(alice):
+    made = [alice.create_session(title=str(n))["session_id"] for n in range(23)][::-1]
+    by_page = [
+        s["session_id"]
+        for page in (1, 2, 3)
+        for s in alice.get(f"/sessions?page={page}&limit=10").json["sessions"]
+    ]
+    by_cursor, cursor = [], ""
+    while cursor is not None:
+        path = f"/sessions?limit=10&cursor={cursor}" if cursor else "/sessions?limit=10"
+        answer = alice.get(path).json
+        assert answer["sessions"], "no page is empty while more follows"
+        assert answer["pagination"]["total"] == 23
+        by_cursor += [s["session_id"] for s in answer["sessions"]]
+        cursor = answer["pagination"]["next_cursor"]
+    assert by_page == by_cursor == made
+
+
+def test_the_last_full_page_says_that_nothing_follows(alice):
+    for _ in range(4):
+        alice.create_session()
+    first = alice.get("/sessions?limit=2").json["pagination"]["next_cursor"]
+    last = alice.get(f"/sessions?limit=2&cursor={first}").json
+    assert len(last["sessions"]) == 2
+    assert last["pagination"] == {"page": None, "limit": 2, "total": 4, "next_cursor": None}
+
+
+def test_a_page_far_past_the_end_is_empty_and_knows_the_total(alice):
+    alice.create_session()
+    answer = alice.get("/sessions?page=999999999999&limit=100")
+    assert answer.status_code == 200
+    assert answer.json["sessions"] == []
+    assert answer.json["pagination"]["total"] == 1
+    assert answer.json["pagination"]["next_cursor"] is None
+
+
+def test_a_user_without_sessions_has_an_empty_list(alice):
+    assert alice.get("/sessions").json == {
+        "sessions": [],
+        "pagination": {"page": 1, "limit": 20, "total": 0, "next_cursor": None},
+    }
+
+
+def test_getting_a_session_shows_its_messages_oldest_first(alice):
+    session_id = alice.create_session()["session_id"]
+    sent = [alice.append(session_id, text) for text in ("one", "two", "three")]
+    answer = alice.get(f"/sessions/{session_id}")
+    assert answer.json["messages"] == sent
+    assert answer.json["next_cursor"] is None
+    assert answer.json["message_count"] == 3
+    assert answer.json["last_activity"] == sent[-1]["timestamp"]
+    assert answer.headers["ETag"] == '"4"'
+
+
+def test_put_changes_what_it_names_and_nothing_else(alice):
+    made = alice.create_session(title="Before", metadata={"a": "1"})
+    answer = alice.put(f"/sessions/{made['session_id']}", {"title": "After"})
+    assert answer.status_code == 200
+    assert answer.headers["ETag"] == '"2"'
+    changed = {"title": "After", "version": 2, "updated_at": answer.json["updated_at"]}
+    assert answer.json == {**made, **changed}
+    cleared = alice.put(f"/sessions/{made['session_id']}", {"metadata": {}}).json
+    assert cleared["metadata"] == {}
+    assert cleared["title"] == "After"
+
+
+def test_deleting_leaves_nothing_and_gives_a_receipt(alice, items):
+    session_id = alice.create_session()["session_id"]
+    alice.fill(session_id, 60)
+    answer = alice.delete(f"/sessions/{session_id}")
+    assert answer.status_code == 200
+    assert answer.json == {"session_id": session_id, "deleted_messages": 60}
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+
+
+def test_deleting_twice_gives_404(alice):
+    session_id = alice.create_session()["session_id"]
+    assert alice.delete(f"/sessions/{session_id}").status_code == 200
+    problem(alice.delete(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
+    problem(alice.get(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
+
+
+def test_deleting_one_session_leaves_the_others_whole(alice):
+    keep, drop = (alice.create_session()["session_id"] for _ in range(2))
+    alice.fill(keep, 3)
+    alice.fill(drop, 3)
+    alice.delete(f"/sessions/{drop}")
+    assert alice.get(f"/sessions/{keep}").json["message_count"] == 3
+    assert len(alice.get(f"/sessions/{keep}").json["messages"]) == 3
+
+
+def test_large_sessions_come_back_complete_and_are_deleted_whole(alice, items):
+    """3,000 messages of 2 KB: 6 MB, past DynamoDB's 1 MB page and past one answer."""
+    session_id = alice.create_session()["session_id"]
+    sent = alice.fill(session_id, 3000, size=2000)
+    answer = alice.get(f"/sessions/{session_id}")
+    assert len(json.dumps(answer.text)) < 6_000_000
+    got, cursor = answer.json["messages"], answer.json["next_cursor"]
+    assert cursor
+    while cursor:
+        page = alice.get(f"/sessions/{session_id}/messages?limit=1000&cursor={cursor}").json
+        assert page["messages"]
+        got, cursor = got + page["messages"], page["next_cursor"]
+    assert [message["message_id"] for message in got] == sent
+    assert [message["content"][:6] for message in got] == [f"{n:06}" for n in range(3000)]
+    assert alice.delete(f"/sessions/{session_id}").json["deleted_messages"] == 3000
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+
+
+BAD_SESSIONS = {
+    "no domain_id": {"title": "x"},
+    "empty domain_id": {"domain_id": ""},
+    "long domain_id": {"domain_id": "x" * 129},
+    "number as title": {"domain_id": "d", "title": 5},
+    "null title": {"domain_id": "d", "title": None},
+    "long title": {"domain_id": "d", "title": "x" * 257},
+    "title of 1 MB": {"domain_id": "d", "title": "x" * 1_000_000},
+    "control character in title": {"domain_id": "d", "title": "a\u0000b"},
+    "newline in domain_id": {"domain_id": "d\n"},
+    "unknown field": {"domain_id": "d", "session_id": "mine"},
+    "metadata is a list": {"domain_id": "d", "metadata": []},
+    "metadata with a number": {"domain_id": "d", "metadata": {"a": 1}},
+    "17 pairs": {"domain_id": "d", "metadata": {str(n): "" for n in range(17)}},
+    "long name": {"domain_id": "d", "metadata": {"x" * 65: ""}},
+    "long value": {"domain_id": "d", "metadata": {"a": "x" * 513}},
+    "zero days": {"domain_id": "d", "expires_in_days": 0},
+    "days as text": {"domain_id": "d", "expires_in_days": "3"},
+    "a list": [],
+    "null": None,
+    "a string": "text",
+}
+
+
+@pytest.mark.parametrize("body", BAD_SESSIONS.values(), ids=BAD_SESSIONS)
+def test_a_session_that_does_not_fit_is_refused_and_nothing_written(alice, items, body):
+    answer = alice.post("/sessions", data=json.dumps(body))
+    assert problem(answer, 422, "VALIDATION_FAILED")["errors"]
+    assert items() == []
+
+
+def test_the_limits_themselves_are_accepted(alice):
+    body = {
+        "domain_id": "x" * 128,
+        "title": "😀" * 256,
+        "metadata": {f"{n:064}": "é" * 512 for n in range(16)},
+    }
+    made = alice.create_session(**body)
+    found = alice.get(f"/sessions/{made['session_id']}").json
+    assert {name: found[name] for name in body} == body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=abc",
+        "page=0",
+        "page=-1",
+        "page=1.5",
+        "page=%00",
+        "page=%D9%A1",
+        "page=1_0",
+        "page=1&cursor=abc",
+        "limit=0",
+        "limit=101",
+        "limit=100000",
+        "limit=",
+        "cursor=",
+        "cursor=forged",
+        "cursor=%F0%9F%98%80",
+        "cursor=" + "A" * 2000,
+        "limt=5",
+    ],
+)
+def test_a_bad_list_query_is_refused(alice, query):
+    alice.create_session()
+    answer = alice.get(f"/sessions?{query}")
+    assert answer.status_code == 422, answer.text
+    assert answer.json["code"] in ("VALIDATION_FAILED", "INVALID_CURSOR")
+
+
+def test_a_cursor_of_another_list_is_refused(alice, bob):
+    for person in (alice, bob):
+        for _ in range(3):
+            person.create_session()
+    theirs = bob.get("/sessions?limit=1").json["pagination"]["next_cursor"]
+    problem(alice.get(f"/sessions?cursor={theirs}"), 422, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("body", [{}, {"title": None}, {"domain_id": "other"}, [], None])
+def test_a_change_that_does_not_fit_is_refused(alice, body):
+    made = alice.create_session()
+    answer = alice.put(f"/sessions/{made['session_id']}", data=json.dumps(body))
+    problem(answer, 422, "VALIDATION_FAILED")
+    assert alice.get(f"/sessions/{made['session_id']}").json["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "session_id",
+    ["sess_01ARZ3NDEKTSV4RRFFQ69G5FAV", "nonsense", "sess_", "sess_%23", "sess_01arz3", "%00", "😀"],
+)
+def test_what_is_no_session_is_not_found(alice, session_id):
+    for method, body in (("GET", None), ("PUT", {"title": "x"}), ("DELETE", None)):
+        answer = alice.request(method, f"/sessions/{session_id}", json=body)
+        problem(answer, 404, "SESSION_NOT_FOUND")

@@ -1,0 +1,135 @@
+"""The real engine, a table of its own for each test, and three people with real tokens."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import dynamodb_local
+import flask
+import pytest
+
+from app import db, ids, provision
+from app.config import Config
+from app.factory import create_app
+from tests.people import SECRET, Client, make_token
+
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+
+
+class Clock:
+    """Milliseconds, as `app.ids` wants them. Runs with the real one until it is set or moved."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.frozen: int | None = None
+
+    def __call__(self) -> int:
+        return (ids.system_clock() if self.frozen is None else self.frozen) + self.offset
+
+    def move(self, *, days: float = 0, seconds: float = 0) -> None:
+        self.offset += int((days * 86400 + seconds) * 1000)
+
+    def freeze(self, milliseconds: int | None = None) -> None:
+        self.frozen = ids.system_clock() if milliseconds is None else milliseconds
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[dynamodb_local.Engine]:
+    """DynamoDB Local, in memory, on a free port."""
+    with pytest.MonkeyPatch.context() as patch, dynamodb_local.start() as engine:
+        for name, value in AWS.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", engine.url)
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def client(engine: dynamodb_local.Engine) -> Any:
+    """One client for all tests; making one takes longer than most of them."""
+    return db.connect()
+
+
+@pytest.fixture
+def table(client: Any) -> Iterator[db.Table]:
+    table = db.Table(f"test-{uuid4()}", client)
+    list(provision.create(table))
+    yield table
+    client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
+    client.delete_table(TableName=table.name)
+
+
+@pytest.fixture(scope="session")
+def raw(engine: dynamodb_local.Engine) -> Any:
+    """boto3 as it comes, for tests that look into a table behind the app's back."""
+    return boto3.client("dynamodb")
+
+
+@pytest.fixture
+def items(raw: Any, table: db.Table) -> Callable[[], list[dict[str, Any]]]:
+    """All that is in the table, in key order."""
+
+    def read() -> list[dict[str, Any]]:
+        pages = raw.get_paginator("scan").paginate(TableName=table.name, ConsistentRead=True)
+        found = [item for page in pages for item in page["Items"]]
+        return sorted(found, key=lambda item: (item["PK"]["S"], item["SK"]["S"]))
+
+    return read
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_app(table: db.Table, clock: Clock) -> Callable[..., flask.Flask]:
+    """An app over this test's table, with settings that differ from the usual ones."""
+
+    def make(**settings: Any) -> flask.Flask:
+        usual = {"sessions_table": table.name, "docs_enabled": True}
+        if "jwt_jwks_url" not in settings:
+            usual["jwt_secret"] = SECRET
+        parts = {name: settings.pop(name) for name in ("verifier",) if name in settings}
+        config = Config(**{**usual, **settings})
+        return create_app(config, table=table, ulids=ids.UlidSource(clock), **parts)
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: Callable[..., flask.Flask]) -> flask.Flask:
+    return make_app()
+
+
+@pytest.fixture
+def alice(app: flask.Flask) -> Client:
+    return Client(app, make_token("acme", "alice"))
+
+
+@pytest.fixture
+def bob(app: flask.Flask) -> Client:
+    """Of Alice's tenant."""
+    return Client(app, make_token("acme", "bob"))
+
+
+@pytest.fixture
+def charlie(app: flask.Flask) -> Client:
+    """Of another tenant."""
+    return Client(app, make_token("globex", "charlie"))
+
+
+@pytest.fixture
+def nobody(app: flask.Flask) -> Client:
+    return Client(app, None)
+
+
+def pytest_configure(config: pytest.Config) -> None:  # noqa: ARG001
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")

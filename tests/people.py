@@ -1,0 +1,95 @@
+"""The people of all tests, their tokens, and a client that speaks HTTP as one of them.
+
+Alice and Bob are of the tenant acme, Charlie is of globex. Nobody has no token.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+import jwt
+from werkzeug.test import TestResponse
+
+SECRET = "a-secret-for-tests-of-32-bytes-or-more"  # noqa: S105
+API = "/api/v1"
+
+
+def make_token(tenant: str, user: str, *, secret: str = SECRET, **claims: Any) -> str:
+    told = {"tenant_id": tenant, "sub": user, "exp": int(time.time()) + 3600, **claims}
+    return jwt.encode(told, secret, algorithm="HS256")
+
+
+@dataclass
+class Client:
+    """Sends requests to `/api/v1` + path, with a token where there is one."""
+
+    app: flask.Flask
+    token: str | None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: bytes | str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> TestResponse:
+        sent = dict(headers or {})
+        if self.token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        return self.app.test_client().open(
+            f"{API}{path}", method=method, json=json, data=data, headers=sent
+        )
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> TestResponse:
+        return self.request("POST", path, json=json, **options)
+
+    def put(self, path: str, json: Any = None, **options: Any) -> TestResponse:
+        return self.request("PUT", path, json=json, **options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:
+        return self.request("DELETE", path, **options)
+
+    def create_session(self, **body: Any) -> dict[str, Any]:
+        answer = self.post("/sessions", {"domain_id": "civic_complaints_v1", **body})
+        assert answer.status_code == 201, answer.text
+        return json.loads(answer.text)
+
+    def append(self, session_id: str, content: Any = "Hello", **message: Any) -> dict[str, Any]:
+        body = {"role": "user", "content": content, **message}
+        answer = self.post(f"/sessions/{session_id}/messages", body)
+        assert answer.status_code == 201, answer.text
+        return json.loads(answer.text)
+
+    def fill(self, session_id: str, count: int, size: int = 20) -> list[str]:
+        """Appends `count` messages of `size` characters in batches; gives their ids."""
+        ids: list[str] = []
+        for start in range(0, count, 50):
+            batch = [
+                {"role": "user", "content": f"{n:06}".ljust(size, ".")}
+                for n in range(start, min(start + 50, count))
+            ]
+            answer = self.post(f"/sessions/{session_id}/messages/batch", {"messages": batch})
+            assert answer.status_code == 201, answer.text
+            ids += [message["message_id"] for message in answer.json["messages"]]
+        return ids
+
+
+def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Checks that the answer is that problem, with nothing missing; gives its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.content_type == "application/problem+json"
+    body = json.loads(answer.text)
+    assert body["code"] == code
+    assert body["status"] == status
+    assert set(body) == {"type", "title", "status", "detail", "code", "errors", "request_id"}
+    assert body["request_id"] == answer.headers["X-Request-Id"]
+    return body
