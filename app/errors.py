@@ -127,7 +127,7 @@ class ValidationFailed(ApiError):
 
 class InvalidCursor(ApiError):
     status, code, title = 422, "INVALID_CURSOR", "Invalid cursor"
-    detail = "The cursor was not given out for this list. Start again without one."
+    detail = "The cursor was not given out for this list, in this order. Start again without one."
 
 
 class IdempotencyKeyReused(ApiError):

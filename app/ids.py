@@ -59,7 +59,11 @@ def parse(prefix: str, value: str) -> str | None:
     True
     """
     ulid = value.removeprefix(prefix)
-    return ulid if ulid != value and _ULID.fullmatch(ulid) else None
+    return ulid if value.startswith(prefix) and is_ulid(ulid) else None
+
+
+def is_ulid(value: str) -> bool:
+    return _ULID.fullmatch(value) is not None
 
 
 def as_uuid(ulid: str) -> str:

@@ -69,6 +69,16 @@ class Client:
         assert answer.status_code == 201, answer.text
         return json.loads(answer.text)
 
+    def read_all(self, session_id: str) -> list[dict[str, Any]]:
+        """All messages of a session, from where its answer ends by cursors."""
+        answer = self.get(f"/sessions/{session_id}").json
+        messages, cursor = answer["messages"], answer["next_cursor"]
+        while cursor:
+            page = self.get(f"/sessions/{session_id}/messages?limit=1000&cursor={cursor}").json
+            assert page["messages"], "no page is empty while more follows"
+            messages, cursor = messages + page["messages"], page["next_cursor"]
+        return messages
+
     def fill(self, session_id: str, count: int, size: int = 20) -> list[str]:
         """Appends `count` messages of `size` characters in batches; gives their ids."""
         ids: list[str] = []

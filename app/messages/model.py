@@ -25,6 +25,11 @@ the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Const
 
 MAX_BATCH = 50
 
+MAX_WIRE_BYTES = 5_900_000
+"""Of one message in Lambda's answer, where the body stands escaped inside a JSON string. Only one
+close to MAX_MESSAGE_BYTES that is nearly all quotes or backslashes gets there; it could be stored,
+but never be read."""
+
 PART_BYTES = 400_000
 """Of the text in one item. An item takes 409,600, keys and names included."""
 
@@ -128,12 +133,21 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
                 f"Message {index} has {size:,} bytes as JSON; "
                 f"one message takes {MAX_MESSAGE_BYTES:,}."
             )
+        if 2 * size > MAX_WIRE_BYTES and _wire_size(texts[index]) > MAX_WIRE_BYTES:
+            raise TooLarge(
+                f"Message {index} is too full of quotes and backslashes: escaped once more, as it "
+                f"would be answered, it has over {MAX_WIRE_BYTES:,} bytes."
+            )
     if sum(sizes) > MAX_BATCH_BYTES:
         raise TooLarge(
             f"The messages have {sum(sizes):,} bytes as JSON; one batch, which is one DynamoDB "
             f"transaction of at most 4 MB, takes {MAX_BATCH_BYTES:,}. Send them in smaller batches."
         )
     return texts
+
+
+def _wire_size(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:

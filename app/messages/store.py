@@ -24,7 +24,8 @@ READS_OF_ONE_VERSION = 3
 `check` reports, and no reason to withhold the messages."""
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer. Lambda takes 6 MB with the body escaped inside a JSON string."""
+"""Bytes of messages in one answer. Lambda takes 6 MB with the body escaped inside a JSON string;
+counted as the strictest runtime escapes it, all that is not ASCII too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class MessageStore:
         scope = _scope(caller, session, order)
         if cursor:
             position = read_cursor(scope, cursor)
-            if not ids.parse("", position):
+            if not ids.is_ulid(position):
                 raise InvalidCursor
             low, high = (max(low, position), "") if order == "asc" else (low, position)
         if high and low >= high:
