@@ -11,6 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import flask
 import flask_smorest
 import marshmallow as ma
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import HTTPException
@@ -112,7 +114,7 @@ class Blueprint(flask_smorest.Blueprint):
         """Documents a route's errors, and those that any route has."""
 
         def decorate(view: View) -> View:
-            for status in {*statuses, 401, 403, 500, 503}:
+            for status in sorted({*statuses, 401, 403, 500, 503}, reverse=True):
                 view = self.alt_response(status, f"Problem{status}")(view)
             return view
 
@@ -128,9 +130,24 @@ class Blueprint(flask_smorest.Blueprint):
         super()._store_endpoint_docs(endpoint, obj, *args, **options)
 
 
+class _Converter(OpenAPIConverter):
+    """Adds what a schema's `Meta.json_schema` says and marshmallow cannot."""
+
+    def schema2jsonschema(self, schema: ma.Schema) -> dict[str, Any]:
+        documented: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        return documented | getattr(schema.Meta, "json_schema", {})
+
+
+class _MarshmallowPlugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 class Api(flask_smorest.Api):
     ERROR_SCHEMA = ProblemSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: flask.Flask) -> None:
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": _MarshmallowPlugin()})
 
     def _register_responses(self) -> None:
         for status, problem in PROBLEMS.items():

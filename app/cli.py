@@ -1,4 +1,4 @@
-"""flask --app app.wsgi table | token | sweep: what an operator does from a shell."""
+"""flask --app app.wsgi table | token | sweep | check: what an operator does from a shell."""
 
 import json
 import time
@@ -9,6 +9,7 @@ import jwt
 from flask.cli import AppGroup, with_appcontext
 
 from app import db, provision
+from app.check import Seen, check
 from app.config import Config
 from app.sweep import sweep
 
@@ -20,6 +21,7 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(table_group)
     app.cli.add_command(token)
     app.cli.add_command(sweep_command)
+    app.cli.add_command(check_command)
 
 
 def _table() -> db.Table:
@@ -84,3 +86,22 @@ def sweep_command(seconds: float) -> None:
     swept = sweep(_table(), budget=seconds)
     rest = "nothing is left to do" if swept.finished else "there is more: run it again"
     click.echo(f"removed {swept.sessions} sessions, {swept.messages} messages; {rest}")
+
+
+@click.command("check")
+@with_appcontext
+def check_command() -> None:
+    """Look through the whole table for damage; exit code 1 where there is any.
+
+    Reads everything twice, which costs accordingly, and needs the permission to scan.
+    """
+    seen, findings = Seen(), 0
+    for finding in check(_table(), seen=seen):
+        click.echo(str(finding))
+        findings += 1
+    click.echo(
+        f"checked {seen.users} users, {seen.sessions} sessions ({seen.pending} wait for the sweep),"
+        f" {seen.messages} messages, {seen.records} records: {findings} findings"
+    )
+    if findings:
+        raise click.exceptions.Exit(1)

@@ -53,6 +53,7 @@ def create_app(
         RETENTION_DAYS=config.retention_days,
     )
     app.json.sort_keys, app.json.compact = False, True  # type: ignore[attr-defined]
+    app.url_map.converters["message_id"] = messages.MessageIdConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     table = table or db.Table(config.sessions_table)

@@ -100,6 +100,11 @@ def request_id() -> str:
     return request_id
 
 
+def log_event(message: str, fields: dict[str, Any]) -> None:
+    """A line of its own, for what is not a request."""
+    log.info(message, extra={"fields": fields})
+
+
 def log_exception(error: BaseException) -> None:
     frames = traceback.extract_tb(error.__traceback__)
     fields = {

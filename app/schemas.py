@@ -40,10 +40,10 @@ class WholeNumber(fields.Integer):
 
 
 class StrictInteger(fields.Integer):
-    """Of a JSON body: no strings, no booleans, no 1.0."""
+    """Of a JSON body: no strings, no booleans. 3.0 is an integer, as JSON Schema has it."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) is not int:
+        if type(value) is not int and not (type(value) is float and value.is_integer()):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
 

@@ -4,9 +4,13 @@ Idempotent, bounded in time, and safe to run twice at once: what it does is cond
 scheduled function on Lambda (`app.sweep.handler`) and `flask --app app.wsgi sweep` elsewhere.
 """
 
-from dataclasses import dataclass
+import os
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
 
-from app import db, ids, keys
+from app import db, ids, keys, logs
 from app.db import Item, Table
 from app.sessions import model, removal
 
@@ -48,3 +52,28 @@ def _remove(table: Table, item: Item, now: str, swept: Swept) -> None:
     swept.sessions += receipt.finished
     swept.messages += receipt.deleted_messages if receipt.finished else 0
     swept.finished &= receipt.finished
+
+
+def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda's two arguments
+    """The schedule's way in. What time does not allow is left for the next run.
+
+    A failure is raised after it was logged, so that Lambda counts it and the alarm sees it.
+    """
+    started = time.perf_counter()
+    swept = Swept(finished=False)
+    failure = None
+    try:
+        swept = sweep(_table(), budget=context.get_remaining_time_in_millis() / 1000 - 1)
+    except Exception as error:
+        failure = type(error).__name__
+        raise
+    finally:
+        done = {**asdict(swept), "ms": round((time.perf_counter() - started) * 1000, 2)}
+        logs.log_event("sweep", {**done, "failure": failure})
+    return done
+
+
+@lru_cache(maxsize=1)
+def _table() -> Table:
+    logs.configure(os.environ.get("LOG_LEVEL") or "INFO")
+    return Table(os.environ["SESSIONS_TABLE"])

@@ -1,6 +1,5 @@
 """The engine and the service, started and stopped together. `./scripts/dev` calls this."""
 
-import http.client
 import os
 import signal
 import socket
@@ -38,7 +37,8 @@ def main() -> None:
             _run(subprocess.Popen([*FLASK, "table", "create"]))
             with _serve() as server:
                 _wait_until_it_answers(server)
-                _say_where(token.communicate()[0].strip())
+                if server.poll() is None:
+                    _say_where(token.communicate()[0].strip())
                 while server.poll() is None and engine.process.poll() is None:
                     time.sleep(0.2)
                 if server.poll() is not None:
@@ -95,16 +95,12 @@ def _serve() -> Iterator[subprocess.Popen[bytes]]:
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes]) -> None:
     while server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", int(PORT), timeout=5)
         try:
-            connection.request("GET", "/health")
-            connection.getresponse()
+            socket.create_connection(("127.0.0.1", int(PORT)), timeout=5).close()
         except OSError:
             time.sleep(0.05)
         else:
             return
-        finally:
-            connection.close()
 
 
 def _say_where(token: str) -> None:

@@ -205,7 +205,9 @@ def _lock(data_dir: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise EngineError(f"another DynamoDB Local is using {data_dir}") from None
+        raise EngineError(
+            f"{data_dir} is in use by another DynamoDB Local: two need a LOCAL_DIR each"
+        ) from None
     return lock
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import flask
 from flask import current_app, url_for
 from werkzeug.local import LocalProxy
+from werkzeug.routing import BaseConverter
 
 from app import idempotency
 from app.api import Blueprint, json_response
@@ -25,6 +26,14 @@ from app.schemas import AppendHeadersSchema
 blp = Blueprint("messages", __name__, description="What was said, and what it rests on")
 
 store: MessageStore = LocalProxy(lambda: current_app.extensions["message_store"])  # type: ignore[assignment]
+
+
+class MessageIdConverter(BaseConverter):
+    """Anything but `batch`, which is a route of its own: it takes POST, and must not seem to take
+    GET as well. Whether it is an id is for the store to say."""
+
+    regex = r"(?!batch$)[^/]+"
+
 
 LOCATION = {"Location": {"schema": {"type": "string"}}}
 
@@ -88,7 +97,7 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
     )
 
 
-@blp.get("/sessions/<session_id>/messages/<message_id>")
+@blp.get("/sessions/<session_id>/messages/<message_id:message_id>")
 @blp.response(200, MessageSchema)
 @blp.problems(404)
 def get_message(session_id: str, message_id: str) -> flask.Response:

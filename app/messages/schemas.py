@@ -8,6 +8,9 @@ from marshmallow import fields, validate
 from app.messages.model import MAX_BATCH
 from app.schemas import NEXT_CURSOR, cursor, limit, line
 
+HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
+"""No `javascript:` and the like: front ends make links of these."""
+
 ROLES = ("user", "assistant", "system", "tool")
 
 
@@ -71,10 +74,12 @@ class ReferenceSchema(ma.Schema):
         required=True, validate=validate.Length(1), metadata={"example": "inc_abc123"}
     )
     summary = fields.String(required=True, metadata={"example": "Pothole on Main St"})
-    url = fields.Url(
-        schemes={"http", "https"},
-        require_tld=False,
-        metadata={"example": "https://example.com/reports/inc_abc123"},
+    url = fields.String(
+        validate=validate.Regexp(f"{HTTP_URL}\\Z", error="Not an http(s) URL."),
+        metadata={
+            "example": "https://example.com/reports/inc_abc123",
+            "pattern": f"{HTTP_URL}$",
+        },
     )
     location = Checked(PointSchema)
 

@@ -1,6 +1,6 @@
 """What a session looks like in JSON, coming and going."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -32,8 +32,8 @@ class StringPairs(fields.Field[dict[str, str]]):
 
 
 def _pair_error(name: str, text: Any) -> str | None:
-    if not 1 <= len(name) <= MAX_NAME:
-        return f"The name must have 1 to {MAX_NAME} characters."
+    if len(name) > MAX_NAME:
+        return f"The name is longer than {MAX_NAME} characters."
     if not isinstance(text, str):
         return "Not a string."
     return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
@@ -53,7 +53,7 @@ def _metadata(**options: Any) -> StringPairs:
             "example": {"channel": "web"},
             "type": "object",
             "maxProperties": MAX_PAIRS,
-            "propertyNames": {"minLength": 1, "maxLength": MAX_NAME},
+            "propertyNames": {"maxLength": MAX_NAME},
             "additionalProperties": {"type": "string", "maxLength": MAX_VALUE},
         },
     )
@@ -85,8 +85,10 @@ class NewSessionSchema(ma.Schema):
 
 
 class SessionChangesSchema(ma.Schema):
+    """What is to change; what is not named stays as it is."""
+
     class Meta:
-        description = "What is to change; what is not named stays as it is"
+        json_schema: ClassVar = {"minProperties": 1}
 
     title = _title()
     metadata = _metadata()
@@ -126,7 +128,7 @@ class SessionWithMessagesSchema(SessionSchema):
 
 class ListQuerySchema(ma.Schema):
     page = WholeNumber(
-        validate=validate.Range(min=1), metadata={"description": "From 1", "example": 1}
+        validate=validate.Range(1, 10**9), metadata={"description": "From 1", "example": 1}
     )
     limit = limit(default=20, most=100)
     cursor = cursor()

@@ -1,0 +1,253 @@
+"""A full check of the table: everything in it that could not be there if the promises hold.
+
+For operators and tests. It knows the keys but none of the stores' code, and it only reads. This is
+the one place in `app/` that scans, which the service's own role may not do: run it with yours.
+Memory stays flat: it goes from item to item, and keeps the ids of one day of one session at most.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from itertools import chain, groupby
+
+from app import db, ids, keys
+from app.db import Item, Table
+from app.idempotency import LIFETIME
+
+EVERYTHING = ("\x00", "\U0010ffff")
+"""First and last SK that an item can have."""
+
+ATTRIBUTES = (
+    "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, retain_until, message_count, version,"
+    " last_ulid, create_record, parts, session_count, first_id, expires_at"
+)
+"""All but what people wrote."""
+
+READINGS = 3
+"""What is found is looked at again before it is told: a table in use changes between two pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`problem` names the kind of damage, `detail` the figures."""
+
+    partition: str
+    sk: str
+    problem: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.partition} {self.sk}: {self.problem}{self.detail and f' ({self.detail})'}"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What there was to check. Sessions that are being deleted or past their time are nothing
+    wrong: they are `pending` until the next sweep."""
+
+    users: int = 0
+    sessions: int = 0
+    messages: int = 0
+    records: int = 0
+    pending: int = 0
+
+    def add(self, other: "Seen") -> None:
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def check(
+    table: Table, clock: ids.Clock = ids.system_clock, seen: Seen | None = None
+) -> Iterator[Finding]:
+    """Every finding, as it is found; counts in `seen` what was checked."""
+    for partition in _partitions(table):
+        findings, counted = _check_partition(table, partition, clock())
+        for _ in range(READINGS - 1):
+            if not findings:
+                break
+            again, counted = _check_partition(table, partition, clock())
+            findings = {place: finding for place, finding in again.items() if place in findings}
+        yield from findings.values()
+        if seen:
+            seen.add(counted)
+
+
+def _partitions(table: Table) -> Iterator[str]:
+    last = None
+    for item in _each(table.scan(only="PK")):
+        if item["PK"] != last:  # a scan goes through one partition after another
+            last = str(item["PK"])
+            yield last
+
+
+def _each(pages: Iterable[list[Item]]) -> Iterator[Item]:
+    """The items of all pages; every page has as much time as a request."""
+    following = iter(pages)
+    while True:
+        db.begin_work()
+        page = next(following, None)
+        if page is None:
+            return
+        yield from page
+
+
+def _check_partition(
+    table: Table, partition: str, now: int
+) -> tuple[dict[tuple[str, str], Finding], Seen]:
+    """Findings by their place and kind. The items come sorted: the records of creates, then each
+    session followed by its messages and the records of its appends, then the user."""
+    findings: dict[tuple[str, str], Finding] = {}
+    seen = Seen(users=1)
+
+    def complain(item: Item, problem: str, detail: str = "") -> None:
+        finding = Finding(partition, str(item["SK"]), problem, detail)
+        findings[finding.sk, problem] = finding
+
+    walk = _Partition(partition, now, seen, complain)
+    items = _each(table.query(partition, EVERYTHING, only=ATTRIBUTES))
+    for owner, group in groupby(items, key=_owner):
+        walk.take(owner, group)
+    walk.end()
+    return findings, seen
+
+
+def _owner(item: Item) -> str:
+    """The session that an item is, or is under; empty for what is under none."""
+    sk = str(item["SK"])
+    return keys.session_of(sk) if sk.startswith(keys.ALL_SESSIONS[0]) else ""
+
+
+class _Partition:
+    """What has to be remembered from item to item."""
+
+    def __init__(self, partition: str, now: int, seen: Seen, complain: Callable[..., None]) -> None:
+        self.partition = partition
+        self.now = now
+        self.seen = seen
+        self.complain = complain
+        self.creates: dict[str, Item] = {}  # records by SK, of one day
+        self.unmarked = 0
+        self.user: Item | None = None
+
+    def take(self, session: str, items: Iterator[Item]) -> None:
+        if session:
+            self._session(session, items)
+            return
+        for item in items:
+            sk = str(item["SK"])
+            if sk.startswith(keys.CREATE_RECORDS[0]):
+                self.seen.records += 1
+                if not self._is_past(item):
+                    self.creates[sk] = item
+            elif item["SK"] == keys.user(self.partition)["SK"]:
+                self.user = item
+            else:
+                self.complain(item, "is no item of this table's")
+
+    def end(self) -> None:
+        for record in self.creates.values():
+            self.complain(record, "record of a create without its session", record["first_id"])
+        user = self.user or {**keys.user(self.partition), "session_count": 0}
+        if user.get("session_count") != self.unmarked:
+            self.complain(
+                user,
+                "session_count is wrong",
+                f"{user.get('session_count')}, and there are {self.unmarked} sessions",
+            )
+
+    def _session(self, session: str, items: Iterator[Item]) -> None:
+        head = next(items)
+        if not keys.is_session(str(head["SK"])):
+            for orphan in chain([head], items):
+                self.complain(orphan, "belongs to no session")
+            return
+        self.seen.sessions += 1
+        self._create_record(head, session)
+        if "deleted_at" in head:
+            self.seen.pending += 1
+            self._indexes(head, {}, keys.due(session, str(head["deleted_at"])))
+            for _ in items:  # may be removed in any order
+                pass
+            return
+        self.unmarked += 1
+        until = str(head.get("retain_until", ""))
+        self.seen.pending += bool(until) and until <= ids.iso_time(self.now)
+        activity = ids.timestamp(str(head["last_ulid"]))
+        self._indexes(
+            head,
+            keys.by_activity(self.partition, session, activity),
+            keys.due(session, until) if until else {},
+        )
+        self._messages(head, session, items)
+
+    def _create_record(self, head: Item, session: str) -> None:
+        """A session and the record of its creation are there together, for the record's time."""
+        sk = str(head.get("create_record", ""))
+        record = self.creates.get(sk)
+        if record and record["first_id"] == session:
+            del self.creates[sk]
+        elif sk and "deleted_at" not in head and self._is_of_today(session):
+            self.complain(head, "the record of its creation is not there", sk)
+
+    def _indexes(self, head: Item, by_activity: dict[str, str], due: dict[str, str]) -> None:
+        for index, expected in ((keys.BY_ACTIVITY, by_activity), (keys.DUE, due)):
+            names = f"{index}PK", f"{index}SK"
+            found = {name: head[name] for name in names if name in head}
+            if found != expected:
+                self.complain(head, f"its keys in {index} are wrong", f"{found}, not {expected}")
+
+    def _messages(self, head: Item, session: str, items: Iterator[Item]) -> None:
+        count, last = 0, session
+        recent: set[str] = set()  # all that an append's record can be about
+        for name, group in groupby(items, key=_message):
+            if not name:
+                for item in group:
+                    self._append_record(item, session, recent)
+                continue
+            parts = list(group)
+            if name > str(head["last_ulid"]):  # or written since the session was read
+                self.complain(parts[0], "is later than its session's last message")
+            elif self._message(name, parts):
+                count, last = count + 1, name
+            if self._is_of_today(name):
+                recent.add(name)
+        if count != head["message_count"]:
+            self.complain(
+                head, "message_count is wrong", f"{head['message_count']}, and there are {count}"
+            )
+        if last != head["last_ulid"]:
+            self.complain(head, "last_ulid is not the last", f"{head['last_ulid']}, not {last}")
+
+    def _message(self, name: str, parts: list[Item]) -> bool:
+        """Whether the message's first item is there. Every item says how many there must be."""
+        self.seen.messages += 1
+        first = parts[0]
+        whole = int(first.get("parts", 1))
+        session = keys.session_of(str(first["SK"]))
+        expected = [keys.message("", session, name, part)["SK"] for part in range(whole)]
+        found = [str(part["SK"]) for part in parts]
+        if found != expected or any(part.get("parts", 1) != whole for part in parts):
+            self.complain(first, "its parts are not whole", f"{len(found)} of {whole}")
+        return keys.is_message(found[0])
+
+    def _append_record(self, item: Item, session: str, recent: set[str]) -> None:
+        if not str(item["SK"]).startswith(keys.append_record("", session, "")["SK"]):
+            self.complain(item, "is no item of this table's")
+            return
+        self.seen.records += 1
+        if not self._is_past(item) and item["first_id"] not in recent:
+            self.complain(item, "record of an append without its message", str(item["first_id"]))
+
+    def _is_past(self, record: Item) -> bool:
+        """Past its time a record counts as absent, whether or not DynamoDB has removed it."""
+        return int(record[keys.TTL_ATTRIBUTE]) <= self.now // 1000
+
+    def _is_of_today(self, ulid: str) -> bool:
+        """Whether a record that is about it can still count."""
+        return ids.milliseconds(ulid) // 1000 + LIFETIME > self.now // 1000
+
+
+def _message(item: Item) -> str:
+    """The message that an item is a part of; empty for a record."""
+    sk = str(item["SK"])
+    session = keys.session_of(sk)
+    return keys.message_of(sk) if sk.startswith(keys.message("", session, "")["SK"]) else ""
