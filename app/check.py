@@ -130,7 +130,11 @@ class _Partition:
 
     def take(self, session: str, items: Iterator[Item]) -> None:
         if session:
-            self._session(session, items)
+            head = next(items)
+            try:
+                self._session(session, head, items)
+            except (KeyError, ValueError, OverflowError) as error:
+                self.complain(head, "cannot be understood", repr(error))
             return
         for item in items:
             sk = str(item["SK"])
@@ -154,8 +158,7 @@ class _Partition:
                 f"{user.get('session_count')}, and there are {self.unmarked} sessions",
             )
 
-    def _session(self, session: str, items: Iterator[Item]) -> None:
-        head = next(items)
+    def _session(self, session: str, head: Item, items: Iterator[Item]) -> None:
         if not keys.is_session(str(head["SK"])):
             for orphan in chain([head], items):
                 self.complain(orphan, "belongs to no session")

@@ -1,0 +1,78 @@
+"""Ids, cursors and the cutting of messages: logic without I/O."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import ids
+from app.errors import InvalidCursor
+from app.messages.model import Message, NewMessage, assemble, split
+from app.pagination import make_cursor, read_cursor
+
+ULIDS = st.integers(0, 2**128 - 2).map(lambda n: ids.series("0" * 26, 1)[0] if n == 0 else _ulid(n))
+
+
+def _ulid(number: int) -> str:
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(digits[number >> (5 * place) & 31] for place in range(25, -1, -1))
+
+
+@given(st.integers(0, 2**48 - 1), ULIDS, st.integers(1, 50))
+def test_new_ids_rise_and_follow_the_last(now, last, count):
+    taken = ids.UlidSource(lambda: now).take(count, after=last)
+    assert sorted(set(taken)) == taken
+    assert taken[0] > last
+    assert ids.milliseconds(taken[0]) >= min(now, ids.milliseconds(last))
+
+
+@given(ULIDS)
+def test_an_id_is_parsed_back(ulid):
+    assert ids.parse("msg_", f"msg_{ulid}") == ulid
+    assert ids.parse("sess_", f"msg_{ulid}") is None
+    assert ids.parse("msg_", f"msg_{ulid.lower()}") in (None, ulid)
+
+
+@given(st.text())
+def test_any_text_is_an_id_or_none(text):
+    parsed = ids.parse("msg_", text)
+    assert parsed is None or text == f"msg_{parsed}"
+
+
+@given(st.text(), st.text())
+def test_a_cursor_is_read_back_on_its_own_list_only(scope, position):
+    cursor = make_cursor(scope, position)
+    assert cursor.isascii()
+    assert read_cursor(scope, cursor) == position
+    with pytest.raises(InvalidCursor):
+        read_cursor(scope + "x", cursor)
+    for forged in (
+        "B" + cursor[1:-1] + "B",
+        f" {cursor}",
+        f"{cursor}=",
+        f"{cursor}\n",
+        cursor + "é",
+    ):
+        with pytest.raises(InvalidCursor):
+            read_cursor(scope, forged)
+
+
+@given(st.text())
+def test_any_text_is_no_cursor(text):
+    with pytest.raises(InvalidCursor):
+        read_cursor("list", text)
+
+
+@given(st.text(min_size=1), st.integers(4, 20), st.booleans())
+def test_a_message_is_put_together_as_it_was_cut_either_way(text, size, backwards):
+    body = NewMessage("user", text).body("alice")
+    pieces = split(body, size)
+    assert all(len(piece.encode()) <= size for piece in pieces)
+    sk = "SESSION#01S#MSG#01M"
+    items = [
+        {"SK": f"{sk}#{n:02}" if n else sk, "body": piece, "parts": len(pieces)}
+        for n, piece in enumerate(pieces)
+    ]
+    if len(pieces) < 100:
+        [message] = assemble(items[::-1] if backwards else items)
+        assert message == Message("01S", "01M", body)
+        assert message.content == text
