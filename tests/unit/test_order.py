@@ -45,13 +45,7 @@ def test_a_cursor_is_read_back_on_its_own_list_only(scope, position):
     assert read_cursor(scope, cursor) == position
     with pytest.raises(InvalidCursor):
         read_cursor(scope + "x", cursor)
-    for forged in (
-        "B" + cursor[1:-1] + "B",
-        f" {cursor}",
-        f"{cursor}=",
-        f"{cursor}\n",
-        cursor + "é",
-    ):
+    for forged in (f" {cursor}", f"{cursor}=", f"{cursor}\n", f"{cursor}é"):
         with pytest.raises(InvalidCursor):
             read_cursor(scope, forged)
 
