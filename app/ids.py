@@ -110,5 +110,7 @@ def series(first: str, count: int) -> list[str]:
     >>> series("01ARZ3NDEKTSV4RRFFQ69G5FAZ", 2)
     ['01ARZ3NDEKTSV4RRFFQ69G5FAZ', '01ARZ3NDEKTSV4RRFFQ69G5FB0']
     """
+    if count == 1:
+        return [first]
     number = int(ULID.from_str(first))
     return [first, *(str(ULID.from_int(number + step)) for step in range(1, count))]

@@ -23,7 +23,7 @@ def loads(raw: bytes) -> Any:
     try:
         text = raw.decode()
         _check_depth(text)
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
+        value = _DECODER.decode(text)
     except UnicodeDecodeError:
         raise MalformedJson("The request body is not UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -46,6 +46,9 @@ def _parse_float(literal: str) -> float:
     if math.isinf(number):
         raise _refused("", "A number is larger than a double holds (1.8e308).")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)
 
 
 def _check_depth(text: str) -> None:

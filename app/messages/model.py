@@ -34,6 +34,9 @@ PART_BYTES = 400_000
 """Of the text in one item. An item takes 409,600, keys and names included."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message to append. `content` is a string or a list of objects with a `type`; `metadata` is
@@ -46,16 +49,14 @@ class NewMessage:
 
     def body(self, created_by: str) -> str:
         """The text that is kept."""
-        return json.dumps(
+        return _ENCODER.encode(
             {
                 "role": self.role,
                 "name": self.name,
                 "content": self.content,
                 "metadata": self.metadata or {},
                 "created_by": created_by,
-            },
-            ensure_ascii=False,
-            separators=(",", ":"),
+            }
         )
 
 
@@ -133,7 +134,7 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
                 f"Message {index} has {size:,} bytes as JSON; "
                 f"one message takes {MAX_MESSAGE_BYTES:,}."
             )
-        if 2 * size > MAX_WIRE_BYTES and _wire_size(texts[index]) > MAX_WIRE_BYTES:
+        if size + texts[index].count('"') + texts[index].count("\\") > MAX_WIRE_BYTES:
             raise TooLarge(
                 f"Message {index} is too full of quotes and backslashes: escaped once more, as it "
                 f"would be answered, it has over {MAX_WIRE_BYTES:,} bytes."
@@ -146,8 +147,12 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
     return texts
 
 
-def _wire_size(text: str) -> int:
-    return len(json.dumps(text, ensure_ascii=False).encode())
+def wire_size(text: str) -> int:
+    """Bytes of a message's text in Lambda's answer, as the strictest runtime escapes it: quotes,
+    backslashes, and all that is not ASCII."""
+    if text.isascii():  # there are no control characters in it: it is JSON
+        return len(text) + text.count('"') + text.count("\\")
+    return len(json.dumps(text))
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:
@@ -170,22 +175,18 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
     return pieces
 
 
-def assemble(items: Iterable[Item]) -> Iterator[Message]:
-    """Messages out of their items, in the items' order, whichever way that runs.
+def assemble(session: str, items: Iterable[Item]) -> Iterator[Message]:
+    """A session's messages out of their items, in the items' order, whichever way that runs.
 
     Every item of a divided message knows how many there are, so none is read beyond the last.
     """
     pending: list[Item] = []
     for item in items:
-        pending.append(item)
-        if len(pending) == item.get("parts", 1):
-            yield _join(pending)
+        if "parts" in item:
+            pending.append(item)
+            if len(pending) < int(item["parts"]):
+                continue
+            pending.sort(key=lambda part: str(part["SK"]))
+            item = {"SK": pending[0]["SK"], "body": "".join(str(p["body"]) for p in pending)}
             pending = []
-
-
-def _join(parts: list[Item]) -> Message:
-    if len(parts) > 1:
-        parts.sort(key=lambda item: str(item["SK"]))
-    sk = str(parts[0]["SK"])
-    body = "".join([str(part["body"]) for part in parts])
-    return Message(keys.session_of(sk), keys.message_of(sk), body)
+        yield Message(session, keys.message_of(str(item["SK"])), str(item["body"]))

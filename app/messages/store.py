@@ -3,7 +3,6 @@
 Works without Flask: another program gives it a table and a caller, and appends.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -133,8 +132,9 @@ class MessageStore:
             if not is_live(head, now):
                 raise SessionNotFound
             session = from_item(head)
-            counted = (i for i in items if keys.message_of(str(i["SK"])) <= session.last_ulid)
-            page = _fill(counted, None, _scope(caller, ulid, "asc"))
+            _, last = keys.message_with_parts(ulid, session.last_ulid)
+            counted = (item for item in items if str(item["SK"]) <= last)
+            page = _fill(ulid, counted, None, _scope(caller, ulid, "asc"))
             if page.next_cursor or len(page.messages) == session.message_count:
                 break
         return session, page
@@ -179,7 +179,7 @@ class MessageStore:
                 limit=limit + 1,
             )
         )
-        return _fill(items, limit, scope)
+        return _fill(session, items, limit, scope)
 
     def get(self, caller: Caller, session_id: str, message_id: str) -> Message:
         """Pattern 9.
@@ -202,7 +202,7 @@ class MessageStore:
         if "parts" in first:
             pages = self.table.query(caller.partition, keys.message_with_parts(session, message))
             items = list(chain.from_iterable(pages))
-        return next(model.assemble(items))
+        return next(model.assemble(session, items))
 
 
 def _puts(caller: Caller, message: Message) -> list[dict[str, object]]:
@@ -216,13 +216,13 @@ def _puts(caller: Caller, message: Message) -> list[dict[str, object]]:
     ]
 
 
-def _fill(items: Iterable[db.Item], limit: int | None, scope: str) -> MessagePage:
+def _fill(session: str, items: Iterable[db.Item], limit: int | None, scope: str) -> MessagePage:
     """As many messages as `limit` and the size of an answer allow. A cursor follows exactly where
     another message does. One message always fits, whatever its size."""
     messages: list[Message] = []
     size = 0
-    for message in model.assemble(items):
-        size += len(json.dumps(message.body))  # as Lambda sends it: escaped
+    for message in model.assemble(session, items):
+        size += model.wire_size(message.body)
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
         messages.append(message)
