@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import boto3
 import dynamodb_local
 import flask
 import pytest
+from werkzeug.serving import make_server
 
 from app import db, ids, provision
 from app.config import Config
@@ -110,6 +112,18 @@ def app(make_app: Callable[..., flask.Flask]) -> flask.Flask:
 
 
 @pytest.fixture
+def address(app: flask.Flask) -> Iterator[str]:
+    """The app on a free loopback port, for what speaks HTTP by itself."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
 def alice(app: flask.Flask) -> Client:
     return Client(app, make_token("acme", "alice"))
 
@@ -129,6 +143,12 @@ def charlie(app: flask.Flask) -> Client:
 @pytest.fixture
 def nobody(app: flask.Flask) -> Client:
     return Client(app, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="tests/faults at the sizes of docs/reliability.md"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:  # noqa: ARG001

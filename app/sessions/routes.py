@@ -37,6 +37,8 @@ GO_ON = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"
 
 Headers = dict[str, str]
 
+_SESSION = SessionSchema()
+
 
 @blp.post("/sessions")
 @blp.arguments(
@@ -91,7 +93,7 @@ def get_session(headers: Headers, session_id: str) -> flask.Response:
         if is_unchanged(current, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
     session, page = messages.read(caller, session_id)
-    head = flask.json.dumps(SessionSchema().dump(session))
+    head = flask.json.dumps(_SESSION.dump(session))
     return json_response(
         f'{head[:-1]},"messages":{json_list(page.messages)},'
         f'"next_cursor":{flask.json.dumps(page.next_cursor)}}}',

@@ -8,28 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
-
-import pytest
-from werkzeug.serving import make_server
 
 from tests.people import make_token
 
 HERE = Path(__file__).parent
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "10")
-
-
-@pytest.fixture
-def address(app):
-    """The app on a free loopback port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_every_answer_is_described_and_none_fails(address, tmp_path):
