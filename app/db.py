@@ -61,6 +61,9 @@ NOT_DONE = {
 """Codes after which DynamoDB did nothing and the same call may succeed.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
 
+THROTTLED = "ThrottlingException"
+"""Also what a batch was that DynamoDB took only in part."""
+
 NO_ANSWER = "NoAnswer"
 
 PERHAPS_DONE = {NO_ANSWER, "InternalServerError", "ServiceUnavailable", "InternalFailure"}
@@ -241,14 +244,17 @@ class Table:
         """Items of one partition by their SK, each strongly consistent, in one call."""
         found: dict[str, Item] = {}
         wanted: Any = [_encode(key) for key in keys]
-        while wanted:
+        retry = _Retry(self.pause, writes=False)
+        while True:
             request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._request("batch_get_item", RequestItems=request)
             for attributes in answer["Responses"][self.name]:
                 item = _decode(attributes)
                 found[str(item["SK"])] = item
             wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
-        return found
+            if not wanted:
+                return found
+            retry.wait(THROTTLED)
 
     def query(
         self,
@@ -382,8 +388,8 @@ class Table:
         while requests:
             answer = self._request("batch_write_item", RequestItems={self.name: requests})
             requests = answer.get("UnprocessedItems", {}).get(self.name)
-            if requests:  # throttled in part: as much a reason to wait as throttled whole
-                retry.wait("ThrottlingException")
+            if requests:
+                retry.wait(THROTTLED)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -79,13 +79,14 @@ class MessageStore:
                 self.table.transact(*writes)
                 return appended, False
             except db.ConditionFailed as failed:
+                found = failed.found[0]
+                if found is not None and not is_live(found, now):
+                    raise SessionNotFound from None
                 if request and failed.found[1]:
                     first = idempotency.first_id_of(failed.found[1], request)
                     ulids = ids.series(first, len(bodies))
                     return [Message(session, *p) for p in zip(ulids, bodies, strict=True)], True
-                found = failed.found[0] or {}
-                if not is_live(found, now):
-                    raise SessionNotFound from None
+                assert found is not None  # noqa: S101  one of the two has failed
                 if if_match is not None and found["version"] not in if_match:
                     raise PreconditionFailed from None
                 last = str(found["last_ulid"])

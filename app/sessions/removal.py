@@ -74,8 +74,9 @@ def remove(table: Table, partition: str, session: str) -> Receipt:
     try:
         for items in table.query(partition, keys.all_of_session(session), only=_NEEDED):
             if items and keys.is_session(str(items[0]["SK"])):
-                head, items = items[0], items[1:]
-            table.delete_many([*items, *_create_record(head)])
+                head = items[0]
+                items[:1] = _create_record(head)
+            table.delete_many(items)
             if db.current_work().remaining() < TIME_FOR_A_PAGE:
                 return Receipt(1, int(head.get("message_count", 0)), finished=False)
         table.delete(keys.session(partition, session))
