@@ -32,6 +32,15 @@ SPEC_OPTIONS = {
     },
 }
 
+ACT_FOR_USER = {
+    "name": auth.ACT_FOR_USER_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1},
+    "description": "A user of the token's tenant to act for, percent-encoded; takes the scope "
+    f"`{auth.ACT_FOR_USER}`",
+}
+
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"]
 
 
@@ -62,15 +71,15 @@ def create_app(
     app.extensions["message_store"] = MessageStore(table, ulids)
 
     logs.configure(config.log_level)
-    logs.init_app(app, config.request_budget)
+    logs.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or auth.Verifier(config))
     if config.cors_origins:
         allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
         flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)
 
     api = Api(app)
-    api.register_blueprint(sessions.blp, url_prefix="/api/v1")
-    api.register_blueprint(messages.blp, url_prefix="/api/v1")
+    for blp in (sessions.blp, messages.blp):
+        api.register_blueprint(blp, url_prefix="/api/v1", parameters=[ACT_FOR_USER])
     api.register_blueprint(meta.blp)
     if config.docs_enabled:
         docs.init_app(app, api)

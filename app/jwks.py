@@ -4,10 +4,10 @@ Own code because PyJWT's client asks the issuer for every unknown `kid`, and for
 the issuer is down: junk tokens could make us hammer it, and its outage would be ours.
 """
 
+import http.client
 import json
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -65,36 +65,57 @@ class Jwks:
         Raises:
             Unavailable: there are no keys at all, since the issuer was never reached.
         """
+        known = self._find(kid)
+        if known and not self._is_due():
+            return known  # without the lock: whoever holds it may be waiting for the issuer
         with self._lock:
-            stale = self._clock() - self._fetched_at > LIFETIME
-            if (stale or self._find(kid) is None) and self._clock() - self._tried_at >= PAUSE:
+            if self._is_due() or (self._find(kid) is None and self._may_try()):
                 self._refresh()
             if not self._keys:
                 raise Unavailable("The issuer's keys cannot be had.", retry_after=int(PAUSE))
             return self._find(kid)
 
+    def _is_due(self) -> bool:
+        return self._may_try() and self._clock() - self._fetched_at > LIFETIME
+
+    def _may_try(self) -> bool:
+        return self._clock() - self._tried_at >= PAUSE
+
     def _find(self, kid: str | None) -> jwt.PyJWK | None:
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        return self._keys.get(kid)
+        keys = self._keys  # replaced as a whole, never changed
+        if kid is None and len(keys) == 1:
+            return next(iter(keys.values()))
+        return keys.get(kid)
 
     def _refresh(self) -> None:
         """Keeps the old keys where no new ones can be had."""
         self._tried_at = self._clock()
         try:
-            document = json.loads(self._fetch(self._url))
-            found = {jwk.get("kid"): _public_key(jwk) for jwk in document["keys"]}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            published = list(json.loads(self._fetch(self._url))["keys"])
+        except _NO_DOCUMENT:
             return
-        usable = {kid: key for kid, key in found.items() if key}
+        usable = {jwk.get("kid"): key for jwk in published if (key := _public_key(jwk))}
         if usable:
             self._keys = usable
             self._fetched_at = self._clock()
 
 
-def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
-    """None for a key that is not for verifying RS256 or ES256 signatures."""
-    algorithm = ALGORITHMS.get(jwk.get("kty", ""))
+_NO_DOCUMENT = (
+    OSError,
+    http.client.HTTPException,  # cut off, or no HTTP
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+)
+
+
+def _public_key(jwk: Any) -> jwt.PyJWK | None:
+    """None for what is not a key for verifying RS256 or ES256 signatures, or is broken: one such
+    entry must not take the others with it."""
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str | None):
+        return None
+    algorithm = ALGORITHMS.get(str(jwk.get("kty")))
     if not algorithm or jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
         return None
     public = {name: value for name, value in jwk.items() if name != "d"}

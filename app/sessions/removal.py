@@ -5,7 +5,7 @@ under it, so what is found can be removed in any order and by anyone: the reques
 a repeated one, or the sweep, which finds it in GSI2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -69,16 +69,16 @@ def _mark(
 
 def remove(table: Table, partition: str, session: str) -> Receipt:
     """All that a marked session left, its own item last, so that no orphan can remain: 1 query a
-    MB, ⌈items/25⌉ batch writes, 1 delete. Stops between two pages when time runs out."""
+    MB, ⌈items/25⌉ batch writes, 1 delete, and 1 of the record where there is one."""
     head: Item = {}  # of the session itself, the first item of the first page
     try:
-        for items in table.query(partition, keys.all_of_session(session), only=_NEEDED):
+        for items in _while_time_allows(
+            table.query(partition, keys.all_of_session(session), only=_NEEDED)
+        ):
             if items and keys.is_session(str(items[0]["SK"])):
-                head = items[0]
-                items[:1] = _create_record(head)
+                head = items.pop(0)
             table.delete_many(items)
-            if db.current_work().remaining() < TIME_FOR_A_PAGE:
-                return Receipt(1, int(head.get("message_count", 0)), finished=False)
+        _delete_create_record(table, head)
         table.delete(keys.session(partition, session))
     except Unavailable:
         return Receipt(1, int(head.get("message_count", 0)), finished=False)
@@ -90,36 +90,45 @@ def erase(table: Table, partition: str, now: str) -> Receipt:
 
     The index shows most sessions, so they are marked from there first, at once. Then the partition
     is gone through: what stands under a marked session is removed, and a session not marked yet
-    (the index lags, or it is new) is marked, for another pass to remove: only what is read after
-    the mark is known to be all there is.
+    (the index lags, or it is new) is marked, for a second pass to remove: only what is read after
+    the mark is known to be all there is. What the second pass finds unmarked is younger than the
+    request and stays: against somebody who goes on writing, marking would never end.
     """
     sessions = messages = 0
     try:
-        for items in table.query_index(keys.BY_ACTIVITY, partition):
+        for items in _while_time_allows(table.query_index(keys.BY_ACTIVITY, partition)):
             _mark_all(table, partition, items, now)
-        unmarked = True
-        while unmarked:
-            unmarked = False
-            head: Item | None = None  # the marked session whose items are being passed
-            for items in table.query(partition, keys.ALL_SESSIONS, only=_NEEDED):
-                new, under, done, head = _sort(items, head)
-                unmarked |= bool(new)
-                _mark_all(table, partition, new, now)
-                _delete_with_records(table, under, done)
+        marked = True
+        for marking in (True, False):
+            if not marked:
+                break
+            marked = False
+            for new, under, done in _pass(table, partition):
+                if marking:
+                    _mark_all(table, partition, new, now)
+                    marked |= bool(new)
+                table.delete_many(under)
+                for head in done:
+                    _delete_create_record(table, head)
+                table.delete_many(done)
                 sessions += len(done)
-                messages += sum(int(item["message_count"]) for item in done)
-                if db.current_work().remaining() < TIME_FOR_A_PAGE:
-                    return Receipt(sessions, messages, finished=False)
-            if head:
-                _delete_with_records(table, [], [head])
-                sessions += 1
-                messages += int(head["message_count"])
-        for items in table.query(partition, keys.CREATE_RECORDS, only="PK, SK"):
-            table.delete_many(items)
+                messages += sum(int(head["message_count"]) for head in done)
         _delete_user(table, partition)
     except Unavailable:
         return Receipt(sessions, messages, finished=False)
     return Receipt(sessions, messages, finished=True)
+
+
+def _pass(table: Table, partition: str) -> Iterator[tuple[list[Item], list[Item], list[Item]]]:
+    """A whole partition, page by page: sessions not marked yet; what stands under marked ones;
+    marked sessions with nothing left to come."""
+    head: Item | None = None  # the marked session whose items are being passed
+    pages = table.query(partition, keys.ALL_SESSIONS, only=_NEEDED)
+    for items in _while_time_allows(pages):
+        new, under, done, head = _sort(items, head)
+        yield new, under, done
+    if head:
+        yield [], [], [head]
 
 
 def _sort(
@@ -158,19 +167,29 @@ def _mark_all(table: Table, partition: str, items: Sequence[Item], now: str) -> 
             waiting = [session for session in waiting if session not in gone]
 
 
-def _delete_with_records(table: Table, under: Sequence[Item], done: Sequence[Item]) -> None:
-    """A session's own item goes last."""
-    table.delete_many([*under, *(record for item in done for record in _create_record(item))])
-    table.delete_many(done)
-
-
 def _delete_user(table: Table, partition: str) -> None:
     # The condition fails where somebody has created a session since, or there never was one.
     with suppress(db.ConditionFailed):
         table.delete_if(keys.user(partition), "session_count = :none", {":none": 0})
 
 
-def _create_record(head: Item) -> list[Item]:
-    """The record of the request that created a session goes with it."""
-    sk = head.get("create_record")
-    return [{"PK": head["PK"], "SK": sk}] if sk else []
+def _delete_create_record(table: Table, head: Item) -> None:
+    """The record of the request that created a session goes with it, unless the key has been used
+    again since then: now it is about a later session, which may live on."""
+    if "create_record" in head:
+        record = {"PK": str(head["PK"]), "SK": str(head["create_record"])}
+        session = keys.session_of(str(head["SK"]))
+        with suppress(db.ConditionFailed):
+            table.delete_if(record, "first_id = :session", {":session": session})
+
+
+def _while_time_allows(pages: Iterable[list[Item]]) -> Iterator[list[Item]]:
+    """The first page always, so that whoever comes back gets on, however little time there is.
+
+    Raises:
+        Unavailable: there is no time for another page.
+    """
+    for number, items in enumerate(pages):
+        if number and db.current_work().remaining() < TIME_FOR_A_PAGE:
+            raise Unavailable
+        yield items

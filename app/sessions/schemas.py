@@ -128,7 +128,8 @@ class SessionWithMessagesSchema(SessionSchema):
 
 class ListQuerySchema(ma.Schema):
     page = WholeNumber(
-        validate=validate.Range(1, 10**9), metadata={"description": "From 1", "example": 1}
+        validate=validate.Range(1, 10**9),
+        metadata={"description": "From 1; not together with cursor"},
     )
     limit = limit(default=20, most=100)
     cursor = cursor()

@@ -11,7 +11,7 @@ from typing import Any
 
 from app import db, idempotency, ids, keys
 from app.caller import Caller
-from app.errors import InvalidCursor, PreconditionFailed, SessionNotFound
+from app.errors import InvalidCursor, OutcomeUnknown, PreconditionFailed, SessionNotFound
 from app.pagination import make_cursor, read_cursor
 from app.sessions import model, removal
 from app.sessions.model import IfMatch, ListedSession, Session
@@ -196,10 +196,10 @@ class SessionStore:
             found = failed.found[0]
             if not found or not model.is_live(found, now):
                 raise SessionNotFound from None
-            # The answer to our own first try was lost, and it is what moved the version on.
+            # The answer to an earlier try of ours was lost: perhaps that moved the version on.
             if failed.repeated and sets.items() <= found.items():
                 return model.from_item(found)
-            raise PreconditionFailed from None
+            raise (OutcomeUnknown if failed.repeated else PreconditionFailed) from None
 
     def delete(
         self, caller: Caller, session_id: str, if_match: IfMatch | None = None

@@ -14,6 +14,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     # The same key with another body is refused, as it must be: each is used once.
     if case.headers and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
+    # Acting for somebody takes a scope that this token lacks.
+    if case.headers:
+        case.headers.pop("Act-For-User", None)
     # No cursor but one that was given out leads anywhere.
     if case.query:
         case.query.pop("cursor", None)

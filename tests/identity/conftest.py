@@ -1,0 +1,137 @@
+"""Keys, an issuer, an app that needs no table, and what goes over the wire to DynamoDB."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import flask
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from app import db, logs, provision
+from app.config import Config
+from app.factory import create_app
+from tests.identity.issuer import Issuer, ec_key, public_jwk, rsa_key
+from tests.identity.log_watch import watched
+from tests.people import SECRET
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_log() -> Iterator[None]:
+    """Fails the run where a token, or what somebody said, was logged by any test of it."""
+    with watched() as found:
+        yield
+    if found:
+        pytest.fail("\n".join([f"{len(found)} faults in the log:", *found[:5]]), pytrace=False)
+
+
+@dataclass(frozen=True)
+class Keys:
+    rsa: rsa.RSAPrivateKey
+    ec: ec.EllipticCurvePrivateKey
+    other_rsa: rsa.RSAPrivateKey
+    other_ec: ec.EllipticCurvePrivateKey
+    p384: ec.EllipticCurvePrivateKey
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    return Keys(rsa_key(), ec_key(), rsa_key(), ec_key(), ec_key(ec.SECP384R1()))
+
+
+@pytest.fixture(scope="module")
+def issuer(keys: Keys) -> Iterator[Issuer]:
+    """Publishes an RSA key, an EC key, and one of a curve that is not ES256's."""
+    jwks = (
+        public_jwk(keys.rsa, "rsa-1", alg="RS256", use="sig"),
+        public_jwk(keys.ec, "ec-1"),
+        public_jwk(keys.p384, "p384-1"),
+    )
+    with Issuer(*jwks) as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def module_table(client: Any) -> Iterator[db.Table]:
+    """One table for a whole module, for tests that write nothing or mind nobody else's items."""
+    table = db.Table(f"test-{uuid4()}", client)
+    list(provision.create(table))
+    yield table
+    client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
+    client.delete_table(TableName=table.name)
+
+
+@pytest.fixture(scope="module")
+def app_with(module_table: db.Table) -> Callable[..., flask.Flask]:
+    """An app over the module's table, with these settings; each asked for once is made once."""
+    made: dict[str, flask.Flask] = {}
+
+    def app_with(**settings: Any) -> flask.Flask:
+        usual = {"sessions_table": module_table.name, "docs_enabled": True}
+        if "jwt_jwks_url" not in settings:
+            usual["jwt_secret"] = SECRET
+        config = Config(**{**usual, **settings})
+        name = repr(sorted(settings.items()))  # a config's own repr leaves the secret out
+        if name not in made:
+            made[name] = create_app(config, table=module_table)
+        return made[name]
+
+    return app_with
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[dict[str, Any]]]:
+    """The app's log, each line as it is written, parsed."""
+    lines: list[dict[str, Any]] = []
+    formatter = logs.JsonFormatter()
+
+    def collect(record: logging.LogRecord) -> bool:
+        lines.append(json.loads(formatter.format(record)))
+        return True
+
+    # A filter, because the app puts its own handler in the place of all others as it starts.
+    logs.log.addFilter(collect)
+    yield lines
+    logs.log.removeFilter(collect)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that went to DynamoDB."""
+
+    operation: str
+    body: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.body, ensure_ascii=False)
+
+
+@contextmanager
+def recorded(client: Any) -> Iterator[list[Call]]:
+    """What the app sends to DynamoDB, as it goes over the wire."""
+    calls: list[Call] = []
+
+    def note(request: Any, **_: Any) -> None:
+        operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
+        calls.append(Call(operation, json.loads(request.body)))
+
+    client.meta.events.register("before-send.dynamodb", note)
+    yield calls
+    client.meta.events.unregister("before-send.dynamodb", note)
+
+
+@pytest.fixture
+def sent(client: Any) -> Iterator[list[Call]]:
+    with recorded(client) as calls:
+        yield calls
+
+
+@pytest.fixture(scope="module")
+def sent_in_module(client: Any) -> Iterator[list[Call]]:
+    with recorded(client) as calls:
+        yield calls

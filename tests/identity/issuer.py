@@ -1,0 +1,133 @@
+"""Those who make tokens: an issuer with real keys and a real JWKS server on loopback, and a forger
+who writes each part of a token by hand."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Signer = Callable[[bytes], bytes]
+
+ALGORITHMS = jwt.algorithms.get_default_algorithms()
+
+
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(curve or ec.SECP256R1())
+
+
+def public_jwk(key: Key, kid: str | None = None, **members: Any) -> dict[str, Any]:
+    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    jwk = kind.to_jwk(key.public_key(), as_dict=True)
+    jwk.pop("key_ops", None)
+    return {**jwk, **({"kid": kid} if kid else {}), **members}
+
+
+def private_jwk(key: Key, kid: str) -> dict[str, Any]:
+    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    return {**kind.to_jwk(key, as_dict=True), "kid": kid}
+
+
+def public_pem(key: Key) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def hs256(secret: str | bytes, hash_name: str = "sha256") -> Signer:
+    """Without PyJWT, which refuses to sign with a PEM: the forger does not mind."""
+    raw = secret.encode() if isinstance(secret, str) else secret
+    return lambda message: hmac.new(raw, message, getattr(hashlib, hash_name)).digest()
+
+
+def asymmetric(key: Key, algorithm: str) -> Signer:
+    return lambda message: ALGORITHMS[algorithm].sign(message, key)
+
+
+def unsigned(_: bytes) -> bytes:
+    return b""
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def alice(**changes: Any) -> dict[str, Any]:
+    """The claims of a token that is in order; a change to None leaves the claim out."""
+    claims = {"tenant_id": "acme", "sub": "alice", "exp": int(time.time()) + 600, **changes}
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def write(header: Any, claims: Any, sign: Signer) -> str:
+    """A token out of whatever parts: objects become JSON, text and bytes stay as they are."""
+    parts = ".".join(
+        b64(
+            part
+            if isinstance(part, bytes)
+            else (part if isinstance(part, str) else json.dumps(part)).encode()
+        )
+        for part in (header, claims)
+    )
+    return f"{parts}.{b64(sign(parts.encode()))}"
+
+
+class Issuer:
+    """A JWKS server on a free port of loopback that counts what it is asked. `answer` may be
+    changed; `stop` makes it refuse connections, like an issuer that is down."""
+
+    def __init__(self, *jwks: dict[str, Any]) -> None:
+        self.requests = 0
+        self.answer: Callable[[BaseHTTPRequestHandler], None] = lambda to: send(
+            to, json.dumps({"keys": self.jwks}).encode()
+        )
+        self.jwks = list(jwks)
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.requests += 1
+                issuer.answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/jwks.json"
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def send(to: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
+    to.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        to.send_header(name.replace("_", "-"), value)
+    to.end_headers()
+    to.wfile.write(body)

@@ -1,0 +1,861 @@
+"""Bob, Charlie and others try Alice's things: on every route, in every place where an identifier
+can stand. The walk is made from the OpenAPI document, so a new route is attacked without being
+named here, and a new parameter fails the test until somebody says what it is.
+"""
+
+import ast
+import base64
+import copy
+import inspect
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import flask
+import pytest
+from werkzeug.test import TestResponse
+
+import app as package
+from app import auth, ids
+from app.api import Blueprint
+from app.caller import Caller
+from app.messages.store import MessageStore
+from app.schemas import IfMatchSchema
+from app.sessions.store import SessionStore
+from tests.people import API, Client, make_token, problem
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where in a request something can stand: path, query, header or body, and its name there."""
+
+    where: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.name}"
+
+
+ACT_FOR_USER = Place("header", auth.ACT_FOR_USER_HEADER)
+
+MESSAGE = ("", "messages[].")  # a message alone, and in a batch
+
+# What each place holds. Every place of every operation must be in exactly one of these three.
+
+IDENTIFIERS: dict[Place, str] = {
+    Place("path", "session_id"): "session_id",
+    Place("path", "message_id"): "message_id",
+    Place("query", "cursor"): "cursor",
+    Place("query", "after"): "message_id",
+    Place("header", "Idempotency-Key"): "key",
+    ACT_FOR_USER: "user",
+    Place("body", "domain_id"): "domain_id",
+    **{Place("body", f"{at}metadata.references[].reference_id"): "reference_id" for at in MESSAGE},
+}
+"""Names something: Alice's is put there, by everybody."""
+
+CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
+"""Says something of what the path names: must not change what is said of Alice's things, whether it
+holds of them or not."""
+
+DATA = {
+    Place("query", "limit"),
+    Place("query", "page"),
+    Place("query", "order"),
+    Place("query", "confirm"),
+    Place("body", "title"),
+    Place("body", "expires_in_days"),
+    Place("body", "metadata"),
+    *(
+        Place("body", at + name)
+        for at in MESSAGE
+        for name in (
+            "role",
+            "name",
+            "content",
+            "metadata.references[].type",
+            "metadata.references[].summary",
+            "metadata.references[].url",
+            "metadata.references[].location.type",
+            "metadata.references[].location.coordinates",
+        )
+    ),
+}
+"""Is kept, or is a number or a word of ours: names nothing."""
+
+
+# The operations, as the document has them
+
+
+@dataclass(frozen=True)
+class Operation:
+    name: str
+    method: str
+    path: str
+    endpoint: str
+    places: frozenset[Place]
+    query: Mapping[str, str] = field(compare=False, hash=False)
+    body: Any = field(compare=False, hash=False)
+
+    @property
+    def path_places(self) -> list[Place]:
+        return sorted(place for place in self.places if place.where == "path")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def operations(app: flask.Flask) -> list[Operation]:
+    """All that need a caller."""
+    document = json.loads(app.extensions["openapi_document"]())
+    endpoints = {
+        (method, re.sub(r"<(?:[^:<>]*:)?([^<>]+)>", r"{\1}", rule.rule)): rule.endpoint
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    found = []
+    for path, item in document["paths"].items():
+        for method, described in item.items():
+            if method not in ("get", "put", "post", "delete", "patch", "head", "options", "trace"):
+                continue
+            endpoint = endpoints[method.upper(), path]
+            if endpoint in auth.OPEN_ENDPOINTS:
+                continue
+            parameters = [*item.get("parameters", []), *described.get("parameters", [])]
+            content = described.get("requestBody", {}).get("content", {})
+            media = content.get("application/json", {})
+            found.append(
+                Operation(
+                    name=described["operationId"],
+                    method=method.upper(),
+                    path=path,
+                    endpoint=endpoint,
+                    places=frozenset(
+                        {ACT_FOR_USER}
+                        | {Place(p["in"], p["name"]) for p in parameters}
+                        | {Place("body", n) for n in leaves(document, media.get("schema", {}))}
+                    ),
+                    query={
+                        p["name"]: str(p["schema"].get("enum", ["1"])[0])
+                        for p in parameters
+                        if p["in"] == "query" and p.get("required")
+                    },
+                    body=media.get("example"),
+                )
+            )
+    return found
+
+
+def leaves(document: Mapping[str, Any], schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    """The names of all that a body can hold: `metadata.references[].url`."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        schema = document["components"]["schemas"][name]
+    if "properties" in schema:
+        for name, below in schema["properties"].items():
+            yield from leaves(document, below, f"{at}.{name}".lstrip("."))
+    elif "items" in schema and ("$ref" in schema["items"] or "properties" in schema["items"]):
+        yield from leaves(document, schema["items"], f"{at}[]")
+    elif at:
+        yield at
+
+
+def complaints(app: flask.Flask) -> list[str]:
+    """What keeps the walk from covering all there is."""
+    found = []
+    known = operations(app)
+    documented = {operation.endpoint for operation in known} | auth.OPEN_ENDPOINTS
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint not in documented:
+            found.append(f"{rule.rule} ({rule.endpoint}) is not in the document")
+    for operation in known:
+        for place in sorted(operation.places - IDENTIFIERS.keys() - CONDITIONS - DATA):
+            found.append(f"{operation}: is {place} an identifier, a condition or data?")
+        if not operation.path_places and operation.name not in WITHOUT_ID:
+            found.append(
+                f"{operation}: no identifier in its path; say in WITHOUT_ID what must hold"
+            )
+        if any(place.where == "body" for place in operation.places) and operation.body is None:
+            found.append(f"{operation}: the document has no example of its body")
+    return found
+
+
+# What people have
+
+
+@dataclass(frozen=True)
+class Things:
+    """One person's, or (`absent`) nobody's."""
+
+    session_id: str
+    message_id: str
+    key: str
+    user: str
+    domain_id: str
+    reference_id: str
+    etag: str
+    cursors: Mapping[str, str]
+
+    def value(self, place: Place, operation: Operation) -> str:
+        kind = IDENTIFIERS[place]
+        return self.cursors[operation.name] if kind == "cursor" else str(getattr(self, kind))
+
+    def traces(self) -> list[str]:
+        """What would show that an answer has something of this person's in it; not what anybody may
+        write into their own things as well."""
+        ulid = self.session_id.removeprefix(ids.SESSION_PREFIX)
+        return [
+            ulid,
+            ids.as_uuid(ulid),
+            self.message_id.removeprefix(ids.MESSAGE_PREFIX),
+            f"{self.user}'s",
+        ]
+
+
+@dataclass(frozen=True)
+class Person:
+    name: str
+    token: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+ALICE = Person("alice", make_token("acme", "alice"))
+
+BOB = Person("bob of Alice's tenant", make_token("acme", "bob"))
+
+ATTACKERS = (
+    BOB,
+    Person("charlie of another tenant", make_token("globex", "charlie")),
+    Person("alice of another tenant", make_token("globex", "alice")),
+    Person(
+        "an agent of another tenant, acting for its alice",
+        make_token("initech", "a", scope="sessions:read sessions:write sessions:act-for-user"),
+        {auth.ACT_FOR_USER_HEADER: "alice"},
+    ),
+    Person("one whose tenant is called like Alice's partition", make_token("acme#alice", "x")),
+)
+
+NOBODY = Person("nobody", None)
+
+
+def ask(app: flask.Flask, person: Person, operation: Operation, **options: Any) -> TestResponse:
+    """`values`: what is to stand in which place; the rest is as in the document's example."""
+    values: Mapping[Place, str] = options.pop("values")
+    path, query, headers = operation.path, dict(operation.query), dict(person.headers)
+    body = copy.deepcopy(operation.body)
+    for place, value in values.items():
+        if place.where == "path":
+            path = path.replace(f"{{{place.name}}}", value)
+        elif place.where == "query":
+            query[place.name] = value
+        elif place.where == "header":
+            headers[place.name] = value
+        else:
+            assert replace(body, place.name.split("."), value), f"no {place} in the example"
+    if person.token:
+        headers["Authorization"] = f"Bearer {person.token}"
+    assert "{" not in path
+    method = options.get("method", operation.method)
+    return app.test_client().open(
+        path, method=method, query_string=query, headers=headers, json=body
+    )
+
+
+def replace(body: Any, names: list[str], value: str) -> int:
+    """Puts the value wherever in the body the name already stands; says how often."""
+    name, below = names[0].removesuffix("[]"), names[1:]
+    if not isinstance(body, dict) or name not in body:
+        return 0
+    if not below:
+        body[name] = value
+        return 1
+    inner = body[name] if names[0].endswith("[]") else [body[name]]
+    return sum(replace(each, below, value) for each in inner)
+
+
+@dataclass
+class World:
+    app: flask.Flask
+    items: Callable[[], list[dict[str, Any]]]
+    sent: list[Any]
+    attackers: tuple[Person, ...]
+    own: dict[str, Things] = field(default_factory=dict)
+
+    def furnish(self, person: Person, user: str) -> Things:
+        """Two sessions, and three messages in the first, all with whose they are written on."""
+        client = Client(self.app, person.token)
+        key, told = f"key-of-{user}-{len(self.own)}", dict(person.headers)
+        domain_id, reference_id = f"domain-of-{user}-{len(self.own)}", f"ref-{user}-{len(self.own)}"
+
+        def post(path: str, body: dict[str, Any], **headers: str) -> Any:
+            answer = client.post(path, body, headers=told | headers)
+            assert answer.status_code == 201, answer.text
+            return json.loads(answer.text)
+
+        described = {"domain_id": domain_id, "title": f"{user}'s session"}
+        session_id = post("/sessions", described, **{"Idempotency-Key": key})["session_id"]
+        post("/sessions", described)
+        path = f"/sessions/{session_id}/messages"
+        reference = {"type": "report", "reference_id": reference_id, "summary": f"{user}'s source"}
+        message = {"role": "user", "content": f"{user}'s words", "metadata": {"references": []}}
+        post(path, message, **{"Idempotency-Key": key})
+        message["metadata"]["references"].append(reference)
+        message_id = post(path, message)["message_id"]
+        post(path, message)
+        things = Things(
+            session_id=session_id,
+            message_id=message_id,
+            key=key,
+            user=user,
+            domain_id=domain_id,
+            reference_id=reference_id,
+            etag=client.get(f"/sessions/{session_id}", headers=told).headers["ETag"],
+            cursors={
+                "list_sessions": client.get("/sessions?limit=1", headers=told).json["pagination"][
+                    "next_cursor"
+                ],
+                "list_messages": client.get(f"{path}?limit=1", headers=told).json["next_cursor"],
+            },
+        )
+        self.own[person.name] = things
+        return things
+
+    def watch(
+        self, person: Person, operation: Operation, values: Mapping[Place, str], **options: Any
+    ) -> tuple[TestResponse, list[str]]:
+        """Asks; also says which calls were made to DynamoDB, none of them for Alice's partition."""
+        del self.sent[:]
+        answer = ask(self.app, person, operation, values=values, **options)
+        for call in self.sent:
+            assert "acme#alice" not in call.text, f"{person.name} reached Alice's data: {call}"
+        return answer, [call.operation for call in self.sent]
+
+
+def furnished(
+    app: flask.Flask, items: Any, sent: Any, attackers: tuple[Person, ...] = ATTACKERS
+) -> World:
+    world = World(app, items, sent, attackers)
+    world.furnish(ALICE, "alice")
+    for attacker in attackers:
+        world.furnish(attacker, "somebody")
+    return world
+
+
+@pytest.fixture
+def world(app: flask.Flask, items: Any, sent: Any) -> World:
+    return furnished(app, items, sent)
+
+
+@pytest.fixture(scope="module")
+def world_of_all(app_with: Any, module_table: Any, raw: Any) -> World:
+    """For tests that delete nobody's things."""
+
+    def items() -> list[dict[str, Any]]:
+        pages = raw.get_paginator("scan").paginate(TableName=module_table.name, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    return furnished(app_with(), items, [])
+
+
+@pytest.fixture
+def shared(world_of_all: World, sent: Any) -> World:
+    world_of_all.sent = sent
+    return world_of_all
+
+
+def absent(alice: Things) -> Things:
+    """What never was. The message follows Alice's directly, so that its place in time is hers."""
+    cursors = {
+        name: base64.urlsafe_b64encode(bytes(len(cursor) * 3 // 4)).decode().rstrip("=")
+        for name, cursor in alice.cursors.items()
+    }
+    return Things(
+        session_id=ids.SESSION_PREFIX + next_ulid(alice.session_id),
+        message_id=ids.MESSAGE_PREFIX + next_ulid(alice.message_id),
+        key="never-used",
+        user="never-seen",
+        domain_id="never-heard",
+        reference_id="never-read",
+        etag='"99"',
+        cursors=cursors,
+    )
+
+
+def next_ulid(prefixed: str) -> str:
+    return ids.series(prefixed.rpartition("_")[2], 2)[1]
+
+
+def told(answer: TestResponse) -> dict[str, Any]:
+    """All of an error that could tell one case from another."""
+    body = json.loads(answer.text) if answer.text else {}
+    body.pop("request_id", None)
+    headers = {name: answer.headers.get(name) for name in ("Content-Type", "WWW-Authenticate")}
+    return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
+
+
+# The attack
+
+
+def attack(world: World, operation: Operation) -> None:
+    """Everybody tries Alice's things in every place of one operation; nothing comes of it."""
+    theirs = world.own["alice"]
+    never = absent(theirs)
+    for attacker in world.attackers:
+        own = world.own[attacker.name]
+        before = world.items()
+        for chosen in subsets(operation.path_places):
+            for extra in [{}, *conditions(operation, theirs), *other_places(operation, attacker)]:
+                around = {
+                    p: own.value(p, operation) for p in operation.path_places if p not in chosen
+                }
+                hers = {p: theirs.value(p, operation) for p in chosen} | {
+                    p: value or theirs.value(p, operation) for p, value in extra.items()
+                }
+                none = {p: never.value(p, operation) for p in chosen} | {
+                    p: value or never.value(p, operation) for p, value in extra.items()
+                }
+                got, calls = world.watch(attacker, operation, around | hers)
+                expected, usual = world.watch(attacker, operation, around | none)
+                what = f"{attacker.name}, {operation}, {[*map(str, [*chosen, *extra])]}"
+                if ACT_FOR_USER in extra:  # without the scope: nothing is looked for
+                    assert got.status_code == 403, what
+                    assert calls == [], what
+                else:
+                    assert got.status_code == 404, f"{what}: {got.status} {got.text}"
+                assert told(got) == told(expected), what
+                assert calls == usual, f"{what}: not as much work as for what never was"
+                assert world.items() == before, f"{what}: something changed"
+        for extra in other_places(operation, attacker):
+            try_with_own_path(world, operation, attacker, list(extra))
+    nobody_tries(world, operation, theirs, never)
+
+
+def subsets(places: list[Place]) -> Iterator[tuple[Place, ...]]:
+    """Every choice of at least one."""
+    for count in range(1, len(places) + 1):
+        yield from itertools.combinations(places, count)
+
+
+def conditions(operation: Operation, theirs: Things) -> Iterator[dict[Place, str]]:
+    for place in sorted(operation.places & CONDITIONS):
+        for value in (theirs.etag, '"99"', "*"):
+            yield {place: value}
+
+
+def other_places(operation: Operation, attacker: Person) -> Iterator[dict[Place, str]]:
+    """Identifiers outside the path; an empty value stands for the one to be tried."""
+    for place in sorted(operation.places & IDENTIFIERS.keys()):
+        if place.where != "path" and place.name not in attacker.headers:
+            yield {place: ""}
+
+
+def try_with_own_path(
+    world: World, operation: Operation, attacker: Person, places: list[Place]
+) -> None:
+    """On what is theirs, with Alice's in another place: as if it had never been."""
+    theirs, own = world.own["alice"], world.own[attacker.name]
+    never = absent(theirs)
+    around = {place: own.value(place, operation) for place in operation.path_places}
+    before = of_alice(world.items())
+    hers = {place: theirs.value(place, operation) for place in places}
+    none = {place: never.value(place, operation) for place in places}
+    got, calls = world.watch(attacker, operation, around | hers)
+    expected, usual = world.watch(attacker, operation, around | none)
+    what = f"{attacker.name}, {operation}, {[*map(str, places)]}"
+    assert got.status_code == expected.status_code < 500, f"{what}: {got.text}"
+    if got.status_code >= 400:
+        assert told(got) == told(expected), what
+    assert calls == usual, what
+    assert "Idempotent-Replayed" not in got.headers, what
+    for trace in theirs.traces():
+        assert trace not in got.text or trace in hers.values(), f"{what}: {got.text}"
+    assert of_alice(world.items()) == before, f"{what}: something of Alice's changed"
+
+
+def nobody_tries(world: World, operation: Operation, theirs: Things, never: Things) -> None:
+    before = world.items()
+    places = [place for place in operation.places if place in IDENTIFIERS]
+    answers = []
+    for things in (theirs, never):
+        values = {place: things.value(place, operation) for place in places}
+        got, calls = world.watch(NOBODY, operation, values)
+        problem(got, 401, "UNAUTHORIZED")
+        assert calls == [], f"nobody made {operation} ask DynamoDB"
+        answers.append(told(got))
+    assert answers[0] == answers[1]
+    assert world.items() == before
+
+
+def of_alice(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item for item in items if item["PK"]["S"] == "acme#alice"]
+
+
+# Operations without an identifier in their path: what must hold
+
+
+def list_shows_none_of_alices(world: World, attacker: Person, operation: Operation) -> None:
+    page = Place("query", "page")
+    limit = Place("query", "limit")
+    for number, size in itertools.product(("1", "2", "3"), ("1", "100")):
+        answer, _ = world.watch(attacker, operation, {page: number, limit: size})
+        assert answer.json["pagination"]["total"] == 2, "their own two"
+        assert not [t for t in world.own["alice"].traces() if t in answer.text]
+
+
+def creating_adds_nothing_to_alices(world: World, attacker: Person, operation: Operation) -> None:
+    before = world.items()
+    answer, _ = world.watch(attacker, operation, {})
+    assert answer.status_code == 201
+    new = [item for item in world.items() if item not in before]
+    assert new
+    assert {item["PK"]["S"] for item in new}.isdisjoint({"acme#alice"})
+    assert of_alice(world.items()) == of_alice(before)
+
+
+def erasing_leaves_alices(world: World, attacker: Person, operation: Operation) -> None:
+    before = world.items()
+    answer, _ = world.watch(attacker, operation, {})
+    assert answer.json == {"deleted_sessions": 2, "deleted_messages": 3}, "their own"
+    partitions = {item["PK"]["S"] for item in before}
+    left = {item["PK"]["S"] for item in world.items()}
+    assert len(partitions - left) == 1
+    assert of_alice(world.items()) == of_alice(before)
+
+
+WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
+    "list_sessions": list_shows_none_of_alices,
+    "create_session": creating_adds_nothing_to_alices,
+    "delete_all_sessions": erasing_leaves_alices,
+}
+
+
+# The tests
+
+NAMES = [
+    "create_session",
+    "list_sessions",
+    "delete_all_sessions",
+    "get_session",
+    "update_session",
+    "delete_session",
+    "append_message",
+    "append_messages",
+    "list_messages",
+    "get_message",
+]
+"""To run them one by one; that there is no other is tested."""
+
+
+def test_every_route_and_every_parameter_is_covered(app):
+    assert complaints(app) == []
+    assert sorted(NAMES) == sorted(operation.name for operation in operations(app))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_but_alice_gets_at_alices_things(shared, name):
+    [operation] = [each for each in operations(shared.app) if each.name == name]
+    attack(shared, operation)
+
+
+@pytest.mark.parametrize("name", WITHOUT_ID)
+def test_a_route_without_an_identifier_keeps_to_the_callers_own(world, name):
+    [operation] = [each for each in operations(world.app) if each.name == name]
+    for attacker in ATTACKERS:
+        WITHOUT_ID[name](world, attacker, operation)
+
+
+def test_alice_herself_gets_at_all_of_it(shared):
+    """Or else the walk would prove nothing."""
+    own = shared.own["alice"]
+    for operation in operations(shared.app):
+        if operation.name.startswith("delete"):
+            continue
+        values = {place: own.value(place, operation) for place in operation.path_places}
+        answer = ask(shared.app, ALICE, operation, values=values)
+        assert answer.status_code in (200, 201), f"{operation}: {answer.text}"
+
+
+def test_head_tells_no_more_than_get(shared):
+    theirs = shared.own["alice"]
+    for operation in operations(shared.app):
+        if operation.method != "GET" or not operation.path_places:
+            continue
+        for things in (theirs, absent(theirs)):
+            values = {p: things.value(p, operation) for p in operation.path_places}
+            answer, _ = shared.watch(BOB, operation, values, method="HEAD")
+            assert answer.status_code == 404
+            assert answer.data == b""
+
+
+@pytest.mark.parametrize("name", ["tenant_id", "tenant", "user", "user_id", "sub", "PK", "owner"])
+def test_naming_alice_where_nobody_asked_leads_nowhere(shared, name):
+    before = of_alice(shared.items())
+    client = Client(shared.app, BOB.token)
+    session = f"/sessions/{shared.own['alice'].session_id}"
+    for value in ("alice", "acme#alice"):
+        query = f"{name}={quote(value)}"
+        assert client.get(f"/sessions?{query}").status_code == 422
+        assert client.get(f"{session}?{query}").status_code == 404
+        assert client.post("/sessions", {"domain_id": "d", name: value}).status_code == 422
+        for header in (f"X-{name}", f"X-Forwarded-{name}", name):
+            told = {header.replace("_", "-"): value}
+            assert "alice's" not in client.get("/sessions", headers=told).text
+            assert client.get(session, headers=told).status_code == 404
+    assert of_alice(shared.items()) == before
+
+
+# A route that does not exist yet
+
+
+def add_route(app: flask.Flask, rule: str, view: Callable[..., Any], method: str = "GET") -> None:
+    """As a new blueprint of the API would."""
+    api = next(iter(app.extensions["flask-smorest"]["apis"].values()))["ext_obj"]
+    blueprint = Blueprint("extra", __name__)
+    blueprint.route(rule, methods=[method])(blueprint.response(200)(view))
+    api.register_blueprint(blueprint, url_prefix=API)
+
+
+def sessions(app: flask.Flask) -> SessionStore:
+    return app.extensions["session_store"]
+
+
+def leak_all(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """The caller was forgotten."""
+        session = sessions(app).get(Caller("acme", "alice"), session_id)
+        return flask.jsonify(title=session.title)
+
+    return export_session
+
+
+def leak_existence(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """Looks first, and asks whose it is afterwards."""
+        sessions(app).get(Caller("acme", "alice"), session_id)
+        flask.abort(403)
+
+    return export_session
+
+
+def leak_wording(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """404 both times, in other words."""
+        try:
+            sessions(app).get(Caller("acme", "alice"), session_id)
+        except Exception:
+            flask.abort(404)
+        sessions(app).get(auth.current_caller(), session_id)
+
+    return export_session
+
+
+def leak_effort(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """The same answer, after more work."""
+        if session_id in app.extensions["ids_that_exist"]:
+            sessions(app).list_page(auth.current_caller(), 1, 1)
+        sessions(app).get(auth.current_caller(), session_id)
+
+    return export_session
+
+
+def write_too_much(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """Right answers, and something is left behind."""
+        caller = auth.current_caller()
+        sessions(app).create(caller, domain_id="d", title="t", metadata={})
+        sessions(app).get(caller, session_id)
+
+    return export_session
+
+
+def keep_to_the_caller(app: flask.Flask) -> Callable[..., Any]:
+    def export_session(session_id: str) -> Any:
+        """As it should be."""
+        session = sessions(app).get(auth.current_caller(), session_id)
+        return flask.jsonify(title=session.title)
+
+    return export_session
+
+
+def added(app: flask.Flask, name: str) -> Operation:
+    return next(operation for operation in operations(app) if operation.name == name)
+
+
+@pytest.mark.parametrize(
+    "leak", [leak_all, leak_existence, leak_wording, leak_effort, write_too_much]
+)
+def test_a_new_route_that_leaks_is_found_without_being_named(app, items, sent, leak):
+    add_route(app, "/sessions/<session_id>/export", leak(app))
+    assert complaints(app) == []
+    world = furnished(app, items, sent, (BOB,))
+    app.extensions["ids_that_exist"] = {world.own["alice"].session_id}
+    with pytest.raises(AssertionError):
+        attack(world, added(app, "export_session"))
+
+
+def test_a_new_route_that_keeps_to_the_caller_needs_no_word_here(app, items, sent):
+    add_route(app, "/sessions/<session_id>/export", keep_to_the_caller(app))
+    assert complaints(app) == []
+    attack(furnished(app, items, sent, (BOB,)), added(app, "export_session"))
+
+
+def test_a_new_route_without_an_identifier_must_be_declared(app):
+    add_route(app, "/statistics", lambda: flask.jsonify({}))
+    assert any("say in WITHOUT_ID" in complaint for complaint in complaints(app))
+
+
+def test_a_new_kind_of_identifier_must_be_declared(app):
+    add_route(app, "/domains/<domain_id>", lambda domain_id: flask.jsonify(domain_id))
+    assert any("is path domain_id an identifier" in complaint for complaint in complaints(app))
+
+
+def test_a_new_parameter_must_be_declared(app):
+    import marshmallow as ma
+
+    class Query(ma.Schema):
+        on_behalf_of = ma.fields.String()
+
+    class Body(ma.Schema):
+        parts = ma.fields.List(ma.fields.Nested({"source_session_id": ma.fields.String()}))
+
+    class Headers(IfMatchSchema):
+        tenant = ma.fields.String(data_key="X-Tenant")
+
+    api = next(iter(app.extensions["flask-smorest"]["apis"].values()))["ext_obj"]
+    blueprint = Blueprint("extra", __name__)
+
+    @blueprint.post("/sessions/<session_id>/copies")
+    @blueprint.arguments(Body, example={})
+    @blueprint.arguments(Query, location="query")
+    @blueprint.arguments(Headers, location="headers")
+    @blueprint.response(200)
+    def copy_session(body: Any, query: Any, headers: Any, session_id: str) -> Any:
+        """Copy a session"""
+        return flask.jsonify(body, query, headers, session_id)
+
+    api.register_blueprint(blueprint, url_prefix=API)
+    found = " ".join(complaints(app))
+    assert "is query on_behalf_of an identifier" in found
+    assert "is body parts[].source_session_id an identifier" in found
+    assert "is header X-Tenant an identifier" in found
+    assert "If-Match" not in found, "that is known"
+
+
+def test_a_new_route_beside_the_document_must_be_documented_or_open(app):
+    app.add_url_rule("/api/v1/debug", "debug", lambda: "all of it")
+    assert complaints(app) == ["/api/v1/debug (debug) is not in the document"]
+
+
+# Nothing answers without a token
+
+
+def unguarded(app: flask.Flask) -> list[str]:
+    """Rules that answer a request without a token with anything but 401, and should not."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in auth.OPEN_ENDPOINTS:
+            continue
+        for method in sorted(rule.methods or ()):
+            if method == "OPTIONS" and rule.provide_automatic_options:
+                continue
+            path = re.sub(r"<[^<>]*session_id>", "sess_01ARZ3NDEKTSV4RRFFQ69G5FAV", rule.rule)
+            path = re.sub(r"<[^<>]*message_id>", "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", path)
+            path = re.sub(r"<[^<>]*>", "x", path)
+            answer = app.test_client().open(path, method=method)
+            if answer.status_code != 401:
+                found.append(f"{method} {path}: {answer.status_code}")
+    return found
+
+
+def test_every_rule_is_on_the_open_list_or_needs_a_token(app, sent):
+    del sent[:]
+    assert unguarded(app) == []
+    assert sent == []
+
+
+def test_every_entry_of_the_open_list_is_a_rule(app):
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} >= auth.OPEN_ENDPOINTS
+
+
+@pytest.mark.parametrize("path", ["/api/v1/debug", "/debug", "/health/deep", "/docs/internal"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PURGE"])
+def test_a_new_rule_is_guarded_wherever_it_stands(app, path, method):
+    """Also one that answers OPTIONS by itself: a preflight never gets as far as a view."""
+    app.add_url_rule(path, "debug", lambda: "all of it", methods=[method])
+    assert unguarded(app) == []
+    assert app.test_client().open(path, method=method).status_code == 401
+    headers = {"Authorization": f"Bearer {ALICE.token}"}
+    assert app.test_client().open(path, method=method, headers=headers).status_code == 200
+
+
+# By construction
+
+
+@pytest.mark.parametrize("store", [SessionStore, MessageStore])
+def test_the_stores_take_a_caller_and_nothing_else_that_forms_a_partition(store):
+    for name, method in inspect.getmembers(store, inspect.isfunction):
+        if name.startswith("__"):
+            continue
+        parameters = inspect.signature(method).parameters
+        names = set(parameters) - {"self"}
+        assert not names & {"tenant", "user", "user_id", "tenant_id", "partition", "pk"}, name
+        if not name.startswith("_"):
+            first = list(parameters.values())[1]
+            assert (first.name, first.annotation) == ("caller", Caller), name
+
+
+def calls_in(source: Path) -> Iterator[str]:
+    """The functions that a file calls, as they are written there."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+SOURCES = sorted(Path(package.__path__[0]).rglob("*.py"))
+
+
+def test_only_the_verifier_makes_callers():
+    """Over HTTP; the commands of an operator's shell may."""
+    makers = {source.name for source in SOURCES if "Caller" in set(calls_in(source))}
+    assert makers <= {"auth.py", "cli.py", "check.py"}
+    assert "auth.py" in makers
+
+
+def test_only_a_caller_makes_a_partition():
+    makers = {
+        source.name
+        for source in SOURCES
+        if {"keys.partition", "partition"} & set(calls_in(source)) and source.name != "keys.py"
+    }
+    assert makers == {"caller.py"}
+
+
+def test_no_header_is_read_that_the_walk_does_not_know():
+    """What is read by hand is in no document."""
+    read = set()
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("headers.get"):
+                read.add((source.name, ast.unparse(node.args[0])))
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "request.headers":
+                read.add((source.name, ast.unparse(node.slice)))
+    by_hand = {entry for entry in read if entry[0] != "routes.py"}
+    assert by_hand == {
+        ("auth.py", "'Authorization'"),
+        ("auth.py", "ACT_FOR_USER_HEADER"),
+        ("logs.py", "'X-Request-Id'"),
+    }
+
+
+def test_no_request_scans_the_table():
+    """`flask check` goes through it all; it is an operator's command."""
+    scanning = {
+        source.name for source in SOURCES for call in calls_in(source) if call.endswith(".scan")
+    }
+    assert scanning <= {"check.py"}

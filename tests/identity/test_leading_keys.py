@@ -1,0 +1,201 @@
+"""The IAM policy of docs/identity.md, held against what the app really sends to DynamoDB.
+
+DynamoDB Local enforces no IAM, so the policy is evaluated here: allow statements with lists of
+actions, resources and leading keys, which is all it has.
+"""
+
+import json
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from app import keys
+from app.sweep import sweep
+from tests.people import Client, make_token
+
+DOCS = Path(__file__).parents[2] / "docs/identity.md"
+TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/sessions"
+
+Access = tuple[str, str, list[str]]
+"""An action, the table or index, and the partition keys that it touches."""
+
+
+def policy_for(tenant: str) -> dict[str, Any]:
+    """As the page says: its pattern, with another tenant's in the place of acme's."""
+    text = DOCS.read_text()
+    [block] = re.findall(r"<!-- policy: leading keys -->\n```json\n(.*?)```", text, re.DOTALL)
+    pattern = keys.partition(tenant, "") + "*"
+    assert '"acme#*"' in block
+    return json.loads(block.replace('"acme#*"', json.dumps(pattern)))
+
+
+def matches(pattern: str, value: str) -> bool:
+    """StringLike: `*` is any characters, `?` is one."""
+    assert "${" not in pattern, "a policy variable"
+    parts = {"*": ".*", "?": "."}
+    expression = "".join(parts.get(c, re.escape(c)) for c in pattern)
+    return re.fullmatch(expression, value, re.DOTALL) is not None
+
+
+def allows(policy: dict[str, Any], access: Access) -> bool:
+    action, resource, touched = access
+    for statement in policy["Statement"]:
+        assert set(statement) == {"Sid", "Effect", "Action", "Resource", "Condition"}
+        assert statement["Effect"] == "Allow"
+        condition = statement["Condition"]
+        assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}
+        patterns = condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        if (
+            action in statement["Action"]
+            and resource in statement["Resource"]
+            and touched
+            and all(any(matches(pattern, key) for pattern in patterns) for key in touched)
+        ):
+            return True
+    return False
+
+
+def accesses(call: Any) -> Iterator[Access]:
+    """What IAM is asked for one request: for a transaction, each of its members."""
+    name, body = call.operation, call.body
+    index = f"{TABLE}/index/{body['IndexName']}" if "IndexName" in body else TABLE
+    if name == "TransactWriteItems":
+        for member in body["TransactItems"]:
+            [(kind, what)] = member.items()
+            key = what.get("Item") or what["Key"]
+            yield f"dynamodb:{kind}Item", TABLE, [key["PK"]["S"]]
+    elif name == "BatchGetItem":
+        [request] = body["RequestItems"].values()
+        yield "dynamodb:BatchGetItem", TABLE, [key["PK"]["S"] for key in request["Keys"]]
+    elif name == "BatchWriteItem":
+        [requests] = body["RequestItems"].values()
+        touched = [r["DeleteRequest"]["Key"]["PK"]["S"] for r in requests]
+        yield "dynamodb:BatchWriteItem", TABLE, touched
+    elif name == "Query":
+        yield "dynamodb:Query", index, [body["ExpressionAttributeValues"][":pk"]["S"]]
+    elif name == "Scan":
+        yield "dynamodb:Scan", index, []
+    else:
+        yield f"dynamodb:{name}", TABLE, [body["Key"]["PK"]["S"]]
+
+
+def use_everything(person: Client) -> None:
+    """Every access pattern, through the API."""
+    first = person.create_session()["session_id"]
+    second = person.create_session(expires_in_days=3)["session_id"]
+    key = {"Idempotency-Key": "k"}
+    message = {"role": "user", "content": "x"}
+    for _ in range(2):
+        person.post("/sessions", {"domain_id": "d"}, headers=key)
+        person.post(f"/sessions/{first}/messages", message, headers=key)
+    long = person.append(first, "x" * 900_000)["message_id"]
+    person.fill(first, 60)
+    person.put(f"/sessions/{first}", {"title": "t"})
+    for path in (
+        "/sessions?limit=1",
+        f"/sessions/{first}",
+        f"/sessions/{first}/messages?limit=2&order=desc",
+        f"/sessions/{first}/messages/{long}",
+    ):
+        assert person.get(path).status_code == 200
+    assert person.get(f"/sessions/{second}", headers={"If-None-Match": '"1"'}).status_code == 304
+    assert person.delete(f"/sessions/{first}").status_code == 200
+    assert person.delete("/sessions?confirm=all").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def used(app_with, sent_in_module) -> list[Access]:
+    """What all of the API asks of DynamoDB for Alice."""
+    app = app_with()
+    del sent_in_module[:]
+    use_everything(Client(app, make_token("acme", "alice")))
+    return [access for call in sent_in_module for access in accesses(call)]
+
+
+def test_the_policy_allows_all_that_the_api_does_for_the_tenant(used):
+    policy = policy_for("acme")
+    assert {action for action, _, _ in used} == set(policy["Statement"][0]["Action"]), (
+        "and no more than that"
+    )
+    assert {resource for _, resource, _ in used} == set(policy["Statement"][0]["Resource"])
+    for access in used:
+        assert allows(policy, access), access
+
+
+@pytest.mark.parametrize("tenant", ["globex", "acm", "acmee", "ACME", "acme*", "*", "acme#"])
+def test_the_policy_of_another_tenant_allows_none_of_it(used, tenant):
+    for access in used:
+        assert not allows(policy_for(tenant), access), access
+
+
+def test_a_batch_with_one_key_of_another_tenant_is_denied():
+    mixed = ("dynamodb:BatchGetItem", TABLE, ["acme#alice", "globex#charlie"])
+    assert not allows(policy_for("acme"), mixed)
+    assert allows(policy_for("acme"), ("dynamodb:BatchGetItem", TABLE, ["acme#alice", "acme#bob"]))
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("dynamodb:Scan", TABLE),
+        ("dynamodb:Query", TABLE),
+        ("dynamodb:Query", f"{TABLE}/index/GSI1"),
+        ("dynamodb:PartiQLSelect", TABLE),
+        ("dynamodb:DescribeTable", TABLE),
+        ("dynamodb:DeleteTable", TABLE),
+        ("dynamodb:ExportTableToPointInTime", TABLE),
+    ],
+)
+def test_a_request_that_names_no_key_is_denied(action, resource):
+    assert not allows(policy_for("acme"), (action, resource, []))
+
+
+ODD = [
+    "acme", "ACME", "acm", "acme*", "ac*", "*", "?", "acm?", "????", "acme$", "${*}", "$", "#",
+    "acme#", "acme#alice", "acme%", "acme%23", "acme%2A", "%", "%25", "acme/", "acme ", "acmé",
+    "acme\\", "a{b}", "acme~", "ac-me", "ac.me", "ac_me", "acme,globex", "SWEEP", "SWEEP#0", "\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tenant", ODD, ids=repr)
+def test_a_policy_reaches_its_own_tenant_and_no_other_whatever_they_are_called(tenant):
+    policy = policy_for(tenant)
+    for other in ODD:
+        for user in ("alice", "a#b", "*", "ü"):
+            access = ("dynamodb:GetItem", TABLE, [keys.partition(other, user)])
+            assert allows(policy, access) is (other == tenant), other
+
+
+def test_percent_encoding_leaves_nothing_that_a_pattern_could_be_made_of():
+    """IAM's own characters in StringLike are `*`, `?` and `$` with braces."""
+    everything = "".join(map(chr, range(0x300)))
+    left = {c for c in quote(everything, safe="") if c not in string.ascii_letters + string.digits}
+    assert left == set("_.-~%")
+
+
+def test_a_tenant_written_into_the_policy_unencoded_could_widen_it():
+    """Why the page says how to encode it."""
+    assert matches("ac*#*", keys.partition("acme", "alice"))
+    assert matches("acm?#*", keys.partition("acme", "alice"))
+    assert not matches(keys.partition("ac*", "") + "*", keys.partition("acme", "alice"))
+
+
+@pytest.mark.parametrize("tenant", ["acme", "SWEEP"])
+def test_the_sweeps_index_is_closed_even_to_a_tenant_called_like_its_keys(app, table, sent, tenant):
+    """GSI2's keys are SWEEP#0 to SWEEP#9, of all tenants together."""
+    del sent[:]
+    sweep(table)
+    asked = [access for call in sent for access in accesses(call)]
+    assert {resource for _, resource, _ in asked} == {f"{TABLE}/index/{keys.DUE}"}
+    assert not [access for access in asked if allows(policy_for(tenant), access)]
+
+
+def test_what_a_tenant_called_sweep_writes_stays_out_of_the_sweeps_keys(app, items):
+    Client(app, make_token("SWEEP", "3")).create_session()
+    assert {item["PK"]["S"] for item in items()} == {"SWEEP#3"}
+    assert not [item for item in items() if "GSI2PK" in item]

@@ -1,0 +1,145 @@
+"""No two callers share a partition, whatever their ids are made of."""
+
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from app import keys
+from app.auth import Verifier
+from app.caller import Caller, NotACaller
+from app.config import Config
+from app.errors import Unauthorized
+from tests.identity.issuer import hs256, write
+from tests.people import SECRET
+
+# What could reach into another's keys, beside anything else that text can be.
+SEPARATORS = st.text(alphabet="#%/ \\?&=+:|*$~._-a2F3\0\n\u00e9e\u0301\U0001f600", max_size=12)
+LONG = st.integers(1, 256).flatmap(lambda n: st.sampled_from("aé#😀%").map(lambda c: c * n))
+IDS = st.one_of(
+    SEPARATORS, st.text(max_size=256), LONG, st.sampled_from(["", " ", "#", "%23", "a"])
+)
+PAIRS = st.tuples(IDS, IDS)
+
+VERIFIER = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
+
+
+def partition_of(pair: tuple[str, str]) -> str | None:
+    """By the way that every request takes: through a signed token. None where that is a 401."""
+    claims = {"tenant_id": pair[0], "sub": pair[1], "exp": int(time.time()) + 60}
+    token = write({"alg": "HS256"}, json.dumps(claims), hs256(SECRET))
+    try:
+        return VERIFIER.verify(f"Bearer {token}").caller.partition
+    except Unauthorized:
+        return None
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS, PAIRS)
+@example(("a", "b#c"), ("a#b", "c"))
+@example(("a#b", "c"), ("a", "b%23c"))
+@example(("a%23b", "c"), ("a#b", "c"))
+@example(("a", "b/c"), ("a/b", "c"))
+@example(("a", " b"), ("a ", "b"))
+@example(("a", "b"), ("a", "b "))
+@example(("a", "b"), ("A", "b"))
+@example(("a", "\u00e9"), ("a", "e\u0301"))
+@example(("a", "b\0"), ("a", "b"))
+@example(("", "ab"), ("a", "b"))
+@example(("ab", ""), ("a", "b"))
+@example(("x" * 256, "y" * 256), ("x" * 256, "y" * 255))
+@example(("😀" * 256, "y"), ("😀" * 255, "y"))
+def test_different_callers_have_different_partitions_or_none(one, other):
+    assume(one != other)
+    first, second = partition_of(one), partition_of(other)
+    assert first is None or first != second
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS)
+def test_a_partition_leads_back_to_its_caller(pair):
+    """So that none can be two callers', whatever the other one is."""
+    partition = partition_of(pair)
+    assume(partition is not None)
+    tenant, user = partition.split("#")
+    assert (tenant, user) == (quote(pair[0], safe=""), quote(pair[1], safe=""))
+    assert len(partition) <= keys.MAX_PARTITION_BYTES
+    assert set(partition) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~%#"
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS, IDS)
+@example(("acme", "alice"), "acm")
+@example(("acme", "alice"), "acme#")
+@example(("acme#alice", "x"), "acme")
+@example(("acm", "e#alice"), "acme")
+@example(("acme%", "alice"), "acme")
+def test_no_tenants_prefix_is_the_beginning_of_anothers_partition(pair, tenant):
+    """What a policy on leading keys depends on."""
+    assume(tenant != pair[0])
+    partition = partition_of(pair)
+    assume(partition is not None)
+    assert not partition.startswith(keys.partition(tenant, ""))
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS)
+def test_the_library_and_the_verifier_agree_on_who_can_be_a_caller(pair):
+    try:
+        made = Caller(*pair).partition
+    except NotACaller:
+        made = None
+    assert made == partition_of(pair)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("", "alice"),
+        ("acme", ""),
+        ("", ""),
+        (" ", "alice"),
+        ("acme", "\t\n\u2003"),
+        ("acme", "\ud83d"),
+        ("\udc00acme", "alice"),
+        ("x" * 2048, "alice"),
+        ("x" * 1024, "y" * 1024),
+        ("#" * 683, "alice"),
+        ("acme", "😀" * 256),
+    ],
+)
+def test_what_cannot_be_an_id_is_no_caller(pair):
+    assert partition_of(pair) is None
+    with pytest.raises(NotACaller):
+        Caller(*pair)
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, b"acme", ["acme"], {"id": "acme"}])
+def test_what_is_not_text_is_no_caller(value):
+    for arguments in ((value, "alice"), ("acme", value)):
+        with pytest.raises(NotACaller):
+            Caller(*arguments)
+    if value is not None:
+        with pytest.raises(NotACaller):
+            Caller("acme", "alice", value)
+
+
+def test_the_longest_ids_that_make_a_key_make_one():
+    assert partition_of(("x" * 1023, "y" * 1024))
+    assert partition_of(("x" * 1024, "y" * 1024)) is None
+
+
+@pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü/#% " * 25, "😀" * 60)])
+def test_long_and_odd_ids_work_all_the_way_to_the_table(app, items, pair):
+    from tests.people import Client, make_token
+
+    person = Client(app, make_token(*pair))
+    session_id = person.create_session()["session_id"]
+    person.append(session_id)
+    assert person.get(f"/sessions/{session_id}").json["message_count"] == 1
+    assert {item["PK"]["S"] for item in items()} == {keys.partition(*pair)}

@@ -1,0 +1,138 @@
+"""What a token may be used for, where it says so."""
+
+import pytest
+
+from tests.people import Client, make_token, problem
+
+READS = (("GET", "/sessions"), ("GET", "/sessions/{id}"), ("GET", "/sessions/{id}/messages"))
+WRITES = (
+    ("POST", "/sessions"),
+    ("PUT", "/sessions/{id}"),
+    ("POST", "/sessions/{id}/messages"),
+    ("POST", "/sessions/{id}/messages/batch"),
+    ("DELETE", "/sessions/{id}"),
+    ("DELETE", "/sessions?confirm=all"),
+)
+
+
+BODIES = {
+    ("POST", "/sessions"): {"domain_id": "d"},
+    ("PUT", "/sessions/{id}"): {"title": "t"},
+    ("POST", "/sessions/{id}/messages"): {"role": "user", "content": "c"},
+    ("POST", "/sessions/{id}/messages/batch"): {"messages": [{"role": "user", "content": "c"}]},
+}
+
+READER = {
+    "scope": {"scope": "sessions:read"},
+    "scope among others": {"scope": "openid sessions:read profile"},
+    "scope a list": {"scope": ["sessions:read"]},
+    "scp": {"scp": "sessions:read"},
+    "scp a list": {"scp": ["openid", "sessions:read"]},
+    "scope beside scp": {"scope": "sessions:read", "scp": ["sessions:write"]},
+}
+WRITER = {
+    "scope": {"scope": "sessions:write"},
+    "scp a list": {"scp": ["sessions:write"]},
+}
+NEITHER = {
+    "scope empty": {"scope": ""},
+    "scp empty": {"scp": []},
+    "scopes of others": {"scope": "openid profile email"},
+    "a word that begins like it": {"scope": "sessions:readonly sessions:writer"},
+    "upper case": {"scope": "Sessions:Read Sessions:Write"},
+    "with commas": {"scope": "sessions:read,sessions:write"},
+    "a wildcard": {"scope": "sessions:* *"},
+    "act-for-user alone": {"scope": "sessions:act-for-user"},
+}
+
+
+@pytest.fixture(scope="module")
+def table(module_table):
+    """One for all tests here: they look at what changed, not at all there is."""
+    return module_table
+
+
+def ask(client, session_id, method, path):
+    return client.request(method, path.format(id=session_id), json=BODIES.get((method, path)))
+
+
+def lacks(answer, scope):
+    body = problem(answer, 403, "INSUFFICIENT_SCOPE")
+    assert body["detail"] == f"The token lacks the scope {scope}."
+    assert answer.headers["WWW-Authenticate"] == (
+        f'Bearer realm="sessions", error="insufficient_scope", scope="{scope}"'
+    )
+
+
+@pytest.mark.parametrize("claims", READER.values(), ids=READER)
+def test_a_token_to_read_reads_and_does_not_write(app, alice, items, claims):
+    session_id = alice.create_session()["session_id"]
+    before = items()
+    reader = Client(app, make_token("acme", "alice", **claims))
+    for method, path in READS:
+        assert ask(reader, session_id, method, path).status_code == 200
+    for method, path in WRITES:
+        lacks(ask(reader, session_id, method, path), "sessions:write")
+    assert items() == before
+
+
+@pytest.mark.parametrize("claims", WRITER.values(), ids=WRITER)
+def test_a_token_to_write_writes_and_does_not_read(app, alice, claims):
+    session_id = alice.create_session()["session_id"]
+    writer = Client(app, make_token("acme", "alice", **claims))
+    for method, path in READS:
+        lacks(ask(writer, session_id, method, path), "sessions:read")
+    for method, path in WRITES:
+        assert ask(writer, session_id, method, path).status_code in (200, 201)
+
+
+@pytest.mark.parametrize("claims", NEITHER.values(), ids=NEITHER)
+def test_a_token_with_other_scopes_does_neither(app, alice, items, claims):
+    session_id = alice.create_session()["session_id"]
+    before = items()
+    stranger = Client(app, make_token("acme", "alice", **claims))
+    for method, path in READS:
+        lacks(ask(stranger, session_id, method, path), "sessions:read")
+    for method, path in WRITES:
+        lacks(ask(stranger, session_id, method, path), "sessions:write")
+    assert items() == before
+
+
+def test_a_token_without_scopes_does_both(alice):
+    session_id = alice.create_session()["session_id"]
+    for method, path in READS + WRITES:
+        assert ask(alice, session_id, method, path).status_code in (200, 201)
+
+
+def test_scopes_can_be_demanded(make_app):
+    app = make_app(jwt_require_scopes=True)
+    silent = Client(app, make_token("acme", "alice"))
+    lacks(silent.get("/sessions"), "sessions:read")
+    lacks(silent.post("/sessions", {"domain_id": "d"}), "sessions:write")
+    both = Client(app, make_token("acme", "alice", scope="sessions:read sessions:write"))
+    session_id = both.create_session()["session_id"]
+    for method, path in READS + WRITES:
+        assert ask(both, session_id, method, path).status_code in (200, 201)
+
+
+def test_head_needs_what_get_needs(app):
+    writer = Client(app, make_token("acme", "alice", scope="sessions:write"))
+    assert writer.request("HEAD", "/sessions").status_code == 403
+    reader = Client(app, make_token("acme", "alice", scope="sessions:read"))
+    assert reader.request("HEAD", "/sessions").status_code == 200
+
+
+def test_a_scope_is_asked_for_before_the_session_is_looked_for(app, alice, sent):
+    """So 403 says nothing about what is there."""
+    session_id = alice.create_session()["session_id"]
+    stranger = Client(app, make_token("globex", "charlie", scope="openid"))
+    del sent[:]
+    for known in (session_id, "sess_01ARZ3NDEKTSV4RRFFQ69G5FAV", "nonsense"):
+        lacks(stranger.get(f"/sessions/{known}"), "sessions:read")
+    assert sent == []
+
+
+def test_the_log_names_who_was_not_allowed(app, log_lines):
+    Client(app, make_token("acme", "alice", scope="openid")).get("/sessions")
+    line = log_lines[-1]
+    assert (line["status"], line["tenant"], line["user"]) == (403, "acme", "alice")
