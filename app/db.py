@@ -65,8 +65,7 @@ THROTTLED = "ThrottlingException"
 """Also what a batch was that DynamoDB took only in part."""
 
 NO_ANSWER = "NoAnswer"
-
-PERHAPS_DONE = {NO_ANSWER, "InternalServerError", "ServiceUnavailable", "InternalFailure"}
+"""Or one that does not say whether DynamoDB acted: its own 500, or a 502 of something between."""
 
 
 class ConditionFailed(Exception):
@@ -166,6 +165,9 @@ def connect(**options: Any) -> "DynamoDBClient":
     client: DynamoDBClient = boto3.Session(botocore_session=session).client(
         "dynamodb", config=config, **options
     )
+    # The endpoint is known by now, and one. botocore would work it out anew for each call, out of
+    # all its parameters; without the rules it takes `client.meta.endpoint_url`.
+    client._ruleset_resolver = None  # type: ignore[attr-defined]
     return client
 
 
@@ -436,7 +438,7 @@ class _Retry:
         self._tries = 0
 
     def wait(self, code: str, cause: Exception | None = None) -> None:
-        self.unknown |= self._writes and code in PERHAPS_DONE
+        self.unknown |= self._writes and code == NO_ANSWER
         ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
         pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
         self._tries += 1
@@ -476,5 +478,6 @@ def _retryable_code(error: ClientError) -> str | None:
         if not all(code in NOT_DONE for code in codes):
             return None
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    retryable = codes[0] in NOT_DONE or codes[0] in PERHAPS_DONE or status >= 500
-    return codes[0] if retryable else None
+    if codes[0] in NOT_DONE:
+        return codes[0]
+    return NO_ANSWER if status >= 500 else None
