@@ -35,6 +35,11 @@ def _table() -> db.Table:
 @with_appcontext
 def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
     """Make the table, or bring an existing one up to date; says what it did."""
+    if not all("=" in tag for tag in tags):
+        raise click.BadParameter("is written NAME=VALUE", param_hint="--tag")
+    if kms_key and "alias/" in kms_key:
+        # DynamoDB says which key a table has, not which alias: it would be set anew each time.
+        raise click.BadParameter("is a key's ARN or id, not an alias", param_hint="--kms-key")
     pairs = dict(tag.split("=", 1) for tag in tags)
     try:
         for line in provision.create(_table(), kms_key=kms_key, tags=pairs):
@@ -51,6 +56,17 @@ def describe_table() -> None:
     if description is None:
         raise click.ClickException(f"there is no table {_table().name}")
     click.echo(json.dumps(description, indent=2, default=str))
+
+
+@table_group.command("delete")
+@click.argument("name")
+@with_appcontext
+def delete_table(name: str) -> None:
+    """Delete the table NAME and every conversation in it."""
+    if name != _table().name:
+        raise click.ClickException(f"SESSIONS_TABLE names {_table().name}: nothing was deleted")
+    for line in provision.delete(_table()):
+        click.echo(line)
 
 
 @click.command("token")

@@ -32,6 +32,7 @@ class Config:
     request_budget: float = 20.0
     retention_days: int | None = None
     log_level: str = "INFO"
+    metrics_namespace: str | None = None
 
     def __post_init__(self) -> None:
         if not self.sessions_table:
@@ -44,8 +45,8 @@ class Config:
             raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
         if self.jwt_jwks_url and not _is_trustworthy(self.jwt_jwks_url):
             raise ConfigError("JWT_JWKS_URL must be an https:// address (http:// for loopback)")
-        if "*" in self.cors_origins:
-            raise ConfigError("CORS_ORIGINS lists origins; * would let every site call the API")
+        if any(set(origin) & set("*?^$\\|()[]{}") for origin in self.cors_origins):
+            raise ConfigError("CORS_ORIGINS lists origins as they are; patterns are not taken")
         if self.request_budget <= 0:
             raise ConfigError("REQUEST_BUDGET must be a positive number of seconds")
         if self.retention_days is not None and self.retention_days < 1:
@@ -71,6 +72,7 @@ class Config:
             request_budget=_number(env, "REQUEST_BUDGET", float) or 20.0,
             retention_days=_number(env, "RETENTION_DAYS", int),
             log_level=env.get("LOG_LEVEL") or "INFO",
+            metrics_namespace=env.get("METRICS_NAMESPACE") or None,
         )
 
 

@@ -10,15 +10,25 @@ import re
 import sys
 import time
 import traceback
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flask
-from ulid import ULID
 
 from app import db
-from app.ids import iso_time
+from app.ids import SESSION_PREFIX, iso_time, parse
 
 log = logging.getLogger("sessions")
+
+REQUEST_METRICS = {
+    "ms": "Milliseconds",
+    "error": "Count",
+    "db_calls": "Count",
+    "db_retries": "Count",
+    "db_throttles": "Count",
+}
+"""Members of a request's line that CloudWatch makes metrics of, all told and by `operation`."""
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
@@ -43,8 +53,9 @@ def configure(level: str) -> None:
     log.setLevel(level)
 
 
-def init_app(app: flask.Flask, budget: float) -> None:
+def init_app(app: flask.Flask, budget: float, metrics_namespace: str | None = None) -> None:
     """Gives every request an id, a time budget for DynamoDB, and a line in the log."""
+    metrics = embedded_metrics(metrics_namespace, REQUEST_METRICS, ["operation"])
 
     @app.before_request
     def begin() -> None:
@@ -56,7 +67,7 @@ def init_app(app: flask.Flask, budget: float) -> None:
     def end(response: flask.Response) -> flask.Response:
         response.headers["X-Request-Id"] = request_id()
         if log.isEnabledFor(logging.INFO):
-            log.info("request", extra={"fields": _fields(response)})
+            log.info("request", extra={"fields": _fields(response) | metrics()})
         return response
 
 
@@ -71,13 +82,17 @@ def _time_left(budget: float) -> float:
 def _fields(response: flask.Response) -> dict[str, Any]:
     request, g = flask.request, flask.g
     rule = request.url_rule
+    sent = (request.view_args or {}).get("session_id", "")
     caller = g.get("caller")
     work: db.Work = g.work
     return {
         "request_id": request_id(),
         "method": request.method,
         "route": rule.rule if rule else None,
+        "operation": request.endpoint or "none",
+        "session_id": sent if parse(SESSION_PREFIX, sent) else None,  # else: anybody's words
         "status": response.status_code,
+        "error": int(response.status_code >= 500),
         "ms": round((time.perf_counter() - g.started) * 1000, 2),
         "db_calls": work.calls,
         "db_ms": round(work.seconds * 1000, 2),
@@ -95,9 +110,29 @@ def request_id() -> str:
     g = flask.g
     if "request_id" not in g:
         sent = flask.request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else str(ULID())
+        g.request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
     request_id: str = g.request_id
     return request_id
+
+
+def embedded_metrics(
+    namespace: str | None, units: dict[str, str], dimensions: Sequence[str] = ()
+) -> Callable[[], dict[str, Any]]:
+    """What makes CloudWatch read metrics out of a log line that has these members; nothing where
+    there is no namespace.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    if not namespace:
+        return dict
+    directive = {
+        "Namespace": namespace,
+        "Dimensions": [[], *([name] for name in dimensions)],
+        "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+    }
+    return lambda: {
+        "_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]}
+    }
 
 
 def log_event(message: str, fields: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from app import db, ids, keys, logs
+from app.config import Config
 from app.db import Item, Table
 from app.sessions import model, removal
 
@@ -62,18 +63,25 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lam
     started = time.perf_counter()
     swept = Swept(finished=False)
     failure = None
+    config, table = _set_up()
     try:
-        swept = sweep(_table(), budget=context.get_remaining_time_in_millis() / 1000 - 1)
+        swept = sweep(table, budget=context.get_remaining_time_in_millis() / 1000 - 1)
     except Exception as error:
         failure = type(error).__name__
         raise
     finally:
-        done = {**asdict(swept), "ms": round((time.perf_counter() - started) * 1000, 2)}
-        logs.log_event("sweep", {**done, "failure": failure})
+        done = {
+            **asdict(swept),
+            "sweep_failed": int(failure is not None),
+            "ms": round((time.perf_counter() - started) * 1000, 2),
+        }
+        metrics = logs.embedded_metrics(config.metrics_namespace, {"sweep_failed": "Count"})
+        logs.log_event("sweep", {**done, "failure": failure, **metrics()})
     return done
 
 
 @lru_cache(maxsize=1)
-def _table() -> Table:
-    logs.configure(os.environ.get("LOG_LEVEL") or "INFO")
-    return Table(os.environ["SESSIONS_TABLE"])
+def _set_up() -> tuple[Config, Table]:
+    config = Config.from_env(os.environ)
+    logs.configure(config.log_level)
+    return config, Table(config.sessions_table)
