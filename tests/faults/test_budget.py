@@ -1,0 +1,218 @@
+"""How long a request tries, and what it says when that was not enough."""
+
+import time
+from typing import Any
+
+import pytest
+
+from app import db
+from app.errors import Unavailable
+from tests.faults.proxy import (
+    always,
+    bad_gateway,
+    broken_inside,
+    cut_after,
+    cut_before,
+    first,
+    in_conflict,
+    over_capacity,
+    partly_done,
+    throttled,
+)
+from tests.people import API, make_token, problem
+
+MESSAGE = {"role": "user", "content": "Any potholes near me?"}
+NEVER_DONE = [throttled, over_capacity, in_conflict]
+PERHAPS_DONE = [cut_before, cut_after, broken_inside, bad_gateway]
+
+
+class LambdaContext:
+    """What Lambda tells a function of its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self.end - time.monotonic()) * 1000)
+
+
+@pytest.fixture
+def session(alice: Any) -> str:
+    """Made without the proxy."""
+    made: str = alice.create_session()["session_id"]
+    return made
+
+
+@pytest.fixture
+def requests(session: str) -> dict[str, tuple[str, str, Any]]:
+    return {
+        "create": ("POST", "/sessions", {"domain_id": "d"}),
+        "append": ("POST", f"/sessions/{session}/messages", MESSAGE),
+        "batch": ("POST", f"/sessions/{session}/messages/batch", {"messages": [MESSAGE]}),
+        "put": ("PUT", f"/sessions/{session}", {"title": "New"}),
+        "delete": ("DELETE", f"/sessions/{session}", None),
+        "get": ("GET", f"/sessions/{session}", None),
+        "list": ("GET", "/sessions", None),
+    }
+
+
+@pytest.mark.parametrize("fault", NEVER_DONE)
+@pytest.mark.parametrize("what", ["create", "append", "batch", "put", "delete", "get", "list"])
+def test_after_its_time_a_request_is_answered_503_and_nothing_was_written(
+    what, fault, requests, hurried_alice, proxy, items
+):
+    before = items()
+    proxy.plan = always(fault)
+    method, path, body = requests[what]
+    started = time.monotonic()
+    answer = hurried_alice.request(method, path, json=body)
+    assert time.monotonic() - started < 1.5
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    assert answer.headers["Retry-After"] == "1"
+    assert items() == before
+
+
+@pytest.mark.parametrize("fault", PERHAPS_DONE)
+@pytest.mark.parametrize("what", ["create", "append", "batch", "put", "delete"])
+def test_where_the_answer_is_lost_for_good_the_client_is_told_that_it_is_not_known(
+    what, fault, requests, hurried_alice, proxy
+):
+    proxy.plan = always(fault)
+    method, path, body = requests[what]
+    answer = hurried_alice.request(method, path, json=body)
+    problem(answer, 503, "OUTCOME_UNKNOWN")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_one_lost_answer_among_refusals_leaves_the_outcome_unknown(session, hurried_alice, proxy):
+    lost = first(1, cut_after)
+    proxy.plan = lambda call: lost(call) or throttled
+    answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
+    problem(answer, 503, "OUTCOME_UNKNOWN")
+
+
+@pytest.mark.parametrize("fault", PERHAPS_DONE)
+def test_a_read_without_an_answer_changes_nothing_and_says_so(session, hurried_alice, proxy, fault):
+    proxy.plan = always(fault)
+    problem(hurried_alice.get(f"/sessions/{session}"), 503, "STORE_UNAVAILABLE")
+
+
+def test_the_time_is_lambdas_less_a_second_where_lambda_has_less(
+    make_far_app, alice, session, proxy
+):
+    app = make_far_app(request_budget=20)
+    proxy.plan = always(throttled)
+    started = time.monotonic()
+    answer = app.test_client().post(
+        f"{API}/sessions/{session}/messages",
+        json=MESSAGE,
+        headers={"Authorization": f"Bearer {alice.token}"},
+        environ_base={"lambda.context": LambdaContext(1.6)},
+    )
+    assert answer.status_code == 503
+    assert time.monotonic() - started < 1.2
+
+
+def test_a_throttled_call_is_tried_as_often_as_the_backoff_allows_and_no_more(
+    session, make_far_app, alice, proxy
+):
+    """botocore's own tries would multiply ours. In 2 s, with pauses up to 25, 50, … 1,000 ms that
+    are half as long on average, about 8 tries fit; 40 is beyond chance, three times 8 is not."""
+    app = make_far_app(request_budget=2)
+    proxy.plan = always(throttled)
+    answer = app.test_client().post(
+        f"{API}/sessions/{session}/messages",
+        json=MESSAGE,
+        headers={"Authorization": f"Bearer {alice.token}"},
+    )
+    assert answer.status_code == 503
+    assert 4 <= len(proxy.calls) <= 40
+
+
+def test_each_try_of_ours_is_one_call(table, far_table, proxy):
+    """Counted exactly: with pauses of our own making, there are as many calls as pauses and one."""
+    pauses: list[float] = []
+    counted = db.Table(table.name, far_table.client, sleep=pauses.append)
+    proxy.plan = first(5, throttled)
+    db.begin_work(60)
+    assert counted.get({"PK": "p", "SK": "s"}) is None
+    assert len(pauses) == 5
+    assert proxy.calls == ["GetItem"] * 6
+
+
+def test_pauses_are_drawn_up_to_a_ceiling_that_doubles(far_table, proxy):
+    pauses: list[float] = []
+    counted = db.Table(far_table.name, far_table.client, sleep=pauses.append)
+    proxy.plan = first(10, throttled)
+    db.begin_work(60)
+    counted.get({"PK": "p", "SK": "s"})
+    ceilings = [min(db.BACKOFF_CAP, db.BACKOFF_BASE * 2**n) for n in range(10)]
+    assert all(0 <= p <= ceiling for p, ceiling in zip(pauses, ceilings, strict=True))
+    assert len(set(pauses)) == 10
+
+
+@pytest.mark.parametrize("fault", [*NEVER_DONE, *PERHAPS_DONE])
+@pytest.mark.parametrize("what", ["create", "append", "batch", "put", "delete", "get", "list"])
+def test_faults_that_pass_are_not_noticed(what, fault, requests, far_alice, proxy, assert_sound):
+    proxy.plan = first(3, fault)
+    method, path, body = requests[what]
+    answer = far_alice.request(method, path, json=body)
+    assert answer.status_code in (200, 201)
+    assert "Idempotent-Replayed" not in answer.headers
+    assert proxy.faults.total() == 3
+    assert_sound()
+
+
+def test_a_delete_goes_on_with_what_a_batch_left_undone(alice, session, far_alice, proxy, items):
+    alice.fill(session, 60)
+    proxy.plan = always(partly_done, "BatchWriteItem")
+    assert far_alice.delete(f"/sessions/{session}").status_code == 202  # the last one never goes
+    proxy.plan = first(20, partly_done, "BatchWriteItem")
+    assert far_alice.delete(f"/sessions/{session}").status_code == 200
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+
+
+def test_a_read_goes_on_with_keys_that_were_left_undone(alice, session, far_alice, proxy):
+    message = alice.append(session)["message_id"]
+    proxy.plan = first(3, partly_done, "BatchGetItem")
+    answer = far_alice.get(f"/sessions/{session}/messages/{message}")
+    assert answer.status_code == 200
+    assert proxy.calls.count("BatchGetItem") >= 3
+
+
+def test_keys_that_are_never_done_end_with_the_time(alice, session, hurried_alice, proxy):
+    message = alice.append(session)["message_id"]
+    proxy.plan = always(partly_done, "BatchGetItem")
+    answer = hurried_alice.get(f"/sessions/{session}/messages/{message}")
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    assert len(proxy.calls) < 40  # with pauses between, as for any other throttling
+
+
+def test_a_database_that_is_not_there_is_503(table, session, make_app, alice):
+    nowhere = db.Table(table.name, db.connect(endpoint_url="http://127.0.0.1:9"))
+    db.begin_work(0.3)
+    with pytest.raises(Unavailable) as raised:
+        nowhere.get({"PK": "p", "SK": "s"})
+    assert raised.value.code == "STORE_UNAVAILABLE"
+
+
+def test_the_engine_takes_a_repeated_transaction_for_one(table, far_table, proxy, far_alice):
+    """ClientRequestToken: what a lost answer relies on, without any Idempotency-Key."""
+    session = far_alice.create_session()["session_id"]
+    proxy.plan = first(2, cut_after, "TransactWriteItems")
+    far_alice.append(session)
+    assert far_alice.get(f"/sessions/{session}").json["message_count"] == 1
+
+
+def test_conflicts_in_a_storm_end_well_or_with_503(session, far_alice, proxy, assert_sound):
+    proxy.plan = first(8, in_conflict)
+    far_alice.append(session)
+    assert far_alice.get(f"/sessions/{session}").json["message_count"] == 1
+    assert_sound()
+
+
+def test_tokens_are_checked_before_any_time_is_spent(far_alice, proxy):
+    proxy.plan = always(throttled)
+    far_alice.token = make_token("acme", "alice", secret="another-secret-of-32-bytes-or-more..")
+    assert far_alice.get("/sessions").status_code == 401
+    assert proxy.calls == []

@@ -1,0 +1,178 @@
+"""The checker finds each kind of damage, and calls nothing damage that is none."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import check, cli, db
+from app.check import Seen
+from app.config import Config
+from tests.people import SECRET, Client
+
+BIG = "x" * 900_000  # three parts
+
+
+@pytest.fixture
+def findings(table: db.Table, clock: Any) -> Callable[[], list[str]]:
+    """What is found, without the keys, which differ each time."""
+    return lambda: [finding.problem for finding in check.check(table, clock)]
+
+
+@pytest.fixture
+def session(alice: Client) -> dict[str, Any]:
+    """With everything in it that a session can have, in an otherwise quiet table."""
+    headers = {"Idempotency-Key": "create"}
+    body = {"domain_id": "d", "expires_in_days": 3}
+    session = alice.post("/sessions", body, headers=headers).json
+    path = f"/sessions/{session['session_id']}/messages"
+    for content in ("small", BIG):
+        message = {"role": "user", "content": content}
+        assert (
+            alice.post(path, message, headers={"Idempotency-Key": content[:9]}).status_code == 201
+        )
+    alice.fill(session["session_id"], 3)
+    return session
+
+
+@pytest.fixture
+def change(raw: Any, table: db.Table, items: Callable[[], list[Any]]) -> Callable[..., None]:
+    """Changes attributes of the one item whose key matches, behind the app's back."""
+
+    def find(pattern: str) -> Any:
+        found = [i for i in items() if re.search(pattern, i["PK"]["S"] + " " + i["SK"]["S"])]
+        assert len(found) >= 1, pattern
+        return found[0]
+
+    def change(pattern: str, **attributes: Any) -> None:
+        item = find(pattern)
+        raw.delete_item(TableName=table.name, Key={"PK": item["PK"], "SK": item["SK"]})
+        if attributes:
+            changed = {k: v for k, v in {**item, **attributes}.items() if v is not None}
+            raw.put_item(TableName=table.name, Item=changed)
+
+    return change
+
+
+ULID = "[0-9A-Z]{26}"
+SESSION = f" SESSION#{ULID}$"
+
+
+@pytest.mark.usefixtures("session")
+def test_a_sound_table_has_no_findings(table, clock, findings):
+    assert findings() == []
+    seen = Seen()
+    assert list(check.check(table, clock, seen)) == []
+    assert seen == Seen(users=1, sessions=1, messages=5, records=3, pending=0)
+
+
+@pytest.mark.usefixtures("session")
+@pytest.mark.parametrize(
+    ("where", "attributes", "expected"),
+    [
+        (
+            f"{SESSION}",
+            {},
+            {"belongs to no session", "record of a create without", "session_count"},
+        ),
+        ("#MSG#[0-9A-Z]+$", {}, {"message_count is wrong", "record of an append without"}),
+        ("#01$", {}, {"its parts are not whole"}),
+        ("#02$", {}, {"its parts are not whole"}),
+        ("#02$", {"parts": {"N": "4"}}, {"its parts are not whole"}),
+        (SESSION, {"message_count": {"N": "4"}}, {"message_count is wrong"}),
+        (SESSION, {"message_count": {"N": "6"}}, {"message_count is wrong"}),
+        (
+            SESSION,
+            {"last_ulid": {"S": "02" + "Z" * 24}},
+            {"last_ulid is not the last", "its keys in GSI1 are wrong"},
+        ),
+        (
+            SESSION,
+            {"last_ulid": {"S": "0" * 26}},
+            {
+                "is later than its session's last message",
+                "its keys in GSI1 are wrong",
+                "last_ulid is not the last",
+                "message_count is wrong",
+            },
+        ),
+        (SESSION, {"last_ulid": {"S": "7" + "Z" * 25}}, {"cannot be understood"}),
+        (SESSION, {"message_count": None}, {"cannot be understood"}),
+        (SESSION, {"GSI1PK": {"S": "globex#charlie"}}, {"its keys in GSI1 are wrong"}),
+        (SESSION, {"GSI1SK": None}, {"its keys in GSI1 are wrong"}),
+        (SESSION, {"GSI2PK": None, "GSI2SK": None}, {"its keys in GSI2 are wrong"}),
+        (SESSION, {"retain_until": None}, {"its keys in GSI2 are wrong"}),
+        (
+            SESSION,
+            {"deleted_at": {"S": "2026-01-01T00:00:00.000Z"}},
+            {"its keys in GSI1 are wrong", "its keys in GSI2 are wrong", "session_count is wrong"},
+        ),
+        (" USER$", {}, {"session_count is wrong"}),
+        (" USER$", {"session_count": {"N": "2"}}, {"session_count is wrong"}),
+        (" REQUEST#", {}, {"the record of its creation is not there"}),
+        (
+            " REQUEST#",
+            {"first_id": {"S": "0" * 26}},
+            {"the record of its creation is not there", "record of a create without its session"},
+        ),
+        (
+            "#REQUEST#",
+            {"first_id": {"S": "0" * 26}},
+            {"record of an append without its message"},
+        ),
+        (" USER$", {"SK": {"S": "STRANGE"}}, {"is no item of this table's", "session_count"}),
+    ],
+)
+def test_each_kind_of_damage_is_found(where, attributes, expected, change, findings):
+    change(where, **attributes)
+    found = set(findings())
+    assert {f for f in found if not any(f.startswith(e) for e in expected)} == set()
+    assert {e for e in expected if not any(f.startswith(e) for f in found)} == set()
+
+
+def test_a_gap_between_parts_is_found(session, change, findings, items):
+    [second] = [i["SK"]["S"] for i in items() if i["SK"]["S"].endswith("#01")]
+    change("#01$", SK={"S": f"{second[:-2]}07"})
+    assert findings() == ["its parts are not whole"]
+
+
+def test_what_waits_for_the_sweep_is_no_damage(alice, session, table, clock):
+    other = alice.create_session()["session_id"]
+    alice.fill(other, 3)
+    clock.move(days=4)
+    seen = Seen()
+    assert list(check.check(table, clock, seen)) == []
+    assert seen.pending == 1  # the session that is past its time
+
+
+def test_a_record_past_its_time_counts_as_absent(session, change, clock, findings):
+    change("#REQUEST#", first_id={"S": "0" * 26})
+    change(" REQUEST#", first_id={"S": "0" * 26})
+    clock.move(days=1.1)
+    assert findings() == []
+
+
+def test_the_command_tells_each_finding_and_exits_with_1(app, session, change):
+    cli.init_app(app, Config(sessions_table="t", jwt_secret=SECRET))
+    runner = app.test_cli_runner()
+    sound = runner.invoke(args=["check"])
+    assert sound.output == (
+        "checked 1 users, 1 sessions (0 wait for the sweep), 5 messages, 3 records: 0 findings\n"
+    )
+    assert sound.exit_code == 0
+    change("#02$")
+    damaged = runner.invoke(args=["check"])
+    assert damaged.exit_code == 1
+    [line, summary] = damaged.output.splitlines()
+    assert re.fullmatch(
+        rf"acme#alice SESSION#{ULID}#MSG#{ULID}: its parts are not whole \(2 of 3\)", line
+    )
+    assert summary.endswith(": 1 findings")
+
+
+def test_only_the_checker_scans():
+    app = Path(check.__file__).parent
+    users = [p.name for p in app.rglob("*.py") if re.search(r"\.scan\(", p.read_text())]
+    assert users == ["check.py"]

@@ -1,0 +1,97 @@
+"""Many writers on one session, over a network and a database that fail one call in ten."""
+
+import http.client
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from app import ids
+from tests.faults.proxy import nothing, randomly
+from tests.faults.server import Server, serve
+from tests.people import make_token
+
+TOKEN = make_token("acme", "alice")
+
+
+class Writer:
+    """A client as the documentation tells it to be: numbers its messages, and sends each until it
+    has an answer, under the same key."""
+
+    def __init__(self, server: Server, session: str, name: str, seed: int) -> None:
+        self.server = server
+        self.path = f"/sessions/{session}/messages"
+        self.name = name
+        self.dice = random.Random(seed)
+        self.outcomes: Counter[str] = Counter()
+        self.acknowledged: list[str] = []
+        self.longest = 0.0
+
+    def write(self, count: int) -> None:
+        for number in range(count):
+            started = time.monotonic()
+            self.acknowledged.append(self._append(number))
+            self.longest = max(self.longest, time.monotonic() - started)
+
+    def _append(self, number: int) -> str:
+        body = {"role": "user", "name": self.name, "content": str(number)}
+        headers = {"Idempotency-Key": f"{self.name}-{number}"}
+        while True:
+            try:
+                answer = self.server.request(TOKEN, "POST", self.path, body, headers)
+            except (OSError, http.client.HTTPException):
+                self.outcomes["no answer"] += 1
+                continue
+            replayed = " replayed" if "Idempotent-Replayed" in answer.headers else ""
+            self.outcomes[f"{answer.status}{replayed}"] += 1
+            if answer.status == 201:
+                if self.dice.random() < 0.1:  # this client's own network loses answers too
+                    self.outcomes["answer thrown away"] += 1
+                    continue
+                message: str = answer.json["message_id"]
+                return message
+            assert answer.status == 503, answer.text
+            time.sleep(int(answer.headers["Retry-After"]) * self.dice.random())
+
+
+def test_every_message_of_every_writer_is_kept_once_and_in_order(
+    table, proxy, full, assert_sound, record_figures
+):
+    processes, clients, appends = (8, 40, 2000) if full else (2, 10, 200)
+    with serve(table.name, proxy.url, workers=processes, threads=clients // processes) as server:
+        session = server.request(TOKEN, "POST", "/sessions", {"domain_id": "d"}).json["session_id"]
+        writers = [Writer(server, session, f"writer-{n}", n) for n in range(clients)]
+        proxy.forget()
+        proxy.plan = randomly(0.1, seed=2026)
+        started = time.monotonic()
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(lambda writer: writer.write(appends // clients), writers))
+        seconds = time.monotonic() - started
+        proxy.plan = nothing
+        messages = server.all_messages(TOKEN, session)
+        head = server.request(TOKEN, "GET", f"/sessions/{session}").json
+
+    outcomes = sum((writer.outcomes for writer in writers), Counter())
+    record_figures(
+        appends=appends,
+        seconds=round(seconds, 1),
+        longest=round(max(writer.longest for writer in writers), 1),
+        calls=len(proxy.calls),
+        faults=proxy.faults.total(),
+        **outcomes,
+    )
+    assert len(messages) == appends
+    by_id = [message["message_id"] for message in messages]
+    assert by_id == sorted(set(by_id))
+    for writer in writers:
+        own = [message for message in messages if message["name"] == writer.name]
+        assert [message["content"] for message in own] == [str(n) for n in range(len(own))]
+        assert [message["message_id"] for message in own] == writer.acknowledged
+    times = [message["timestamp"] for message in messages]
+    assert times == sorted(times)
+    assert times == [ids.timestamp(message.removeprefix("msg_")) for message in by_id]
+    assert head["message_count"] == appends
+    assert head["version"] == 1 + appends
+    assert {s for s in outcomes if s[0] == "5"} <= {"503"}
+    assert outcomes["201 replayed"] >= 1
+    assert_sound()

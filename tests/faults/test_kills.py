@@ -1,0 +1,238 @@
+"""The process is killed at every call to DynamoDB, before and after DynamoDB acted."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app import db, ids
+from app.config import Config
+from app.factory import create_app
+from app.sweep import sweep
+from tests.faults.proxy import Exchange, Proxy, nothing
+from tests.people import SECRET, Client, make_token
+
+# A server that has the app imported and forks: each child is a process of its own, made in no time.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["app.factory", "app.sweep", "tests.people"])
+
+DAY = 24 * 60 * 60 * 1000
+
+
+@dataclass
+class Request:
+    """What the child does: a request, or the sweep where there is no method."""
+
+    method: str
+    path: str
+    json: Any = None
+    headers: dict[str, str] | None = None
+
+
+def carry_out(request: Request, user: str, table_name: str, url: str, late: int) -> None:
+    """In the child: one app, one request."""
+    table = db.Table(table_name, db.connect(endpoint_url=url))
+
+    def clock() -> int:
+        return ids.system_clock() + late
+
+    if request.method == "SWEEP":
+        sweep(table, clock)
+        return
+    config = Config(sessions_table=table_name, jwt_secret=SECRET, log_level="ERROR")
+    app = create_app(config, table=table, ulids=ids.UlidSource(clock))
+    client = Client(app, make_token("acme", user))
+    client.request(request.method, request.path, json=request.json, headers=request.headers)
+
+
+class Killing:
+    """A fault: the process that makes this call is killed, then the database acts or does not."""
+
+    __name__ = "killed"
+
+    def __init__(self, *, acts: bool) -> None:
+        self.acts = acts
+        self.reached = threading.Event()
+        self.killed = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        if self.acts:
+            exchange.forward()
+        self.reached.set()
+        self.killed.wait(30)
+        exchange.cut()
+
+
+@pytest.fixture
+def kill_at(proxy: Proxy, table: db.Table) -> Callable[..., bool]:
+    """Carries out a request in a process that is killed at its Nth call; False where it ends by
+    itself before that."""
+
+    def run(number: int, acts: bool, request: Request, user: str, late: int) -> bool:
+        killing = Killing(acts=acts)
+        proxy.forget()
+        proxy.plan = lambda call: killing if call.number == number else None
+        child = processes.Process(
+            target=carry_out, args=(request, user, table.name, proxy.url, late)
+        )
+        child.start()
+        while child.is_alive() and not killing.reached.wait(0.005):
+            pass
+        if killing.reached.is_set():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        killing.killed.set()
+        proxy.plan = nothing
+        assert child.exitcode == (-signal.SIGKILL if killing.reached.is_set() else 0)
+        return killing.reached.is_set()
+
+    return run
+
+
+KEY = {"Idempotency-Key": "once"}
+SAID = {"role": "user", "content": "Any potholes near me?"}
+LARGE = {"role": "tool", "content": "x" * 500_000}
+ONE_PAGE, TWO_PAGES = 3, 28  # messages of 40 KB; DynamoDB answers 1 MB at a time
+SIZE = 40_000
+
+
+def begin(alice: Client, messages: int = 0, **body: Any) -> str:
+    session: str = alice.create_session(**body)["session_id"]
+    alice.fill(session, messages, size=SIZE)
+    return session
+
+
+def create(_: Client) -> Request:
+    return Request("POST", "/sessions", {"domain_id": "d", "expires_in_days": 30}, KEY)
+
+
+def append(alice: Client) -> Request:
+    return Request("POST", f"/sessions/{begin(alice)}/messages", SAID, KEY)
+
+
+def append_large(alice: Client) -> Request:
+    return Request("POST", f"/sessions/{begin(alice)}/messages", LARGE, KEY)
+
+
+def batch(alice: Client) -> Request:
+    body = {"messages": [SAID, LARGE, SAID]}
+    return Request("POST", f"/sessions/{begin(alice, 2)}/messages/batch", body, KEY)
+
+
+def put(alice: Client) -> Request:
+    return Request("PUT", f"/sessions/{begin(alice)}", {"title": "New", "expires_in_days": 1})
+
+
+def delete(alice: Client) -> Request:
+    created = alice.post("/sessions", {"domain_id": "d"}, headers=KEY).json["session_id"]
+    alice.fill(created, TWO_PAGES, size=SIZE)
+    alice.post(f"/sessions/{created}/messages", SAID, headers=KEY)
+    return Request("DELETE", f"/sessions/{created}")
+
+
+def delete_all(alice: Client) -> Request:
+    delete(alice)
+    begin(alice, ONE_PAGE, expires_in_days=1)
+    begin(alice)
+    return Request("DELETE", "/sessions?confirm=all")
+
+
+def sweeping(alice: Client) -> Request:
+    begin(alice, ONE_PAGE)  # is kept
+    begin(alice, TWO_PAGES, expires_in_days=1)
+    alice.post("/sessions", {"domain_id": "d", "expires_in_days": 1}, headers=KEY)
+    return Request("SWEEP", "")
+
+
+@pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("prepare", "at_least"),
+    [
+        (create, 1),
+        (append, 1),
+        (append_large, 1),
+        (batch, 1),
+        (put, 1),
+        (delete, 6),  # mark, 2 queries, 3 batches and more, record, the session itself
+        (delete_all, 10),
+        (sweeping, 16),
+    ],
+)
+def test_a_kill_at_any_call_leaves_nothing_wrong(
+    prepare, at_least, acts, app, table, clock, kill_at, assert_sound
+):
+    number = 0
+    killed = True
+    while killed:
+        number += 1
+        user = f"alice-{uuid4()}"
+        alice = Client(app, make_token("acme", user))
+        request = prepare(alice)
+        late = 2 * DAY if request.method == "SWEEP" else 0
+        before = shown(alice)
+        killed = kill_at(number, acts, request, user, late)
+        assert_sound()
+        assert_all_or_nothing(request, alice, before, acts=acts, killed=killed)
+        clock.offset = late
+        assert sweep(table, clock).finished
+        clock.offset = 0
+        assert_sound()
+        assert_done_once_by_repeating(request, alice, before)
+        assert_sound()
+        Client(app, make_token("acme", user)).delete("/sessions?confirm=all")
+    assert number > at_least
+
+
+def shown(alice: Client) -> dict[str, Any]:
+    """All that Alice sees."""
+    listed = alice.get("/sessions").json["sessions"]
+    return {s["session_id"]: alice.get(f"/sessions/{s['session_id']}").json for s in listed}
+
+
+def assert_all_or_nothing(
+    request: Request, alice: Client, before: dict[str, Any], *, acts: bool, killed: bool
+) -> None:
+    """At once, without any repair: what is seen is from before the request or from after it."""
+    if request.method in ("SWEEP",) or "confirm" in request.path:
+        for session_id, session in shown(alice).items():
+            assert session == before[session_id]  # whole, for as long as it is seen
+        return
+    now = shown(alice)
+    if request.method == "DELETE":
+        assert now in (before, {})
+    elif not acts and killed:
+        assert now == before  # one call each, and it was not carried out
+    else:
+        assert now != before
+
+
+def assert_done_once_by_repeating(request: Request, alice: Client, before: dict[str, Any]) -> None:
+    if request.method == "SWEEP":
+        assert [s["message_count"] for s in shown(alice).values()] == [ONE_PAGE]
+        return
+    answer = alice.request(request.method, request.path, json=request.json, headers=request.headers)
+    now = shown(alice)
+    if request.method == "DELETE":
+        assert answer.status_code in (200, 404)
+        assert now == {}
+    elif request.method == "PUT":
+        assert answer.status_code == 200
+        [session] = now.values()
+        assert session["title"] == "New"
+    elif request.path == "/sessions":
+        assert answer.status_code == 201
+        assert list(now) == [answer.json["session_id"]]
+    else:
+        assert answer.status_code == 201
+        [(session_id, session)] = now.items()
+        sent = request.json.get("messages", [request.json])
+        new = session["messages"][len(before[session_id]["messages"]) :]
+        assert [m["content"] for m in new] == [m["content"] for m in sent]
+        assert session["message_count"] == len(session["messages"])

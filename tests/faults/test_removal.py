@@ -1,0 +1,285 @@
+"""Deletes, erasures and sweeps, while others write, with little time, and again and again."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.sweep import sweep
+from tests.faults.proxy import Exchange, always, in_conflict, nothing, once, throttled
+from tests.people import Client, problem
+
+KEY = {"Idempotency-Key": "a-key"}
+
+
+@pytest.fixture
+def session(alice: Client) -> str:
+    made: str = alice.create_session()["session_id"]
+    return made
+
+
+def gone(client: Client, session: str, message: str) -> None:
+    """That no answer shows anything of the session."""
+    path = f"/sessions/{session}"
+    said = {"role": "user", "content": "Hello?"}
+    for answer in (
+        client.get(path),
+        client.get(path, headers={"If-None-Match": "*"}),
+        client.get(f"{path}/messages"),
+        client.get(f"{path}/messages?order=desc"),
+        client.get(f"{path}/messages/{message}"),
+        client.put(path, {"title": "New"}),
+        client.put(path, {"expires_in_days": 9}),
+        client.post(f"{path}/messages", said),
+        client.post(f"{path}/messages/batch", {"messages": [said]}),
+        client.delete(path),
+    ):
+        problem(answer, 404, "SESSION_NOT_FOUND")
+    listed = client.get("/sessions").json["sessions"]
+    assert session not in [s["session_id"] for s in listed]
+
+
+def test_a_session_is_gone_from_every_answer_at_its_time_and_swept_with_all_under_it(
+    alice, table, clock, items, assert_sound
+):
+    clock.freeze()
+    headers = {"Idempotency-Key": "made"}
+    body = {"domain_id": "d", "expires_in_days": 2}
+    session = alice.post("/sessions", body, headers=headers).json["session_id"]
+    message = alice.append(session, "x" * 500_000)["message_id"]
+    alice.post(f"/sessions/{session}/messages", {"role": "user", "content": "a"}, headers=headers)
+    clock.move(days=2, seconds=-0.001)
+    assert alice.get(f"/sessions/{session}").status_code == 200
+    assert sweep(table, clock).sessions == 0
+    clock.move(seconds=0.001)
+    gone(alice, session, message)
+    assert alice.get("/sessions").json["pagination"]["total"] == 1  # until the sweep
+    swept = sweep(table, clock)
+    assert (swept.sessions, swept.messages, swept.finished) == (1, 2, True)
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+    gone(alice, session, message)
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+    assert_sound()
+
+
+def test_a_session_whose_time_was_extended_is_not_swept(alice, table, clock):
+    session = alice.create_session(expires_in_days=1)["session_id"]
+    alice.put(f"/sessions/{session}", {"expires_in_days": None})
+    other = alice.create_session(expires_in_days=1)["session_id"]
+    alice.put(f"/sessions/{other}", {"expires_in_days": 5})
+    clock.move(days=2)
+    assert sweep(table, clock).sessions == 0
+    assert len(alice.get("/sessions").json["sessions"]) == 2
+
+
+def test_the_sweep_removes_nothing_that_was_extended_while_it_looked(
+    alice, table, clock, far_table, proxy
+):
+    """The index may be out of date: the mark's own condition decides."""
+    session = alice.create_session(expires_in_days=1)["session_id"]
+
+    def late() -> int:
+        """The sweep's clock, two days ahead."""
+        return clock() + 2 * 86_400_000
+
+    def overtaken(exchange: Exchange) -> None:
+        alice.put(f"/sessions/{session}", {"expires_in_days": 9})
+        exchange.forward()
+
+    proxy.plan = once(overtaken, "TransactWriteItems")
+    assert sweep(far_table, late).sessions == 0
+    assert proxy.faults["overtaken"] == 1
+    assert alice.get(f"/sessions/{session}").status_code == 200
+
+
+def test_a_marked_session_is_gone_from_every_answer_and_the_sweep_finishes_it(
+    alice, session, hurried_alice, proxy, table, clock, items, assert_sound
+):
+    message = alice.fill(session, 30)[0]
+    proxy.plan = always(throttled, "BatchWriteItem")
+    answer = hurried_alice.delete(f"/sessions/{session}")
+    assert answer.status_code == 202
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json == {"session_id": session, "deleted_messages": 30}
+    for_others = f"/sessions/{session}"
+    assert alice.get(for_others).status_code == 404
+    assert alice.post(f"{for_others}/messages", {"role": "user", "content": "?"}).status_code == 404
+    assert alice.get(f"{for_others}/messages/{message}").status_code == 404
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+    assert_sound()  # waits for the sweep, which is no damage
+    swept = sweep(table, clock)
+    assert (swept.sessions, swept.messages, swept.finished) == (1, 30, True)
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+
+
+@pytest.mark.parametrize("budget", [0.3, 1, 3.1])
+def test_a_delete_with_little_time_is_finished_by_repeating_it(
+    budget, alice, session, make_app, items
+):
+    alice.fill(session, 90, size=30_000)  # three pages of DynamoDB's
+    hurried = Client(make_app(request_budget=budget), alice.token)
+    repeat_until_done(lambda: hurried.delete(f"/sessions/{session}"), most=10)
+    assert [item["SK"]["S"] for item in items()] == ["USER"]
+
+
+@pytest.mark.parametrize("budget", [0.3, 1, 3.1])
+def test_an_erasure_with_little_time_is_finished_by_repeating_it(budget, alice, make_app, items):
+    for number in range(6):
+        made = alice.post(
+            "/sessions", {"domain_id": "d"}, headers={"Idempotency-Key": str(number)}
+        ).json["session_id"]
+        alice.fill(made, 20, size=30_000)
+    hurried = Client(make_app(request_budget=budget), alice.token)
+    answers = repeat_until_done(lambda: hurried.delete("/sessions?confirm=all"), most=20)
+    assert items() == []
+    assert sum(answer.json["deleted_sessions"] for answer in answers) == 6
+    assert sum(answer.json["deleted_messages"] for answer in answers) == 120
+
+
+def repeat_until_done(request: Callable[[], Any], most: int) -> list[Any]:
+    answers = []
+    for _ in range(most):
+        answers.append(request())
+        if answers[-1].status_code == 200:
+            return answers
+        assert answers[-1].status_code == 202
+        assert answers[-1].headers["Retry-After"] == "1"
+    raise AssertionError("it does not get on")
+
+
+def test_deleting_leaves_the_record_of_a_later_session_that_was_made_with_the_same_key(
+    alice, clock, assert_sound
+):
+    body = {"domain_id": "d"}
+    old = alice.post("/sessions", body, headers=KEY).json["session_id"]
+    clock.move(days=1.1)
+    new = alice.post("/sessions", body, headers=KEY)
+    assert new.json["session_id"] != old
+    alice.delete(f"/sessions/{old}")
+    replay = alice.post("/sessions", body, headers=KEY)
+    assert (replay.headers.get("Idempotent-Replayed"), replay.text) == ("true", new.text)
+    assert_sound()
+
+
+def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
+    alice, far_alice, proxy, assert_sound
+):
+    """A create right before each call of the erasure, with a key: what is left can be replayed."""
+    body = {"domain_id": "d"}
+    for number in itertools.count(1):
+        alice.create_session()
+        headers = {"Idempotency-Key": f"at-{number}"}
+        made: list[Any] = []
+
+        def overtaken(exchange: Exchange, headers=headers, made=made) -> None:
+            made.append(alice.post("/sessions", body, headers=headers))
+            alice.append(made[0].json["session_id"])
+            exchange.forward()
+
+        proxy.forget()
+        proxy.plan = lambda call, n=number, fault=overtaken: fault if call.number == n else None
+        assert far_alice.delete("/sessions?confirm=all").status_code == 200
+        proxy.plan = nothing
+        assert_sound()
+        if not made:
+            break
+        session = made[0].json["session_id"]
+        if alice.get(f"/sessions/{session}").status_code == 200:
+            assert alice.get(f"/sessions/{session}").json["message_count"] == 1
+            replay = alice.post("/sessions", body, headers=headers)
+            assert replay.headers.get("Idempotent-Replayed") == "true"
+        alice.delete("/sessions?confirm=all")
+    assert number > 4
+
+
+def test_writers_racing_with_erasures_are_refused_or_kept_whole(
+    app, alice, table, clock, assert_sound
+):
+    """Each session is there with all that was acknowledged, or nothing of it is."""
+    stop = threading.Event()
+    acknowledged: dict[str, list[str]] = {}
+    statuses = set()
+
+    def write(name: str) -> None:
+        client = Client(app, alice.token)
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            headers = {"Idempotency-Key": f"{name}-{number}"}
+            created = client.post("/sessions", {"domain_id": "d"}, headers=headers)
+            session = created.json["session_id"]
+            acknowledged[session] = []
+            for content in range(4):
+                said = {"role": "user", "content": str(content)}
+                answer = client.post(f"/sessions/{session}/messages", said, headers=headers)
+                headers = {"Idempotency-Key": f"{name}-{number}-{content}"}
+                statuses.add(answer.status_code)
+                if answer.status_code != 201:
+                    break
+                acknowledged[session].append(answer.json["message_id"])
+
+    receipts = []
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, f"writer-{n}") for n in range(4)]
+        try:
+            for _ in range(12):
+                answer = alice.delete("/sessions?confirm=all")
+                assert answer.status_code == 200, answer.text  # and it does end
+                receipts.append(answer.json)
+        finally:
+            stop.set()
+        for writer in writers:
+            writer.result()
+
+    assert statuses <= {201, 404}
+    assert_sound()
+    sweep(table, clock)
+    assert_sound()
+    alive = 0
+    for session, messages in acknowledged.items():
+        answer = alice.get(f"/sessions/{session}")
+        if answer.status_code == 200:
+            alive += 1
+            assert [m["message_id"] for m in answer.json["messages"]] == messages
+    assert alice.get("/sessions").json["pagination"]["total"] == alive
+    assert sum(receipt["deleted_sessions"] for receipt in receipts) == len(acknowledged) - alive
+
+
+def test_two_who_delete_and_a_sweep_at_once_remove_a_session_once(
+    app, alice, session, table, clock, items, assert_sound
+):
+    alice.create_session()  # is kept
+    alice.fill(session, 60)
+
+    def delete(_: int) -> int:
+        return Client(app, alice.token).delete(f"/sessions/{session}").status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        sweeping = pool.submit(sweep, table, clock)
+        statuses = set(pool.map(delete, range(3)))
+        assert sweeping.result().finished
+    assert statuses <= {200, 404}
+    assert 200 in statuses
+    [user] = [item for item in items() if item["SK"]["S"] == "USER"]
+    assert user["session_count"] == {"N": "1"}
+    assert len(items()) == 2
+    assert_sound()
+
+
+def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
+    alice, hurried_alice, proxy, items
+):
+    for _ in range(3):
+        alice.create_session()
+    proxy.plan = always(in_conflict, "TransactWriteItems")
+    answer = hurried_alice.delete("/sessions?confirm=all")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (202, "1")
+    assert answer.json == {"deleted_sessions": 0, "deleted_messages": 0}
+    proxy.plan = nothing
+    assert len(alice.get("/sessions").json["sessions"]) == 3
+    assert hurried_alice.delete("/sessions?confirm=all").status_code in (200, 202)
+    repeat_until_done(lambda: hurried_alice.delete("/sessions?confirm=all"), most=5)
+    assert items() == []
