@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 from app import db, ids, provision
 from app.config import Config
 from app.factory import create_app
+from tests.log_watch import watched
 from tests.people import SECRET, Client, make_token
 
 AWS = {
@@ -40,6 +41,15 @@ class Clock:
 
     def freeze(self, milliseconds: int | None = None) -> None:
         self.frozen = ids.system_clock() if milliseconds is None else milliseconds
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_log() -> Iterator[None]:
+    """Fails the run where a token, or what somebody said, was logged by any test of it."""
+    with watched() as found:
+        yield
+    if found:
+        pytest.fail("\n".join([f"{len(found)} faults in the log:", *found[:5]]), pytrace=False)
 
 
 @pytest.fixture(scope="session")

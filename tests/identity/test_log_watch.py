@@ -6,7 +6,7 @@ import pytest
 
 from app import logs
 from tests.identity.issuer import Issuer, alice, asymmetric, public_jwk, write
-from tests.identity.log_watch import MARKER, faults, watched
+from tests.log_watch import MARKER, faults, watched
 from tests.people import Client, make_token, problem
 
 
