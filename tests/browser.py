@@ -121,6 +121,7 @@ def open_page(folder: Path, *, names: dict[str, str] | None = None) -> Iterator[
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *("--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1280,1600"),
+        "--disable-features=HttpsUpgrades",  # it would try https:// first
         f"--host-resolver-rules={', '.join(rules)}",
         f"--user-data-dir={folder / 'profile'}",
         "--remote-debugging-port=0",

@@ -1,0 +1,189 @@
+"""What goes to Lambda: Zappa calls `prepare` before it packs and `finish` after, also when it is
+called by hand (`zappa deploy`, `zappa update`, `zappa package`).
+
+`prepare` has Zappa pack an environment of its own instead of the developer's .venv: the pinned
+requirements as Linux wheels, whatever this machine is. `finish` writes the archive anew: only what
+runs, with bytecode that is valid there, and the same bytes for the same sources.
+"""
+
+import compileall
+import fnmatch
+import hashlib
+import json
+import os
+import py_compile
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ROOT / ".local" / "package"
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+TASK_ROOT = "/var/task"  # where Lambda unpacks it, for tracebacks
+
+IN_THE_RUNTIME = {
+    "boto3",
+    "botocore",
+    "jmespath",
+    "python-dateutil",
+    "s3transfer",
+    "six",
+    "urllib3",
+}
+"""Lambda's Python runtime has them, patched by AWS."""
+
+NOT_LOADED = {"pycparser"}  # needed where cffi compiles, which happened when the wheel was made
+
+HANDLER = {"zappa", "durationpy"}
+"""Zappa's part that runs on Lambda, and what it imports; its other requirements deploy."""
+
+OURS = {"app", "zappa_settings.py"}
+"""Of the project; all else at its top is not for Lambda, also what is added there one day."""
+
+NEEDLESS = (
+    "*.dist-info/*",
+    "*.pyi",
+    "*/py.typed",
+    "*.c",
+    "*.h",
+    "*.md",
+    "*.png",
+    "*/LICENSE",
+    "bin/*",
+    "cffi/*",  # cryptography needs its _cffi_backend only
+    "cryptography/hazmat/bindings/_rust/*",  # types only; the module is _rust.abi3.so
+    "flask_smorest/spec/templates/*",
+    "flask_swagger_ui/dist/*",  # three of its files are KEPT
+    "flask_swagger_ui/templates/*",
+    "zappa/*",  # its handler's modules are KEPT
+)
+
+KEPT = (
+    "*.dist-info/METADATA",  # packages look their own version up as they are imported
+    "flask_swagger_ui/dist/swagger-ui.css",
+    "flask_swagger_ui/dist/swagger-ui-bundle.js",
+    "flask_swagger_ui/dist/swagger-ui-standalone-preset.js",
+    "zappa/__init__.py",
+    "zappa/asgi.py",
+    "zappa/handler.py",
+    "zappa/middleware.py",
+    "zappa/utilities.py",
+    "zappa/wsgi.py",
+)
+
+
+def prepare() -> None:
+    """Makes the environment that is packed, unless it is there from last time."""
+    requirements = _requirements((ROOT / "requirements-dev.txt").read_text())
+    architecture = json.loads((ROOT / "zappa_settings.json").read_text())["base"]["architecture"]
+    platforms = _platforms({"arm64": "aarch64"}.get(architecture, architecture))
+    made_from = "\n".join([MINOR, *platforms, requirements])
+    home = PACKAGES / hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    if not home.exists():
+        _install(home, requirements, platforms)
+    # Zappa packs the environment that this names.
+    os.environ["VIRTUAL_ENV"] = str(home)
+
+
+def _requirements(pinned: str) -> str:
+    """The lines of requirements-dev.txt, hashes included, of what is needed on Lambda."""
+    running = set(_names((ROOT / "requirements.txt").read_text()))
+    return select(pinned, (running | HANDLER) - IN_THE_RUNTIME - NOT_LOADED)
+
+
+def select(pinned: str, names: set[str]) -> str:
+    """The lines of a requirements file, hashes included, of the packages named."""
+    blocks = re.findall(r"^[\w.-]+(?:\[.*\])?==.*(?:\n[ \t]+.*)*", pinned, re.MULTILINE)
+    found = {_names(block)[0]: block for block in blocks}
+    return "\n".join(found[name] for name in sorted(names)) + "\n"
+
+
+def _names(pinned: str) -> list[str]:
+    return [name.lower() for name in re.findall(r"^([\w.-]+)(?:\[.*\])?==", pinned, re.MULTILINE)]
+
+
+def _platforms(machine: str) -> list[str]:
+    """Wheels that run on Amazon Linux: 2 (glibc 2.26) up to Python 3.11, 2023 (2.34) since."""
+    newest = 26 if sys.version_info < (3, 12) else 34
+    return [
+        f"manylinux2014_{machine}",
+        *(f"manylinux_2_{n}_{machine}" for n in range(17, newest + 1)),
+    ]
+
+
+def _install(home: Path, requirements: str, platforms: list[str]) -> None:
+    PACKAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=PACKAGES) as name:
+        listed = Path(name) / "requirements.txt"
+        listed.write_text(requirements)
+        site_packages = Path(name) / "env" / "lib" / f"python{MINOR}" / "site-packages"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                *("--require-hashes", "--no-deps", "--no-compile", "--only-binary", ":all:"),
+                *("--implementation", "cp", "--python-version", MINOR),
+                *(option for tag in platforms for option in ("--platform", tag)),
+                *("--target", str(site_packages), "--requirement", str(listed)),
+            ],
+            check=True,
+        )
+        try:
+            (Path(name) / "env").rename(home)
+        except OSError:  # of two at once the second finds the first one's
+            if not home.exists():
+                raise
+
+
+def finish(cli: Any) -> None:
+    """Writes Zappa's archive anew. `cli` is Zappa, which goes on to upload it."""
+    archive = Path(cli.zip_path)
+    packages = Path(os.environ["VIRTUAL_ENV"], "lib", f"python{MINOR}", "site-packages")
+    allowed = OURS | {path.name for path in packages.iterdir()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with zipfile.ZipFile(archive) as packed:
+            for member in packed.namelist():
+                if _is_needed(member, allowed):
+                    packed.extract(member, folder)
+        _compile(folder)
+        archive.unlink()
+        _write(folder, archive)
+
+
+def _is_needed(member: str, allowed: set[str]) -> bool:
+    if member.split("/")[0] not in allowed or "__pycache__" in member:
+        return False
+    if any(fnmatch.fnmatchcase(member, pattern) for pattern in KEPT):
+        return True
+    return not any(fnmatch.fnmatchcase(member, pattern) for pattern in NEEDLESS)
+
+
+def _compile(folder: Path) -> None:
+    """Puts bytecode in the place of the sources. Beside them it would have to be found valid first,
+    and in an archive, where every file is of 1980, Python's usual way finds it stale: Lambda, which
+    cannot keep what it compiles, would do so at each cold start."""
+    compiled = compileall.compile_dir(
+        folder,
+        quiet=1,
+        legacy=True,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        stripdir=str(folder),
+        prependdir=TASK_ROOT,
+    )
+    if not compiled:
+        raise RuntimeError("the package's sources do not compile")
+    for source in folder.rglob("*.py"):
+        source.unlink()
+
+
+def _write(folder: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            member = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            member.external_attr = 0o755 << 16
+            member.create_system = 3
+            packed.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)

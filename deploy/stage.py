@@ -1,0 +1,153 @@
+"""What `scripts/deploy` wants of a stage: its settings, its address, a secret, an answer.
+
+python -m deploy.stage STAGE environment | address | secret | smoke
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOKE_SECONDS = 60.0  # a new API answers everywhere after a while
+
+
+class Stage:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.settings = _settings(name)
+        self.region: str = self.settings["aws_region"]
+        self.function = f"{self.settings['project_name']}-{name}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return dict(self.settings["aws_environment_variables"])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self.settings["tags"])
+
+    def client(self, service: str) -> Any:
+        session = boto3.Session(profile_name=self.settings.get("profile_name"))
+        return session.client(service, region_name=self.region)
+
+    @property
+    def api(self) -> str:
+        """Its id, which Zappa's stack knows."""
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=self.function, LogicalResourceId="Api"
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    @property
+    def address(self) -> str:
+        if domain := self.settings.get("domain"):
+            return f"https://{domain}"
+        if emulator := os.environ.get("AWS_ENDPOINT_URL"):
+            return f"{emulator}/_aws/execute-api/{self.api}/{self.name}"
+        return f"https://{self.api}.execute-api.{self.region}.amazonaws.com/{self.name}"
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """The stage's settings over those it extends, as Zappa reads them."""
+    stages = json.loads((ROOT / "zappa_settings.json").read_text())
+    if name not in stages or name == "base":
+        known = ", ".join(stage for stage in stages if stage != "base")
+        sys.exit(f"There is no stage {name} in zappa_settings.json; there is {known}.")
+    settings: dict[str, Any] = {}
+    while name:
+        settings = {**stages[name], **settings}
+        name = stages[name].get("extends", "")
+    return settings
+
+
+def print_environment(stage: Stage) -> None:
+    """Shell commands after which `flask` works on the stage's table."""
+    placeholders = sorted(set(re.findall(r"CHANGE-ME[\w-]*", json.dumps(stage.settings))))
+    if placeholders:
+        sys.exit(f"zappa_settings.json still has {', '.join(placeholders)} (docs/deploy.md).")
+    exported = {
+        **stage.variables,
+        "AWS_REGION": stage.region,
+        "AWS_DEFAULT_REGION": stage.region,
+        "TABLE_TAGS": " ".join(f"--tag {name}={value}" for name, value in stage.tags.items()),
+    }
+    if profile := stage.settings.get("profile_name"):
+        exported["AWS_PROFILE"] = profile
+    for name, value in exported.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def print_address(stage: Stage) -> None:
+    print(stage.address)
+
+
+def set_secret(stage: Stage) -> None:
+    """Gives the function JWT_SECRET from this environment: it never stands in a file or the
+    archive, and Zappa's updates leave alone what they find."""
+    functions = stage.client("lambda")
+    functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
+    found = functions.get_function_configuration(FunctionName=stage.function)
+    variables = found.get("Environment", {}).get("Variables", {})
+    variables["JWT_SECRET"] = os.environ["JWT_SECRET"]
+    functions.update_function_configuration(
+        FunctionName=stage.function, Environment={"Variables": variables}
+    )
+    functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
+
+
+def smoke(stage: Stage) -> None:
+    """Asks the public address for the caller's sessions: without a token, which must be refused,
+    and with TOKEN from the environment, if there is one."""
+    url = f"{stage.address}/api/v1/sessions?limit=1"
+    _expect(401, url, None)
+    if token := os.environ.get("TOKEN"):
+        _expect(200, url, token)
+    print(f"{stage.function} answers at {stage.address}")
+    if stage.variables.get("DOCS_ENABLED") == "1" and "authorizer" not in stage.settings:
+        print(f"Swagger UI: {stage.address}/docs")
+    if not token:
+        print("It was asked without a token only; with TOKEN set, a real request is made.")
+
+
+def _expect(status: int, url: str, token: str | None) -> None:
+    deadline = time.monotonic() + SMOKE_SECONDS
+    while (answer := _ask(url, token))[0] != status:
+        if time.monotonic() > deadline:
+            sys.exit(f"GET {url} was answered with {answer[0]}, not {status}: {answer[1]}")
+        time.sleep(2)
+
+
+def _ask(url: str, token: str | None) -> tuple[int, str]:
+    request = urllib.request.Request(url)  # noqa: S310  the address is the stage's own
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+COMMANDS = {
+    "environment": print_environment,
+    "address": print_address,
+    "secret": set_secret,
+    "smoke": smoke,
+}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[2] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[2]](Stage(sys.argv[1]))

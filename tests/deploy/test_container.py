@@ -1,0 +1,96 @@
+"""The Dockerfile, as far as it can be tried without a container engine."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from dynamodb_local import die_with_parent
+
+from app import db
+from tests.conftest import AWS
+from tests.deploy.emulator import ROOT
+from tests.people import SECRET, make_token
+
+BIN = Path(sys.executable).parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_hadolint_finds_nothing():
+    linted = subprocess.run(
+        [BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+def test_what_it_copies_is_let_through_by_dockerignore():
+    copied = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.M)
+    let_through = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.M)
+    assert sorted(copied) == sorted(let_through)
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_its_versions_are_those_that_are_tested():
+    pattern = r"^([\w.-]+)==(\S+)"
+    tested = set(re.findall(pattern, (ROOT / "requirements-dev.txt").read_text(), re.M))
+    assert (
+        set(re.findall(pattern, (ROOT / "requirements-container.txt").read_text(), re.M)) <= tested
+    )
+
+
+@pytest.fixture
+def address(table: db.Table, tmp_path: Path) -> Iterator[str]:
+    """The container's own command, on loopback."""
+    command = json.loads(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.M)[-1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command[command.index("--bind") + 1] = f"127.0.0.1:{port}"
+    shutil.copytree(ROOT / "app", tmp_path / "app")  # nothing beside it, as in the container
+    process = subprocess.Popen(
+        [sys.executable, BIN / command[0], *command[1:]],
+        cwd=tmp_path,
+        env={
+            **AWS,
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL_DYNAMODB": os.environ["AWS_ENDPOINT_URL_DYNAMODB"],
+            "SESSIONS_TABLE": table.name,
+            "JWT_SECRET": SECRET,
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                requests.get(f"{address}/health", timeout=5)
+                break
+            except requests.ConnectionError:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        assert process.wait(timeout=40) == 0
+
+
+def test_its_command_serves_the_api(address):
+    token = make_token("acme", "alice")
+    headers = {"Authorization": f"Bearer {token}"}
+    sessions = f"{address}/api/v1/sessions"
+    created = requests.post(sessions, json={"domain_id": "x"}, headers=headers, timeout=30)
+    assert created.status_code == 201
+    location = created.headers["Location"]
+    assert requests.get(address + location, headers=headers, timeout=30).status_code == 200
+    assert requests.get(address + location, timeout=30).status_code == 401

@@ -1,0 +1,180 @@
+"""What goes to Lambda: only what runs there, as bytecode that is valid there."""
+
+import importlib.util
+import json
+import marshal
+import os
+import platform
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.emulator import ROOT, Emulator, Project
+
+NOWHERE = Emulator(port=9, log=Path(os.devnull))
+"""Packing asks AWS for nothing."""
+
+CRYPTOGRAPHY = ("cryptography/", "_cffi_backend")
+
+TOP = {
+    "_cffi_backend",
+    "apispec",
+    "app",
+    "blinker",
+    "click",
+    "cryptography",
+    "durationpy",
+    "flask",
+    "flask_cors",
+    "flask_smorest",
+    "flask_swagger_ui",
+    "itsdangerous",
+    "jinja2",
+    "jwt",
+    "markupsafe",
+    "marshmallow",
+    "packaging",
+    "typing_extensions",
+    "ulid",
+    "webargs",
+    "werkzeug",
+    "zappa",
+    "zappa_settings",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("package") / "project", NOWHERE)
+    machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    project.set("base", architecture=machine)
+    # Nobody tells Zappa of these.
+    (project.folder / "notes.md").write_text("Not for Lambda")
+    (project.folder / "tests").mkdir()
+    (project.folder / "tests" / "test_it.py").write_text("")
+    (project.folder / ".env").write_text("JWT_SECRET=not-for-lambda")
+    return project
+
+
+@pytest.fixture(scope="module")
+def archive(project: Project) -> zipfile.ZipFile:
+    project.zappa("package", "production", "--output", "production.zip")
+    return zipfile.ZipFile(project.folder / "production.zip")
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("task")
+    archive.extractall(folder)
+    return folder
+
+
+def test_nothing_is_in_it_but_the_app_and_what_it_imports(archive):
+    names = archive.namelist()
+    top = {name.split("/")[0].split(".")[0] for name in names if ".dist-info/" not in name}
+    assert top == TOP
+    of_distributions = [name for name in names if ".dist-info/" in name]
+    assert {name.rsplit("/", 1)[1] for name in of_distributions} == {"METADATA"}
+
+
+def test_every_module_of_the_app_is_in_it(archive):
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "app").rglob("*.py")}
+    packed = {name.removesuffix("c") for name in archive.namelist() if name.startswith("app/")}
+    assert packed == sources
+
+
+def test_code_is_there_as_bytecode_that_python_takes_without_its_source(archive):
+    names = archive.namelist()
+    assert not [name for name in names if name.endswith(".py")]
+    compiled = [name for name in names if name.endswith(".pyc")]
+    assert len(compiled) > 200
+    for name in compiled:
+        magic, flags = archive.read(name)[:4], archive.read(name)[4:8]
+        assert magic == importlib.util.MAGIC_NUMBER, name
+        assert flags == b"\x01\0\0\0", name  # by hash, and unchecked
+
+
+def test_native_code_is_for_linux(archive):
+    libraries = [name for name in archive.namelist() if ".so" in name]
+    assert libraries
+    assert all(archive.read(name)[:4] == b"\x7fELF" for name in libraries)
+
+
+def test_of_swagger_ui_three_files_are_packed(archive):
+    dist = [name for name in archive.namelist() if name.startswith("flask_swagger_ui/dist/")]
+    assert sorted(name.rsplit("/", 1)[1] for name in dist) == [
+        "swagger-ui-bundle.js",
+        "swagger-ui-standalone-preset.js",
+        "swagger-ui.css",
+    ]
+
+
+def test_it_is_small(archive):
+    """3 MiB is what all of it takes but cryptography, whose one library has 4.3 MiB compressed;
+    RS256 and ES256 cannot be verified without it (docs/deploy.md)."""
+    sizes = {True: 0, False: 0}
+    for member in archive.infolist():
+        sizes[member.filename.startswith(CRYPTOGRAPHY)] += member.compress_size
+    assert sizes[False] < 3 * 2**20
+    assert sum(sizes.values()) < 7.25 * 2**20
+
+
+def test_tracebacks_will_name_the_files_where_lambda_has_them(archive):
+    code = marshal.loads(archive.read("app/messages/store.pyc")[16:])  # noqa: S302  our own
+    assert code.co_filename == "/var/task/app/messages/store.py"
+
+
+def test_no_secret_is_in_it(archive):
+    everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"not-for-lambda" not in everything
+
+
+def test_the_same_sources_give_the_same_bytes(project, archive):
+    project.zappa("package", "production", "--output", "again.zip")
+    first = Path(archive.filename).read_bytes()
+    assert (project.folder / "again.zip").read_bytes() == first
+
+
+ANSWER = """
+import json, sys
+from app.lambda_handler import handler
+class Context:
+    def get_remaining_time_in_millis(self): return 29000
+event = {"httpMethod": "GET", "path": "/health", "headers": {}, "requestContext": {}}
+print(json.dumps([handler(event, Context())["statusCode"], sorted(sys.modules)]))
+"""
+
+
+def test_it_answers_from_the_archive_alone(unpacked, tmp_path):
+    """With nothing beside it but what Lambda's runtime has."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for name in ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"):
+        found = importlib.util.find_spec(name)
+        assert found is not None and found.origin is not None
+        path = Path(found.origin)
+        whole = path.parent if found.submodule_search_locations else path
+        (runtime / whole.name).symlink_to(whole)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", ANSWER],
+        cwd=unpacked,
+        env={
+            "PYTHONPATH": f"{unpacked}:{runtime}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SESSIONS_TABLE": "sessions",
+            "JWT_JWKS_URL": "https://issuer.example.com/jwks.json",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "INSTANTIATE_LAMBDA_HANDLER_ON_IMPORT": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 200
+    assert not {"zappa.cli", "zappa.core", "troposphere", "requests"} & set(modules)
