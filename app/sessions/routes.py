@@ -66,7 +66,8 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
 def list_sessions(query: dict[str, Any]) -> Any:
     """List your sessions, latest activity first
 
-    The order may lag behind an append by moments: it is read from an index.
+    It is read from an index, which may lag behind a write by moments. `total` is exact, but that it
+    may count a session past its time until the sweep has removed it.
     """
     caller, limit = current_caller(), query["limit"]
     if "cursor" in query:
@@ -93,7 +94,7 @@ def get_session(headers: Headers, session_id: str) -> flask.Response:
         if is_unchanged(current, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
     session, page = messages.read(caller, session_id)
-    head = flask.json.dumps(_SESSION.dump(session))
+    head = flask.json.dumps(_SESSION.dump(session), separators=(",", ":"))
     return json_response(
         f'{head[:-1]},"messages":{json_list(page.messages)},'
         f'"next_cursor":{flask.json.dumps(page.next_cursor)}}}',
