@@ -81,6 +81,12 @@ class Parser(FlaskParser):
             raise errors.TooLarge  # Werkzeug cuts a chunked body off at the limit, silently
         return strict_json.loads(body)
 
+    def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """Only those that the schema knows, and as a dict: marshmallow asks for each several times,
+        and webargs' view of the headers is slow to answer."""
+        names = (field.data_key or name for name, field in schema.fields.items())
+        return {name: req.headers[name] for name in names if name in req.headers}
+
     def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
         found = [
             FieldError(location=str(location), field=path, message=message)
@@ -219,6 +225,12 @@ def _problem(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> 
     return flask.Response(
         json.dumps(body), status=body["status"], headers=headers, content_type=PROBLEM_JSON
     )
+
+
+def location_of(new_id: str) -> str:
+    """Where to find what a POST has made: under its own address, a stage's prefix included."""
+    request = flask.request
+    return f"{request.script_root}{request.path.rstrip('/')}/{new_id}"
 
 
 def json_response(

@@ -66,8 +66,7 @@ def init_app(app: flask.Flask, budget: float, metrics_namespace: str | None = No
     @app.after_request
     def end(response: flask.Response) -> flask.Response:
         response.headers["X-Request-Id"] = request_id()
-        if log.isEnabledFor(logging.INFO):
-            log.info("request", extra={"fields": _fields(response) | metrics()})
+        log_event("request", _fields(response) | metrics())
         return response
 
 
@@ -136,8 +135,11 @@ def embedded_metrics(
 
 
 def log_event(message: str, fields: dict[str, Any]) -> None:
-    """A line of its own, for what is not a request."""
-    log.info(message, extra={"fields": fields})
+    """A line, made without `log.info`'s search for its caller, which the line does not show."""
+    if log.isEnabledFor(logging.INFO):
+        record = logging.LogRecord(log.name, logging.INFO, "", 0, message, (), None)
+        record.fields = fields
+        log.handle(record)
 
 
 def log_exception(error: BaseException) -> None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 import flask
-from flask import current_app, url_for
+from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
 from app import idempotency
-from app.api import Blueprint, json_response
+from app.api import Blueprint, json_response, location_of
 from app.auth import current_caller
 from app.etags import accepted_versions
 from app.messages.model import Message, NewMessage
@@ -64,7 +64,7 @@ EXAMPLE = {
 def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str) -> flask.Response:
     """Append a message"""
     [message], replayed = _append(session_id, [new], headers)
-    location = url_for("messages.get_message", session_id=session_id, message_id=message.message_id)
+    location = location_of(message.message_id)
     return json_response(message.to_json(), 201, {"Location": location, **_replayed(replayed)})
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import flask
-from flask import current_app, url_for
+from flask import current_app
 from werkzeug.local import LocalProxy
 
 from app import idempotency
-from app.api import Blueprint, json_response
+from app.api import Blueprint, json_response, location_of
 from app.auth import current_caller
 from app.etags import accepted_versions, is_unchanged
 from app.messages.routes import json_list
@@ -54,8 +54,7 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
     key = headers.get("idempotency_key")
     request = idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
     session, replayed = store.create(caller, **new, request=request)
-    location = url_for("sessions.get_session", session_id=session.session_id)
-    answer = {"ETag": session.etag, "Location": location}
+    answer = {"ETag": session.etag, "Location": location_of(session.session_id)}
     return session, answer | ({"Idempotent-Replayed": "true"} if replayed else {})
 
 
