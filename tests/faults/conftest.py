@@ -13,6 +13,9 @@ from app.factory import create_app
 from tests.faults.proxy import Proxy
 from tests.people import SECRET, Client, make_token
 
+HURRY = 0.25
+"""Seconds."""
+
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
@@ -51,8 +54,8 @@ def far_alice(make_far_app: Callable[..., flask.Flask]) -> Client:
 
 @pytest.fixture
 def hurried_alice(make_far_app: Callable[..., flask.Flask]) -> Client:
-    """Alice, at an app that gives up after half a second."""
-    return Client(make_far_app(request_budget=0.5), make_token("acme", "alice"))
+    """Alice, at an app that soon gives up."""
+    return Client(make_far_app(request_budget=HURRY), make_token("acme", "alice"))
 
 
 @pytest.fixture

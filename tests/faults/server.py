@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dynamodb_local import die_with_parent
@@ -33,6 +34,12 @@ class Answer:
 @dataclass
 class Server:
     port: int
+    pid: int  # of gunicorn's own process
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers, on Linux."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
 
     def request(
         self,
@@ -74,14 +81,7 @@ def serve(
     table_name: str, database: str, *, workers: int = 2, threads: int = 4, budget: float = 20.0
 ) -> Iterator[Server]:
     port = free_port()
-    environment = {
-        **os.environ,
-        "SESSIONS_TABLE": table_name,
-        "AWS_ENDPOINT_URL_DYNAMODB": database,
-        "JWT_SECRET": SECRET,
-        "REQUEST_BUDGET": str(budget),
-        "LOG_LEVEL": "ERROR",
-    }
+    environment = settings(table_name, database) | {"REQUEST_BUDGET": str(budget)}
     command = [sys.executable, "-m", "gunicorn", "app.wsgi:app", "--bind", f"127.0.0.1:{port}"]
     command += ["--workers", str(workers), "--threads", str(threads), "--timeout", "120"]
     process = subprocess.Popen(
@@ -90,7 +90,7 @@ def serve(
         preexec_fn=die_with_parent,
     )
     try:
-        server = Server(port)
+        server = Server(port, process.pid)
         _wait_until_it_answers(server, process)
         yield server
     finally:
@@ -108,6 +108,17 @@ def _wait_until_it_answers(server: Server, process: subprocess.Popen[bytes]) -> 
             assert process.poll() is None, "gunicorn ended by itself"
             assert time.monotonic() < deadline, "gunicorn does not answer"
             time.sleep(0.05)
+
+
+def settings(table_name: str, database: str) -> dict[str, str]:
+    """The environment of a process that runs the app."""
+    return {
+        **os.environ,
+        "SESSIONS_TABLE": table_name,
+        "AWS_ENDPOINT_URL_DYNAMODB": database,
+        "JWT_SECRET": SECRET,
+        "LOG_LEVEL": "ERROR",
+    }
 
 
 def free_port() -> int:
