@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
 
-from app import db, ids, keys
+from app import ids, keys, work
 from app.db import Item, Table
 from app.idempotency import LIFETIME
 
@@ -83,7 +83,7 @@ def _each(pages: Iterable[list[Item]]) -> Iterator[Item]:
     """The items of all pages; every page has as much time as a request."""
     following = iter(pages)
     while True:
-        db.begin_work()
+        work.begin()
         page = next(following, None)
         if page is None:
             return

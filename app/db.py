@@ -1,18 +1,15 @@
 """DynamoDB, as the stores need it: the only module that imports boto3.
 
-Items are dicts of str and int. Failed conditions come back as `ConditionFailed`, all that another
-try may cure is tried again here within the request's time, and the rest becomes `Unavailable`.
+Items are dicts of str and int. Failed conditions come back as `ConditionFailed`; what another try
+may cure is tried again within the request's time (`app.retries`), and ends as `Unavailable`.
 What a call looks like on the wire is for this module alone; what is asked is for the stores.
 """
 
-import random
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar, copy_context
-from dataclasses import dataclass, field
+from contextvars import copy_context
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,8 +20,8 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.parsers import JSONParser, ResponseParserFactory
 
-from app import __version__
-from app.errors import OutcomeUnknown, Unavailable
+from app import __version__, work
+from app.retries import NO_ANSWER, THROTTLED, Retry, failed_conditions, retryable_code
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,39 +30,13 @@ Value = str | int
 Item = dict[str, Value]
 Call = Literal["get_item", "batch_get_item", "query", "scan", "update_item", "delete_item"]
 
-WRITES = {"update_item", "transact_write_items"}
-"""Calls whose outcome matters when the answer is lost; deleting twice is the same as once."""
-
-DEFAULT_BUDGET = 20.0
-"""Seconds that a request may spend here. API Gateway gives up after 29."""
-
-BACKOFF_BASE, BACKOFF_CAP = 0.025, 1.0
-"""Seconds. Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
-
 BATCH = 25
 """BatchWriteItem's limit; BatchGetItem takes 100."""
 
 PARALLEL_BATCHES = 8
 
-NOT_DONE = {
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-    "RequestLimitExceeded",
-    "TransactionConflict",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-    "LimitExceededException",
-}
-"""Codes after which DynamoDB did nothing and the same call may succeed.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
-
-THROTTLED = "ThrottlingException"
-"""Also what a batch was that DynamoDB took only in part."""
-
-NO_ANSWER = "NoAnswer"
-"""Or one that does not say whether DynamoDB acted: its own 500, or a 502 of something between."""
+WRITES = {"update_item", "transact_write_items"}
+"""Calls whose outcome matters when the answer is lost; deleting twice is the same as once."""
 
 
 class ConditionFailed(Exception):
@@ -80,54 +51,6 @@ class ConditionFailed(Exception):
         super().__init__("condition failed")
         self.found = found
         self.repeated = repeated
-
-
-@dataclass(slots=True)
-class Work:
-    """What one request may take of DynamoDB's time, and what it has taken."""
-
-    deadline: float
-    calls: int = 0
-    retries: int = 0
-    throttles: int = 0
-    seconds: float = 0.0
-    units: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def remaining(self) -> float:
-        return self.deadline - time.monotonic()
-
-    def check(self) -> None:
-        """For loops that make progress only when nobody else does.
-
-        Raises:
-            Unavailable: the time is used up.
-        """
-        if self.remaining() <= 0:
-            raise Unavailable
-
-    def count(self, seconds: float, answer: Mapping[str, Any]) -> None:
-        consumed = answer.get("ConsumedCapacity") or ()
-        tables = [consumed] if isinstance(consumed, dict) else consumed
-        with self._lock:  # the batches of a delete run in threads
-            self.calls += 1
-            self.seconds += seconds
-            self.units += sum(table.get("CapacityUnits", 0.0) for table in tables)
-
-
-_work: ContextVar[Work | None] = ContextVar("work", default=None)
-
-
-def begin_work(budget: float = DEFAULT_BUDGET) -> Work:
-    """All calls from here on share `budget` seconds and are counted together, until the next."""
-    current = Work(time.monotonic() + budget)
-    _work.set(current)
-    return current
-
-
-def current_work() -> Work:
-    """The work under way, or, for a program that has begun none, a budget for the call at hand."""
-    return _work.get() or Work(time.monotonic() + DEFAULT_BUDGET)
 
 
 class _PlainParser(JSONParser):
@@ -246,7 +169,7 @@ class Table:
         """Items of one partition by their SK, each strongly consistent, in one call."""
         found: dict[str, Item] = {}
         wanted: Any = [_encode(key) for key in keys]
-        retry = _Retry(self.pause, writes=False)
+        retry = Retry(self.pause, writes=False)
         while True:
             request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._request("batch_get_item", RequestItems=request)
@@ -386,7 +309,7 @@ class Table:
             {"DeleteRequest": {"Key": _encode({"PK": item["PK"], "SK": item["SK"]})}}
             for item in items
         ]
-        retry = _Retry(self.pause, writes=False)
+        retry = Retry(self.pause, writes=False)
         while requests:
             answer = self._request("batch_write_item", RequestItems={self.name: requests})
             requests = answer.get("UnprocessedItems", {}).get(self.name)
@@ -402,9 +325,9 @@ class Table:
 
     def _request(self, operation: str, **parameters: Any) -> Any:
         """One call, tried again while that can help and the request's time allows."""
-        retry = _Retry(self.pause, writes=operation in WRITES)
+        retry = Retry(self.pause, writes=operation in WRITES)
         send = getattr(self.client, operation)
-        current = current_work()
+        current = work.current()
         while True:
             started = time.perf_counter()
             answer: Any = {}
@@ -413,10 +336,10 @@ class Table:
                 return answer
             except ClientError as error:
                 answer = error.response
-                found = _found(error)
-                if found is not None:
+                if (failed := failed_conditions(answer)) is not None:
+                    found = [None if item is None else _decode(item) for item in failed]
                     raise ConditionFailed(found, repeated=retry.unknown) from None
-                if (code := _retryable_code(error)) is None:
+                if (code := retryable_code(answer)) is None:
                     raise
                 retry.wait(code, error)
             except NotConnected as error:
@@ -425,59 +348,3 @@ class Table:
                 retry.wait(NO_ANSWER, error)
             finally:
                 current.count(time.perf_counter() - started, answer)
-
-
-class _Retry:
-    """The pauses between the tries of one call."""
-
-    def __init__(self, sleep: Callable[[float], None], *, writes: bool) -> None:
-        self.unknown = False
-        self._writes = writes
-        self._work = current_work()
-        self._sleep = sleep
-        self._tries = 0
-
-    def wait(self, code: str, cause: Exception | None = None) -> None:
-        self.unknown |= self._writes and code == NO_ANSWER
-        ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
-        pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
-        self._tries += 1
-        if pause >= self._work.remaining():
-            raise (OutcomeUnknown if self.unknown else Unavailable)() from cause
-        self._work.retries += 1
-        self._work.throttles += "Thrott" in code or "Throughput" in code
-        self._sleep(pause)
-
-
-def _found(error: ClientError) -> list[Item | None] | None:
-    """What `ConditionFailed.found` says, if the error is one."""
-    code = error.response["Error"]["Code"]
-    if code == "ConditionalCheckFailedException":
-        return [_decode(_reply(error).get("Item", {}))]
-    reasons = _reply(error).get("CancellationReasons", [])
-    if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-        return None
-    return [
-        _decode(reason.get("Item", {})) if reason.get("Code") == "ConditionalCheckFailed" else None
-        for reason in reasons
-    ]
-
-
-def _reply(error: ClientError) -> dict[str, Any]:
-    """The whole of the error's answer, which boto3's types know only in part."""
-    reply: Any = error.response
-    return dict(reply)
-
-
-def _retryable_code(error: ClientError) -> str | None:
-    """The code that makes another try worthwhile, or None."""
-    codes = [error.response["Error"]["Code"]]
-    if codes == ["TransactionCanceledException"]:
-        reasons = _reply(error).get("CancellationReasons", [])
-        codes = [reason["Code"] for reason in reasons if reason.get("Code") not in (None, "None")]
-        if not all(code in NOT_DONE for code in codes):
-            return None
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if codes[0] in NOT_DONE:
-        return codes[0]
-    return NO_ANSWER if status >= 500 else None

@@ -21,7 +21,8 @@ prefix `SESSION#<ulid>`, so that one query reads them and one finds what to dele
 | 3  | session with messages           | 1 query a MB, strongly consistent                               |
 | 4  | rename, describe, keep for      | 1 conditional update                                            |
 | 5  | append                          | 1 transaction: session (conditional), messages, record          |
-| 6  | delete a session                | 1 transaction, 1 query a MB, ⌈items/25⌉ batch writes, 1 delete  |
+| 6  | delete a session                | 1 transaction, 1 query a MB, ⌈items/25⌉ batch writes, 1 delete, |
+|    |                                 | 1 more of the record where it was created with a key            |
 | 7  | a page of messages              | 1 get of the session, 1 query a MB, either way                  |
 | 8  | unchanged since If-None-Match?  | 1 get                                                           |
 | 9  | one message                     | 1 batch get: session, message                                   |

@@ -16,7 +16,7 @@ from typing import Any
 
 import flask
 
-from app import db
+from app import work
 from app.ids import SESSION_PREFIX, iso_time, parse
 
 log = logging.getLogger("sessions")
@@ -61,7 +61,7 @@ def init_app(app: flask.Flask, budget: float, metrics_namespace: str | None = No
     def begin() -> None:
         g = flask.g
         g.started = time.perf_counter()
-        g.work = db.begin_work(_time_left(budget))
+        g.work = work.begin(_time_left(budget))
 
     @app.after_request
     def end(response: flask.Response) -> flask.Response:
@@ -83,7 +83,7 @@ def _fields(response: flask.Response) -> dict[str, Any]:
     rule = request.url_rule
     sent = (request.view_args or {}).get("session_id", "")
     caller = g.get("caller")
-    work: db.Work = g.work
+    taken: work.Work = g.work
     return {
         "request_id": request_id(),
         "method": request.method,
@@ -93,11 +93,11 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "status": response.status_code,
         "error": int(response.status_code >= 500),
         "ms": round((time.perf_counter() - g.started) * 1000, 2),
-        "db_calls": work.calls,
-        "db_ms": round(work.seconds * 1000, 2),
-        "db_retries": work.retries,
-        "db_throttles": work.throttles,
-        "db_units": work.units,
+        "db_calls": taken.calls,
+        "db_ms": round(taken.seconds * 1000, 2),
+        "db_retries": taken.retries,
+        "db_throttles": taken.throttles,
+        "db_units": taken.units,
         "tenant": caller and caller.tenant,
         "user": caller and caller.user,
         "agent": caller and caller.agent,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from app import db, ids, keys, logs
+from app import db, ids, keys, logs, work
 from app.config import Config
 from app.db import Item, Table
 from app.sessions import model, removal
@@ -30,11 +30,11 @@ def sweep(table: Table, clock: ids.Clock = ids.system_clock, budget: float = 20.
     swept = Swept()
     now = ids.iso_time(clock())
     until = f"{now}~"  # sorts right after now: what is due this very millisecond is due
-    work = db.begin_work(budget)
+    under_way = work.begin(budget)
     for shard in range(keys.SWEEP_SHARDS):
         for items in table.query_index(keys.DUE, keys.sweep_partition(shard), before=until):
             for item in items:
-                if work.remaining() < removal.TIME_FOR_A_PAGE:
+                if under_way.remaining() < removal.TIME_FOR_A_PAGE:
                     swept.finished = False
                     return swept
                 _remove(table, item, now, swept)

@@ -178,11 +178,16 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
 def assemble(session: str, items: Iterable[Item]) -> Iterator[Message]:
     """A session's messages out of their items, in the items' order, whichever way that runs.
 
-    Every item of a divided message knows how many there are, so none is read beyond the last.
+    Every item of a divided message knows how many there are, so none is read beyond the last. One
+    that is not there whole (a query may see a transaction's items one after another) is left out.
     """
     pending: list[Item] = []
     for item in items:
         if "parts" in item:
+            if pending and keys.message_of(str(pending[0]["SK"])) != keys.message_of(
+                str(item["SK"])
+            ):
+                pending = []
             pending.append(item)
             if len(pending) < int(item["parts"]):
                 continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from app import db, idempotency, ids, keys
+from app import db, idempotency, ids, keys, work
 from app.caller import Caller
 from app.errors import InvalidCursor, MessageNotFound, PreconditionFailed, SessionNotFound
 from app.messages import model
@@ -63,9 +63,9 @@ class MessageStore:
         bodies = model.bodies(messages, caller.writer)
         record_key = request and keys.append_record(caller.partition, session, request.name)
         last = ""
-        work = db.current_work()
+        under_way = work.current()
         while True:
-            work.check()
+            under_way.check()
             now = ids.iso_time(self.ulids.clock())
             ulids = self.ulids.take(len(bodies), after=last)
             appended = [Message(session, *pair) for pair in zip(ulids, bodies, strict=True)]

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app import db, keys
+from app import db, keys, work
 from app.db import Item, Table, Value
 from app.errors import Unavailable
 
@@ -190,6 +190,6 @@ def _while_time_allows(pages: Iterable[list[Item]]) -> Iterator[list[Item]]:
         Unavailable: there is no time for another page.
     """
     for number, items in enumerate(pages):
-        if number and db.current_work().remaining() < TIME_FOR_A_PAGE:
+        if number and work.current().remaining() < TIME_FOR_A_PAGE:
             raise Unavailable
         yield items

@@ -66,3 +66,15 @@ def test_a_message_is_put_together_as_it_was_cut_either_way(text, size, backward
         [message] = assemble("01S", items[::-1] if backwards else items)
         assert message == Message("01S", "01M", body)
         assert message.content == text
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_message_that_is_not_there_whole_spoils_no_other(backwards):
+    half = [{"SK": "SESSION#01S#MSG#01A#01", "body": "x", "parts": 3}]
+    whole = [
+        {"SK": "SESSION#01S#MSG#01B", "body": '{"a":', "parts": 2},
+        {"SK": "SESSION#01S#MSG#01B#01", "body": "1}", "parts": 2},
+    ]
+    items = [*half, *whole]
+    messages = list(assemble("01S", items[::-1] if backwards else items))
+    assert messages == [Message("01S", "01B", '{"a":1}')]
