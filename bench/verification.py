@@ -22,6 +22,10 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from werkzeug.test import EnvironBuilder
+
 from app import db, logs, provision
 from app.auth import Identity, Verifier
 from app.caller import Caller
@@ -31,9 +35,6 @@ from app.jwks import Jwks
 from app.messages.model import NewMessage
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from werkzeug.test import EnvironBuilder
 
 ROUNDS = 15
 VERIFICATIONS, REQUESTS = 200, 40

@@ -1,0 +1,129 @@
+"""Calls, units and bytes of each route, counted at the client; and what a million would cost."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from bench import prices
+from bench.meter import metered
+from bench.world import LARGE, World, message
+
+USER = "calls"
+TIMED = 30
+DELETED = 20
+
+
+@dataclass(frozen=True)
+class Route:
+    """`prepare` makes what a request needs and gives the request; `promised` is the most calls
+    that issue and design allow."""
+
+    name: str
+    promised: int
+    prepare: Callable[[], Callable[[], bytes]]
+    repeat: int = TIMED
+
+
+def measure(world: World) -> list[dict[str, Any]]:
+    return [_measure(world, route) for route in routes(world)]
+
+
+def _measure(world: World, route: Route) -> dict[str, Any]:
+    request = route.prepare()
+    with metered(world.table.client) as found:
+        answer = request()
+    cpu = []
+    for _ in range(route.repeat):
+        request = route.prepare()
+        started = time.process_time()
+        request()
+        cpu.append(time.process_time() - started)
+    cpu_ms = statistics.median(cpu) * 1000
+    cost = prices.per_million(
+        read_units=found.read_units,
+        write_units=found.write_units,
+        calls=found.count,
+        cpu_ms=cpu_ms,
+    )
+    return {
+        "route": route.name,
+        "calls": dict(found.calls),
+        "call_count": found.count,
+        "promised": route.promised,
+        "read_units": found.read_units,
+        "write_units": found.write_units,
+        "worked_out": found.worked_out,
+        "db_sent": found.sent,
+        "db_received": found.received,
+        "answer_bytes": len(answer),
+        "cpu_ms": cpu_ms,
+        "dollars": cost,
+    }
+
+
+def routes(world: World) -> list[Route]:
+    def request(method: str, path: str, body: Any = None, **headers: str) -> Any:
+        return lambda: world.request(USER, method, path, body, **headers)
+
+    world.fill_sessions(USER, 41)
+    empty = world.new_session(USER)
+    twenty = world.new_session(USER, 20)
+    thousand = world.new_session(USER, 1000)
+    # 3,000 of 2 KB are 6.6 MB; what is answered at once ends at 4.5 MB.
+    long = world.new_session(USER, 3000, 2000)
+    cursor = world.send(USER, "GET", "/sessions?limit=20")["pagination"]["next_cursor"]
+    known = world.send(USER, "GET", f"/sessions/{twenty}")
+    one = known["messages"][0]["message_id"]
+    keys = iter(range(10**9))
+    new = {"domain_id": "civic_complaints_v1", "title": "Pothole issues"}
+    turn = {"messages": [message(role="user"), message()]}
+
+    def with_key(path: str, body: Any) -> Any:
+        return lambda: world.request(USER, "POST", path, body, idempotency_key=f"key-{next(keys)}")
+
+    def replayed() -> Any:
+        key = f"key-{next(keys)}"
+        world.send(USER, "POST", append, message(), idempotency_key=key)
+        return world.request(USER, "POST", append, message(), idempotency_key=key)
+
+    def delete() -> Any:
+        return world.request(USER, "DELETE", f"/sessions/{world.new_session(USER, DELETED)}")
+
+    append = f"/sessions/{empty}/messages"
+    return [
+        Route("create", 1, request("POST", "/sessions", new)),
+        Route("create, Idempotency-Key", 1, with_key("/sessions", new)),
+        Route("list, page 1 of 20", 2, request("GET", "/sessions?limit=20")),
+        Route("list, by cursor", 2, request("GET", f"/sessions?limit=20&cursor={cursor}")),
+        Route("get, no messages", 1, request("GET", f"/sessions/{world.new_session(USER)}")),
+        Route("get, 20 messages", 1, request("GET", f"/sessions/{twenty}")),
+        Route("get, 1,000 messages", 1, request("GET", f"/sessions/{thousand}")),
+        Route("get, 3,000 of 2 KB (cut)", 7, request("GET", f"/sessions/{long}"), 3),
+        Route(
+            "get, unchanged (304)",
+            1,
+            request("GET", f"/sessions/{twenty}", if_none_match=f'"{known["version"]}"'),
+        ),
+        Route("put", 1, request("PUT", f"/sessions/{twenty}", {"title": "Resolved"})),
+        Route("append", 1, request("POST", append, message())),
+        Route("append, Idempotency-Key", 1, with_key(append, message())),
+        Route("append, sent again", 1, replayed),
+        Route("append, 100 KB", 1, request("POST", append, message(LARGE))),
+        Route("batch: a turn of 2", 1, request("POST", append + "/batch", turn)),
+        Route(
+            "batch of 50",
+            1,
+            request("POST", append + "/batch", {"messages": [message()] * 50}),
+            10,
+        ),
+        Route(
+            "latest 20 messages",
+            2,
+            request("GET", f"/sessions/{thousand}/messages?order=desc&limit=20"),
+        ),
+        Route("one message", 1, request("GET", f"/sessions/{twenty}/messages/{one}")),
+        Route(f"delete, {DELETED} messages", 3 + ceil(DELETED / 25), delete, 10),
+    ]

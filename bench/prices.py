@@ -1,0 +1,32 @@
+"""Dollars per million requests, from prices.json. Lambda's time is an assumption, written there:
+the CPU measured here, stretched to the share of a CPU that its memory buys, and so many
+milliseconds for each DynamoDB call."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+PRICES: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
+
+
+def per_million(
+    *, read_units: float, write_units: float, calls: float, cpu_ms: float
+) -> dict[str, float]:
+    dollars, function = PRICES["dollars"], PRICES["lambda"]
+    database = (
+        read_units * dollars["million_read_units"] + write_units * dollars["million_write_units"]
+    )
+    stretched = cpu_ms * max(1.0, function["mb_of_one_cpu"] / function["memory_mb"])
+    milliseconds = stretched + calls * function["assumed_ms_per_dynamodb_call"]
+    gigabyte_seconds = milliseconds / 1000 * function["memory_mb"] / 1024
+    compute = (
+        dollars["million_lambda_requests"]
+        + gigabyte_seconds * 1_000_000 * dollars["lambda_gb_second"]
+    )
+    gateway = dollars["million_api_gateway_requests"]
+    return {
+        "dynamodb": database,
+        "lambda": compute,
+        "api_gateway": gateway,
+        "total": database + compute + gateway,
+    }

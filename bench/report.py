@@ -1,0 +1,450 @@
+"""The figures as Markdown, the targets and whether they are met, and docs/performance.md."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import capacity, prices, svg
+
+Found = dict[str, Any]
+
+FLAT = 1.15
+
+
+def text(found: Found) -> str:
+    return "\n\n".join(f"## {heading(n)}\n\n{body}" for n, body in sections(found).items())
+
+
+def heading(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def sections(found: Found) -> dict[str, str]:
+    """Each part of the report by the name that its marker has in docs/performance.md."""
+    made = {"machine": _machine(found["machine"]), "targets": _targets(found["targets"])}
+    if "calls" in found:
+        made |= {"calls": _calls(found["calls"]), "dollars": _dollars(found["calls"])}
+    if "overhead" in found:
+        made["overhead"] = _overhead(found["overhead"])
+    if "growth" in found:
+        made |= {"growth": _growth(found["growth"]), "deletes": _deletes(found["growth"])}
+    if "throughput" in found:
+        made["throughput"] = _throughput(found["throughput"])
+    if "peers" in found:
+        made |= {"peers": _peers(found["peers"]), "at_once": _at_once(found["peers"])}
+    if "cold" in found:
+        made["cold"] = _cold(found["cold"])
+    if "verification" in found:
+        made["verification"] = _verification(found["verification"])
+    return made
+
+
+def write(found: Found, docs: Path) -> None:
+    """Puts each section between its markers, and draws the plots."""
+    page = docs / "performance.md"
+    content = page.read_text()
+    for name, body in sections(found).items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = content.partition(start)
+        _, _, after = rest.partition(end)
+        if not after:
+            raise ValueError(f"docs/performance.md has no place for {name}")
+        content = f"{before}{start}{body}\n{end}{after}"
+    page.write_text(content)
+    for name, drawing in _plots(found["growth"]).items():
+        (docs / name).write_text(drawing)
+
+
+# Targets
+
+
+def targets(found: Found) -> list[dict[str, Any]]:
+    """What the issues ask for, what was found, and whether that is enough."""
+    rows: list[dict[str, Any]] = []
+    if "calls" in found:
+        over = sum(row["call_count"] > row["promised"] for row in found["calls"])
+        rows.append(_at_most("routes that make more DynamoDB calls than promised", over, 0))
+    if "overhead" in found:
+        rows += [
+            _at_most(f"CPU over plain boto3, {row['case']}", row["cpu_over_default"], row["target"])
+            for row in found["overhead"]
+            if row["target"]
+        ]
+    if "growth" in found:
+        flat = [row for row in found["growth"]["flat"] if row["promised_flat"]]
+        rows += [_at_most(_growing(row), row["wall_ratio"], FLAT) for row in flat]
+    if "throughput" in found:
+        rows += _throughput_targets(found["throughput"]["rows"])
+    if "peers" in found:
+        rows += _peer_targets(found["peers"])
+    return rows
+
+
+def _at_most(what: str, value: float, most: float) -> dict[str, Any]:
+    return {"what": what, "found": value, "target": f"≤ {most}", "met": value <= most}
+
+
+def _growing(row: Found) -> str:
+    first, last = row["points"][0]["size"], row["points"][-1]["size"]
+    return f"time, {row['operation']}, {first:,} → {last:,} {row['grows']}"
+
+
+def _throughput_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
+    for row in rows:
+        if row["target"] == "service" and row["clients"] == 64:
+            yield {
+                "what": "throughput at 64 clients, over the engine alone",
+                "found": row["of_engine"],
+                "target": "≥ 0.5",
+                "met": row["of_engine"] >= 0.5,
+            }
+
+
+def _peer_targets(peers: Found) -> Iterable[dict[str, Any]]:
+    by_key = {(row["operation"], row["peer"]): row for row in peers["rows"]}
+    for (operation, peer), row in by_key.items():
+        ours = by_key[operation, "this service"]
+        if operation.startswith("turn") and "count" in peers["keeps"][peer] and row is not ours:
+            ratio = ours["write_units"] / row["write_units"]
+            what = f"write units, {operation}, over {peer}"
+            yield {"what": what, "found": ratio, "target": "< 1.0", "met": ratio < 1}
+        if peer == "two tables" and row["read_units"] and not operation.startswith("delete"):
+            ratio = ours["read_units"] / row["read_units"]
+            what = f"read units, {operation}, over two tables"
+            yield {"what": what, "found": ratio, "target": "≤ 1.0", "met": ratio <= 1}
+    ours = peers["at_once"]["this service"]
+    for what in ("lost", "doubled"):
+        yield {
+            "what": f"messages {what} in 40 appends at once",
+            "found": ours[what],
+            "target": "0",
+            "met": ours[what] == 0,
+        }
+
+
+# Tables
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The first column is text, the others are figures."""
+    rule = "|---|" + "---:|" * (len(head) - 1)
+    lines = [head, *rows]
+    return "\n".join([_line(lines[0]), rule, *map(_line, lines[1:])])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _machine(machine: dict[str, str]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in machine.items())
+
+
+def _targets(rows: list[dict[str, Any]]) -> str:
+    return table(
+        ("Target", "found", "wanted", ""),
+        (
+            (
+                row["what"],
+                f"{row['found']:.3f}" if isinstance(row["found"], float) else str(row["found"]),
+                row["target"],
+                "met" if row["met"] else "**not met**",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _calls(rows: list[Found]) -> str:
+    made = table(
+        (
+            "Route",
+            "calls",
+            "allowed",
+            "read units",
+            "write units",
+            "to DynamoDB",
+            "from it",
+            "answer",
+        ),
+        (
+            (
+                row["route"],
+                _operations(row),
+                str(row["promised"]),
+                _units(row["read_units"]),
+                _units(row["write_units"]) + ("\\*" if row["worked_out"] else ""),
+                _bytes(row["db_sent"]),
+                _bytes(row["db_received"]),
+                _bytes(row["answer_bytes"]),
+            )
+            for row in rows
+        ),
+    )
+    return (
+        f"{made}\n\n\\* Worked out for the transactions: {capacity.RULE}. "
+        "The rest is what the engine reports."
+    )
+
+
+def _operations(row: Found) -> str:
+    names = [f"{n:g} {name}" for name, n in row["calls"].items()]
+    return f"{row['call_count']:g}: {', '.join(names)}" if names else "–"
+
+
+def _dollars(rows: list[Found]) -> str:
+    kept = prices.PRICES
+    made = table(
+        ("A million of", "DynamoDB", "Lambda", "API Gateway", "together"),
+        (
+            (row["route"], *(f"{row['dollars'][part]:,.2f}" for part in row["dollars"]))
+            for row in rows
+        ),
+    )
+    function = kept["lambda"]
+    return (
+        f"{made}\n\nPrices of {kept['region']}, {kept['date']}, without free tiers: "
+        f"bench/prices.json. Lambda with {function['memory_mb']} MB, for the CPU measured here and "
+        f"an assumed {function['assumed_ms_per_dynamodb_call']} ms a DynamoDB call. "
+        f"Not in it: {kept['left_out']}."
+    )
+
+
+def _overhead(rows: list[Found]) -> str:
+    return table(
+        (
+            "Route",
+            "CPU ms",
+            "plain boto3",
+            "our client",
+            "**over plain**",
+            "over our client",
+            "wall ms",
+            "over plain",
+            "over our client",
+        ),
+        (
+            (
+                row["case"],
+                *(f"{row[f'{who}_cpu_ms']:.2f}" for who in ("app", "default", "tuned")),
+                f"**{row['cpu_over_default']:.2f}**",
+                f"{row['cpu_over_tuned']:.2f}",
+                f"{row['app_wall_ms']:.2f}",
+                f"{row['wall_over_default']:.2f}",
+                f"{row['wall_over_tuned']:.2f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _growth(growth: Found) -> str:
+    sizes = growth["sizes"]
+
+    def cells(row: Found) -> list[str]:
+        by_size = {point["size"]: _point(point) for point in row["points"]}
+        return [by_size.get(size, "–") for size in sizes]
+
+    return table(
+        ("Median ms (units)", *(f"{size:,}" for size in sizes), "last / first", "CPU"),
+        (
+            (
+                f"{row['operation']}; {row['grows']}",
+                *cells(row),
+                f"{row['wall_ratio']:.2f}",
+                f"{row['cpu_ratio']:.2f}",
+            )
+            for row in growth["flat"]
+        ),
+    )
+
+
+def _point(point: Found) -> str:
+    units = _units(point["read_units"] + point["write_units"])
+    return f"{point['wall_ms']:.2f} ({units})"
+
+
+def _deletes(growth: Found) -> str:
+    return table(
+        (
+            "Messages",
+            "seconds",
+            "requests",
+            "calls",
+            "3 + ⌈n/25⌉",
+            "read units",
+            "write units",
+            "left over",
+        ),
+        (
+            (
+                f"{row['messages']:,}",
+                f"{row['seconds']:.2f}",
+                str(row["requests"]),
+                f"{row['calls']:,}",
+                f"{row['promised_calls']:,}",
+                _units(row["read_units"]),
+                _units(row["write_units"]),
+                "0",
+            )
+            for row in growth["deletes"]
+        ),
+    )
+
+
+def _throughput(found: Found) -> str:
+    names = {
+        "service": "the service",
+        "boto3": "boto3 alone behind gunicorn",
+        "engine": "the engine alone",
+    }
+    made = table(
+        (
+            "",
+            "clients",
+            "a second",
+            "p50 ms",
+            "p99 ms",
+            "failed",
+            "of the engine's",
+            "of boto3's",
+            "generator's CPUs",
+        ),
+        (
+            (
+                names[row["target"]],
+                str(row["clients"]),
+                f"{row['per_second']:.0f}",
+                f"{row['p50_ms']:.0f}",
+                f"{row['p99_ms']:.0f}",
+                str(row["failures"]),
+                f"{row['of_engine']:.2f}",
+                f"{row['of_boto3']:.2f}",
+                f"{row['generator_cpus']:.2f}",
+            )
+            for row in found["rows"]
+        ),
+    )
+    return (
+        f"{made}\n\n{found['seconds']} s each; gunicorn with {found['workers']} workers of "
+        f"{found['threads']} threads."
+    )
+
+
+def _peers(peers: Found) -> str:
+    made = table(
+        ("", "", "calls", "read units", "write units", "bytes", "CPU ms", "wall ms"),
+        (
+            (
+                row["operation"],
+                row["peer"],
+                _operations(row) if row["supported"] else "cannot",
+                _units(row["read_units"]),
+                _units(row["write_units"]) + ("\\*" if row["worked_out"] else ""),
+                _bytes(row["bytes"]),
+                "–" if row["cpu_ms"] is None else f"{row['cpu_ms']:.1f}",
+                "–" if row["wall_ms"] is None else f"{row['wall_ms']:.1f}",
+            )
+            for row in peers["rows"]
+        ),
+    )
+    return f"{made}\n\n\\* Worked out: {capacity.RULE}."
+
+
+def _at_once(peers: Found) -> str:
+    return table(
+        (
+            "40 appends at once",
+            "lost",
+            "doubled",
+            "refused",
+            "its own count",
+            "holds",
+            "keeps in step",
+        ),
+        (
+            (
+                peer,
+                *(str(found[what]) for what in ("lost", "doubled", "refused")),
+                "–" if found["count_says"] is None else str(found["count_says"]),
+                _held(peers["held"][peer]),
+                peers["keeps"][peer],
+            )
+            for peer, found in peers["at_once"].items()
+        ),
+    )
+
+
+def _held(held: Found) -> str:
+    return f"fails after {held['held']:,}" if held["error"] else f"{held['held']:,} and more"
+
+
+def _cold(cold: Found) -> str:
+    return table(
+        ("Process start to first answer", "median ms", "CPU ms", "ours / theirs", "wanted"),
+        (
+            (
+                name,
+                f"{milliseconds:.0f}",
+                f"{cold['median_cpu_ms'][name]:.0f}",
+                f"{cold['ratios'][name]:.2f}" if name in cold["ratios"] else "–",
+                f"≤ {cold['targets'][name]}" if name in cold["targets"] else "–",
+            )
+            for name, milliseconds in cold["median_ms"].items()
+        ),
+    )
+
+
+def _verification(rows: list[Found]) -> str:
+    return table(
+        ("Token", "new, µs of CPU", "seen before", "whole request", "share of a new one"),
+        (
+            (
+                row["algorithm"],
+                f"{row['verify_us']:.0f}",
+                f"{row['again_us']:.0f}",
+                f"{row['request_us']:.0f}",
+                f"{row['share']:.1%}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _units(units: float) -> str:
+    return f"{units:,.1f}".removesuffix(".0") if units else "–"
+
+
+def _bytes(count: float) -> str:
+    if count < 1000:
+        return f"{count:.0f} B"
+    return f"{count / 1000:.1f} KB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+# Plots
+
+
+def _plots(growth: Found) -> dict[str, str]:
+    def lines(grows: str) -> dict[str, list[tuple[float, float]]]:
+        return {
+            row["operation"]: [(point["size"], point["wall_ms"]) for point in row["points"]]
+            for row in growth["flat"]
+            if row["grows"] == grows
+        }
+
+    deletes = {
+        "seconds": [(row["messages"], row["seconds"]) for row in growth["deletes"]],
+        "DynamoDB calls": [(row["messages"], row["calls"]) for row in growth["deletes"]],
+    }
+    sessions, messages = "sessions of the user", "messages in the session"
+    return {
+        "growth-sessions.svg": svg.chart(
+            "A request, as a user's sessions grow", sessions, "median ms", lines(sessions)
+        ),
+        "growth-messages.svg": svg.chart(
+            "A request, as a session grows", messages, "median ms", lines(messages)
+        ),
+        "growth-deletes.svg": svg.chart(
+            "Deleting a session", "messages in it", "seconds, calls", deletes
+        ),
+    }
