@@ -5,7 +5,8 @@ prefix `SESSION#<ulid>`, so that one query reads them and one finds what to dele
 
 | Item                  | PK          | SK                               | GSI1PK, GSI1SK         | GSI2PK, GSI2SK        |
 |-----------------------|-------------|----------------------------------|------------------------|-----------------------|
-| User (session count)  | tenant#user | USER                             |                        |                       |
+| User (session count)  | tenant#user | USER                             |                        | while being erased:   |
+|                       |             |                                  |                        | SWEEP#<shard>, <due>  |
 | Session               | tenant#user | SESSION#<ulid>                   | PK, <activity>#<ulid>  | with an expiry only:  |
 |                       |             |                                  |                        | SWEEP#<shard>, <due>  |
 | Session being deleted | tenant#user | SESSION#<ulid>                   |                        | SWEEP#<shard>, <due>  |
@@ -26,7 +27,7 @@ prefix `SESSION#<ulid>`, so that one query reads them and one finds what to dele
 | 7  | a page of messages              | 1 get of the session, 1 query a MB, either way                  |
 | 8  | unchanged since If-None-Match?  | 1 get                                                           |
 | 9  | one message                     | 1 batch get: session, message                                   |
-| 10 | erase a user                    | as 6, over the whole partition                                  |
+| 10 | erase a user                    | 1 update to note it, then as 6, over the whole partition        |
 | 11 | what is due for removal         | 1 query of GSI2 a shard                                         |
 
 `REQUEST` sorts after `MSG`, so reading a session never meets a record. GSI1 and GSI2 are sparse.
@@ -124,13 +125,14 @@ def by_activity(partition: str, session: str, last_activity: str) -> dict[str, s
     return {"GSI1PK": partition, "GSI1SK": f"{last_activity}#{session}"}
 
 
-def due(session: str, at: str) -> dict[str, str]:
-    """When the sweep has to look at a session: at its expiry, or as soon as it is being deleted.
+def due(owner: str, at: str) -> dict[str, str]:
+    """When the sweep has to look at a session: at its expiry, or as soon as it is being deleted; or
+    at a partition, whose user is being erased.
 
     >>> due("01ARZ3NDEKTSV4RRFFQ69G5FAV", "2026-01-01T00:00:00.000Z")
     {'GSI2PK': 'SWEEP#1', 'GSI2SK': '2026-01-01T00:00:00.000Z'}
     """
-    return {"GSI2PK": sweep_partition(zlib.crc32(session.encode()) % SWEEP_SHARDS), "GSI2SK": at}
+    return {"GSI2PK": sweep_partition(zlib.crc32(owner.encode()) % SWEEP_SHARDS), "GSI2SK": at}
 
 
 def sweep_partition(shard: int) -> str:

@@ -24,6 +24,11 @@ class Swept:
     messages: int = 0
     finished: bool = True
 
+    def add(self, receipt: removal.Receipt) -> None:
+        self.sessions += receipt.deleted_sessions
+        self.messages += receipt.deleted_messages if receipt.deleted_sessions else 0
+        self.finished &= receipt.finished
+
 
 def sweep(table: Table, clock: ids.Clock = ids.system_clock, budget: float = 20.0) -> Swept:
     """Pattern 11. An entry of the index may be out of date; the mark's condition decides."""
@@ -42,7 +47,12 @@ def sweep(table: Table, clock: ids.Clock = ids.system_clock, budget: float = 20.
 
 
 def _remove(table: Table, item: Item, now: str, swept: Swept) -> None:
-    partition, session = str(item["PK"]), keys.session_of(str(item["SK"]))
+    partition, sk = str(item["PK"]), str(item["SK"])
+    if not keys.is_session(sk):  # a user who has asked for everything to be erased, and when
+        receipt = removal.go_on_erasing(table, partition, now, str(item["GSI2SK"]))
+        swept.add(receipt)
+        return
+    session = keys.session_of(sk)
     unmarked = f"attribute_exists(PK) AND attribute_not_exists(deleted_at) AND {model.EXPIRED}"
     try:
         removal.mark(table, partition, session, now, unmarked)
@@ -50,9 +60,7 @@ def _remove(table: Table, item: Item, now: str, swept: Swept) -> None:
         if "deleted_at" not in (failed.found[0] or {}):
             return  # gone, or kept for longer by now
     receipt = removal.remove(table, partition, session)
-    swept.sessions += receipt.finished
-    swept.messages += receipt.deleted_messages if receipt.finished else 0
-    swept.finished &= receipt.finished
+    swept.add(receipt)
 
 
 def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ARG001  Lambda's two arguments

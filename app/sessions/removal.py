@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app import db, keys, work
+from app import db, ids, keys, work
 from app.db import Item, Table, Value
 from app.errors import Unavailable
 
@@ -81,12 +81,27 @@ def remove(table: Table, partition: str, session: str) -> Receipt:
         _delete_create_record(table, head)
         table.delete(keys.session(partition, session))
     except Unavailable:
-        return Receipt(1, int(head.get("message_count", 0)), finished=False)
+        return Receipt(0, int(head.get("message_count", 0)), finished=False)
     return Receipt(1, int(head.get("message_count", 0)), finished=True)
 
 
 def erase(table: Table, partition: str, now: str) -> Receipt:
-    """Everything of a user; of a session made meanwhile, all or nothing.
+    """Everything of a user. That it was asked for is noted on the user first, so that the sweep
+    finishes what this leaves.
+
+    Raises:
+        Unavailable: not even that could be noted; nothing is erased.
+    """
+    due = keys.due(partition, now)
+    with suppress(db.ConditionFailed):  # without a user there are no sessions
+        noted = {":pk": due["GSI2PK"], ":sk": due["GSI2SK"]}
+        set_due = "SET GSI2PK = :pk, GSI2SK = :sk"
+        table.update(db.update(keys.user(partition), set_due, noted, "attribute_exists(PK)"))
+    return go_on_erasing(table, partition, now)
+
+
+def go_on_erasing(table: Table, partition: str, now: str, made_until: str = "~") -> Receipt:
+    """What a user has, as far as it was made by then; of a session made meanwhile, all or nothing.
 
     The index shows most sessions, so they are marked from there first, at once. Then the partition
     is gone through: what stands under a marked session is removed, and a session not marked yet
@@ -97,7 +112,7 @@ def erase(table: Table, partition: str, now: str) -> Receipt:
     sessions = messages = 0
     try:
         for items in _while_time_allows(table.query_index(keys.BY_ACTIVITY, partition)):
-            _mark_all(table, partition, items, now)
+            _mark_all(table, partition, items, now, made_until)
         marked = True
         for marking in (True, False):
             if not marked:
@@ -105,7 +120,7 @@ def erase(table: Table, partition: str, now: str) -> Receipt:
             marked = False
             for new, under, done in _pass(table, partition):
                 if marking:
-                    _mark_all(table, partition, new, now)
+                    _mark_all(table, partition, new, now, made_until)
                     marked |= bool(new)
                 table.delete_many(under)
                 for head in done:
@@ -113,7 +128,7 @@ def erase(table: Table, partition: str, now: str) -> Receipt:
                 table.delete_many(done)
                 sessions += len(done)
                 messages += sum(int(head["message_count"]) for head in done)
-        _delete_user(table, partition)
+        _end_erasure(table, partition)
     except Unavailable:
         return Receipt(sessions, messages, finished=False)
     return Receipt(sessions, messages, finished=True)
@@ -152,10 +167,13 @@ def _sort(
     return new, under, done, head
 
 
-def _mark_all(table: Table, partition: str, items: Sequence[Item], now: str) -> None:
+def _mark_all(
+    table: Table, partition: str, items: Sequence[Item], now: str, made_until: str
+) -> None:
     """A transaction for each 99 sessions; those that are marked or gone by now are left out."""
     condition = "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
-    waiting = [keys.session_of(str(item["SK"])) for item in items]
+    sessions = [keys.session_of(str(item["SK"])) for item in items]
+    waiting = [session for session in sessions if ids.timestamp(session) <= made_until]
     while waiting:
         batch = waiting[:MARKS_AT_ONCE]
         writes = [_mark(partition, session, now, condition, {":now": now}) for session in batch]
@@ -167,10 +185,14 @@ def _mark_all(table: Table, partition: str, items: Sequence[Item], now: str) -> 
             waiting = [session for session in waiting if session not in gone]
 
 
-def _delete_user(table: Table, partition: str) -> None:
-    # The condition fails where somebody has created a session since, or there never was one.
-    with suppress(db.ConditionFailed):
-        table.delete_if(keys.user(partition), "session_count = :none", {":none": 0})
+def _end_erasure(table: Table, partition: str) -> None:
+    """The user goes too, unless there are younger sessions; then only the note goes."""
+    user = keys.user(partition)
+    try:
+        table.delete_if(user, "session_count = :none", {":none": 0})
+    except db.ConditionFailed:
+        with suppress(db.ConditionFailed):  # there never was such a user
+            table.update(db.update(user, "REMOVE GSI2PK, GSI2SK", {}, "attribute_exists(PK)"))
 
 
 def _delete_create_record(table: Table, head: Item) -> None:

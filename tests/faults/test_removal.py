@@ -283,3 +283,33 @@ def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
     assert hurried_alice.delete("/sessions?confirm=all").status_code in (200, 202)
     repeat_until_done(lambda: hurried_alice.delete("/sessions?confirm=all"), most=5)
     assert items() == []
+
+
+def test_an_erasure_that_was_cut_off_is_finished_by_the_sweep(
+    alice, hurried_alice, proxy, items, table, clock, assert_sound
+):
+    for _ in range(3):
+        alice.fill(alice.create_session()["session_id"], 3)
+    proxy.plan = always(in_conflict, "TransactWriteItems")
+    assert hurried_alice.delete("/sessions?confirm=all").status_code == 202
+    proxy.plan = nothing
+    clock.move(seconds=1)
+    younger = alice.create_session()["session_id"]
+    alice.fill(younger, 2)
+    swept = sweep(table, clock)
+    assert (swept.sessions, swept.messages, swept.finished) == (3, 9, True)
+    assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [younger]
+    assert len(alice.read_all(younger)) == 2
+    [user] = [item for item in items() if item["SK"]["S"] == "USER"]
+    assert "GSI2PK" not in user
+    assert_sound()
+    assert sweep(table, clock).sessions == 0
+
+
+def test_an_erasure_that_cannot_even_be_noted_is_refused(alice, hurried_alice, proxy):
+    kept = alice.create_session()["session_id"]
+    proxy.plan = always(throttled, "UpdateItem")
+    answer = hurried_alice.delete("/sessions?confirm=all")
+    assert (answer.status_code, answer.json["code"]) == (503, "STORE_UNAVAILABLE")
+    proxy.plan = nothing
+    assert alice.get(f"/sessions/{kept}").status_code == 200
