@@ -1,5 +1,6 @@
 """Puts the app together: settings, stores, API, who may call."""
 
+from copy import deepcopy
 from typing import Any
 
 import flask
@@ -57,7 +58,7 @@ def create_app(
         API_TITLE="Session store",
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
-        API_SPEC_OPTIONS=SPEC_OPTIONS,
+        API_SPEC_OPTIONS=deepcopy(SPEC_OPTIONS),  # apispec writes what it finds into them
         MAX_CONTENT_LENGTH=MAX_BODY,
         RETENTION_DAYS=config.retention_days,
     )

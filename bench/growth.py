@@ -107,7 +107,8 @@ def _compare(
     wall: dict[int, list[float]] = {size: [] for size in by_size}
     cpu: dict[int, list[float]] = {size: [] for size in by_size}
     gc.collect()
-    for block in range(REPEAT // BLOCK + 1):
+    blocks = REPEAT // BLOCK if flat else 1
+    for block in range(blocks + 1):
         for size, make in by_size.items():
             for request in [make() for _ in range(BLOCK)]:
                 started, worked = time.perf_counter(), time.process_time()
