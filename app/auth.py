@@ -20,6 +20,7 @@ from app.caller import Caller, NotACaller
 from app.config import Config
 from app.errors import Forbidden, Unauthorized, ValidationFailed
 from app.jwks import Jwks
+from app.strict_json import is_too_deep
 
 LEEWAY = 30
 """Seconds that the issuer's clock and ours may differ."""
@@ -199,8 +200,11 @@ def _parse(part: str) -> dict[str, Any]:
         return members
 
     try:
-        value = json.loads(_decode(part), object_pairs_hook=unique)
-    except (ValueError, RecursionError):
+        text = _decode(part).decode()
+        if is_too_deep(text):
+            raise _Refused("nested too deeply")
+        value = json.loads(text, object_pairs_hook=unique)
+    except ValueError:
         raise _Refused("not JSON") from None
     if not isinstance(value, dict):
         raise _Refused("not an object")

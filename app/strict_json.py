@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from app.errors import MalformedJson, ValidationFailed
 
 MAX_DEPTH = 64
-"""Levels of arrays and objects. Python's own parser gives up near 1,000, with a RecursionError."""
+"""Levels of arrays and objects."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
@@ -22,7 +22,8 @@ def loads(raw: bytes) -> Any:
     """
     try:
         text = raw.decode()
-        _check_depth(text)
+        if is_too_deep(text):
+            raise _refused("", f"Nested more than {MAX_DEPTH} levels deep.")
         value = _DECODER.decode(text)
     except UnicodeDecodeError:
         raise MalformedJson("The request body is not UTF-8.") from None
@@ -51,15 +52,18 @@ def _parse_float(literal: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)
 
 
-def _check_depth(text: str) -> None:
+def is_too_deep(text: str) -> bool:
+    """Whether JSON text is nested more than `MAX_DEPTH` levels deep; how much Python's own parser
+    bears differs from one version to the next."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
+        return False
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         bracket = token[0]
         depth += (bracket in "[{") - (bracket in "]}")
         if depth > MAX_DEPTH:
-            raise _refused("", f"Nested more than {MAX_DEPTH} levels deep.")
+            return True
+    return False
 
 
 def _check_surrogates(value: Any, path: str) -> None:
