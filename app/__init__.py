@@ -1,7 +1,7 @@
 """A conversation store for multi-agent and LLM systems.
 
-Nothing is imported here, so that `app.sessions.store` and `app.messages.store` can be used by
-another program without Flask; the Flask app is made by `app.factory`.
+Nothing is imported here, so that another program can use `app.sessions.store` and
+`app.messages.store` without Flask. `app.factory` makes the Flask app.
 """
 
 __version__ = "0.1.0"

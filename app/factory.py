@@ -1,4 +1,4 @@
-"""Puts the app together: settings, stores, API, who may call."""
+"""Puts the app together: settings, stores, API, and who may call."""
 
 from copy import deepcopy
 from typing import Any
@@ -6,17 +6,24 @@ from typing import Any
 import flask
 import flask_cors
 
-from app import __version__, auth, db, docs, ids, logs, meta
-from app.api import Api
+from app import __version__, logs
 from app.config import Config
+from app.conversations import routes as conversations
+from app.http import docs, health, request_log
+from app.http.api import Api
+from app.identity import auth
+from app.identity.tokens import Verifier
 from app.messages import routes as messages
+from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
-from app.sessions import routes as sessions
+from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
+from app.table.db import Table
+from app.table.ids import UlidSource
 
 MAX_BODY = 6 * 1024 * 1024
-"""Bytes of a request's body: what Lambda takes. A message that is too large for the table is told
-so with its own figures."""
+"""Bytes of a request's body: what Lambda takes. A message that is too large for the table gets an
+error with its own figures."""
 
 SPEC_OPTIONS = {
     "info": {
@@ -38,27 +45,29 @@ ACT_FOR_USER = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1},
-    "description": "A user of the token's tenant to act for, percent-encoded; takes the scope "
+    "description": "A user of the token's tenant to act for, percent-encoded. Needs the scope "
     f"`{auth.ACT_FOR_USER}`",
 }
 
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"]
 
+BLUEPRINTS = (conversations.blp, messages.blp)
+
 
 def create_app(
     config: Config,
     *,
-    table: db.Table | None = None,
-    ulids: ids.UlidSource | None = None,
-    verifier: auth.Verifier | None = None,
+    table: Table | None = None,
+    ulids: UlidSource | None = None,
+    verifier: Verifier | None = None,
 ) -> flask.Flask:
-    """The WSGI app. What is not given is made as `config` says; tests give their own."""
+    """The WSGI app. What is not given is made from `config`; tests give their own."""
     app = flask.Flask("app", static_folder=None)
     app.config.update(
         API_TITLE="Session store",
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
-        API_SPEC_OPTIONS=deepcopy(SPEC_OPTIONS),  # apispec writes what it finds into them
+        API_SPEC_OPTIONS=deepcopy(SPEC_OPTIONS),  # apispec adds to them
         MAX_CONTENT_LENGTH=MAX_BODY,
         RETENTION_DAYS=config.retention_days,
     )
@@ -66,22 +75,30 @@ def create_app(
     app.url_map.converters["message_id"] = messages.MessageIdConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    table = table or db.Table(config.sessions_table)
-    app.extensions["table"] = table
-    app.extensions["session_store"] = SessionStore(table, ulids)
-    app.extensions["message_store"] = MessageStore(table, ulids)
+    _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())
 
     logs.configure(config.log_level)
-    logs.init_app(app, config.request_budget, config.metrics_namespace)
-    auth.init_app(app, verifier or auth.Verifier(config))
+    request_log.init_app(app, config.request_budget, config.metrics_namespace)
+    auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
     if config.cors_origins:
         allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
         flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)
 
     api = Api(app)
-    for blp in (sessions.blp, messages.blp):
+    for blp in BLUEPRINTS:
         api.register_blueprint(blp, url_prefix="/api/v1", parameters=[ACT_FOR_USER])
-    api.register_blueprint(meta.blp)
+    api.register_blueprint(health.blp)
     if config.docs_enabled:
         docs.init_app(app, api)
     return app
+
+
+def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
+    """The routes find them here; tests and commands too."""
+    app.extensions |= {
+        "table": table,
+        "session_store": SessionStore(table, ulids),
+        "session_lister": SessionLister(table, ulids.clock),
+        "message_store": MessageStore(table, ulids),
+        "message_reader": MessageReader(table, ulids.clock),
+    }

@@ -20,7 +20,7 @@ gc.enable()
 # Zappa's line a request says less than ours, which is one line, too.
 logging.getLogger("zappa.wsgi").setLevel(logging.WARNING)
 
-SCHEDULED = frozenset({"app.sweep.handler"})
+SCHEDULED = frozenset({"app.operations.sweep.handler"})
 """What a schedule may call; Zappa takes it from the end of the rule's name."""
 
 

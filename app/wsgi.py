@@ -1,11 +1,11 @@
-"""The app as servers and Zappa find it (`app.wsgi.app`), set up from the environment."""
+"""The app for servers and Zappa (`app.wsgi.app`), configured from the environment."""
 
 import os
 import sys
 
-from app import cli
 from app.config import Config, ConfigError
 from app.factory import create_app
+from app.operations import cli
 
 try:
     config = Config.from_env(os.environ)

@@ -30,9 +30,10 @@ from typing import Any
 import dynamodb_local
 import jwt
 
-from app import db, provision
-from app.caller import Caller
+from app.identity.caller import Caller
+from app.operations import provision
 from app.sessions.store import SessionStore
+from app.table import db
 from bench.world import AWS, SECRET, TABLE
 from deploy import package
 

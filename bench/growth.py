@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app import keys
-from app.pagination import make_cursor
+from app.table import keys
+from app.table.cursors import make_cursor
 from bench.meter import metered
 from bench.world import World, caller, message
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app import db
+from app.table import db
 from bench.world import LARGE, World, message
 
 BLOCK = 20

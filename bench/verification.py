@@ -26,15 +26,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from werkzeug.test import EnvironBuilder
 
-from app import db, logs, provision
-from app.auth import Identity, Verifier
-from app.caller import Caller
+from app import logs
 from app.config import Config
 from app.factory import create_app
-from app.jwks import Jwks
+from app.identity.caller import Caller
+from app.identity.jwks import Jwks
+from app.identity.tokens import Identity, Verifier
 from app.messages.model import NewMessage
 from app.messages.store import MessageStore
+from app.operations import provision
 from app.sessions.store import SessionStore
+from app.table import db
 
 ROUNDS = 15
 VERIFICATIONS, REQUESTS = 200, 40

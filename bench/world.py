@@ -20,12 +20,13 @@ import dynamodb_local
 import flask
 import jwt
 
-from app import db, ids, keys, provision
-from app.caller import Caller
 from app.config import Config
 from app.factory import create_app
+from app.identity.caller import Caller
 from app.messages.model import NewMessage
+from app.operations import provision
 from app.sessions import model as sessions
+from app.table import db, ids, keys, writes
 
 SECRET = "a-secret-of-the-benchmarks-of-32-bytes"
 TENANT = "acme"
@@ -148,7 +149,7 @@ class World:
         items = []
         for ulid in made:
             created_at = ids.timestamp(ulid)
-            attributes = sessions.to_attributes(
+            attributes = sessions.all_attributes(
                 sessions.Session(
                     ulid=ulid,
                     domain_id="civic_complaints_v1",
@@ -240,9 +241,9 @@ def message(size: int = SMALL, role: str = "assistant") -> dict[str, Any]:
 
 
 def _item(key: dict[str, str], attributes: dict[str, Any]) -> dict[str, Any]:
-    item: dict[str, Any] = db.put(key, attributes)["Put"]["Item"]
+    item: dict[str, Any] = writes.put(key, attributes)["Put"]["Item"]
     return item
 
 
 def _ulid_at(milliseconds: int) -> str:
-    return ids.UlidSource(lambda: milliseconds).take()[0]
+    return ids.UlidSource(lambda: milliseconds).new()[0]

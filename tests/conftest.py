@@ -12,9 +12,10 @@ import flask
 import pytest
 from werkzeug.serving import make_server
 
-from app import db, ids, provision
 from app.config import Config
 from app.factory import create_app
+from app.operations import provision
+from app.table import db, ids
 from tests.log_watch import watched
 from tests.people import SECRET, Client, make_token
 
@@ -27,7 +28,7 @@ AWS = {
 
 
 class Clock:
-    """Milliseconds, as `app.ids` wants them. Runs with the real one until it is set or moved."""
+    """Milliseconds since 1970. Runs with the real clock until it is set or moved."""
 
     def __init__(self) -> None:
         self.offset = 0

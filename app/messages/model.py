@@ -1,7 +1,7 @@
-"""A message as the stores take and return it, and how its text is cut into items.
+"""A message as the stores take and return it, and how its text is divided into items.
 
-A message is kept as JSON text, in one attribute: floats, large integers, nulls and empty strings
-come back exactly as they came, and an answer is put together without parsing what it carries.
+A message is stored as JSON text in one attribute. So floats, large integers, nulls and empty
+strings come back exactly as they came, and an answer is put together without parsing them.
 """
 
 import json
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from app import ids, keys
-from app.db import Item
 from app.errors import TooLarge
+from app.table import ids, keys
+from app.table.writes import Item
 
 Role = Literal["user", "assistant", "system", "tool"]
 
@@ -20,18 +20,18 @@ MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """Of one message as JSON text in UTF-8."""
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024 - 128 * 1024
-"""Of all messages of a batch. A transaction takes 4 MB; the session, the record and the keys need
+"""Of all messages of a batch. A transaction takes 4 MB; the session, the record and the keys use
 the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 MAX_BATCH = 50
 
 MAX_WIRE_BYTES = 5_900_000
-"""Of one message in Lambda's answer, where the body stands escaped inside a JSON string. Only one
-close to MAX_MESSAGE_BYTES that is nearly all quotes or backslashes gets there; it could be stored,
-but never be read."""
+"""Of one message in Lambda's answer, where the body is escaped inside a JSON string. Only a message
+close to MAX_MESSAGE_BYTES that is nearly all quotes or backslashes is larger. It could be stored
+but never read."""
 
 PART_BYTES = 400_000
-"""Of the text in one item. An item takes 409,600, keys and names included."""
+"""Of the text in one item. An item takes 409,600 bytes, keys and names included."""
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -39,8 +39,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to append. `content` is a string or a list of objects with a `type`; `metadata` is
-    any JSON object, its `references` checked before they come here."""
+    """A message to append. `content` is a string or a list of objects with a `type`. `metadata` is
+    any JSON object; its `references` are checked by the schema, not here."""
 
     role: Role
     content: str | list[dict[str, Any]]
@@ -48,7 +48,7 @@ class NewMessage:
     metadata: dict[str, Any] | None = None
 
     def body(self, created_by: str) -> str:
-        """The text that is kept."""
+        """The text that is stored."""
         return _ENCODER.encode(
             {
                 "role": self.role,
@@ -62,9 +62,9 @@ class NewMessage:
 
 @dataclass(frozen=True)
 class Message:
-    """A message that is kept. What the writer sent is in `body`, parsed when it is asked for."""
+    """A stored message. `body` is its text, parsed only when one of its members is read."""
 
-    session: str
+    session_ulid: str
     ulid: str
     body: str
 
@@ -74,7 +74,7 @@ class Message:
 
     @property
     def session_id(self) -> str:
-        return ids.SESSION_PREFIX + self.session
+        return ids.SESSION_PREFIX + self.session_ulid
 
     @property
     def timestamp(self) -> str:
@@ -108,20 +108,20 @@ class Message:
         return str(self._parsed["created_by"])
 
     def to_json(self) -> str:
-        """The message as the API answers it.
+        """The message in an answer.
 
         >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", '{"role":"user"}').to_json()[:62]
         '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
         """
         return (
             f'{{"message_id":"{ids.MESSAGE_PREFIX}{self.ulid}",'
-            f'"session_id":"{ids.SESSION_PREFIX}{self.session}",'
+            f'"session_id":"{ids.SESSION_PREFIX}{self.session_ulid}",'
             f'"timestamp":"{ids.timestamp(self.ulid)}",{self.body[1:]}'
         )
 
 
 def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
-    """The texts to keep.
+    """The texts to store.
 
     Raises:
         TooLarge: which limit, and by how much.
@@ -149,14 +149,14 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
 
 def wire_size(text: str) -> int:
     """Bytes of a message's text in Lambda's answer, as the strictest runtime escapes it: quotes,
-    backslashes, and all that is not ASCII."""
-    if text.isascii():  # there are no control characters in it: it is JSON
+    backslashes, and everything that is not ASCII."""
+    if text.isascii():  # it is JSON, so there are no control characters in it
         return len(text) + text.count('"') + text.count("\\")
     return len(json.dumps(text))
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:
-    """Cuts text into pieces of at most `size` bytes, never inside a character.
+    """Divides text into pieces of at most `size` bytes, never inside a character.
 
     >>> split("añb", size=2)
     ['a', 'ñ', 'b']
@@ -175,18 +175,17 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
     return pieces
 
 
-def assemble(session: str, items: Iterable[Item]) -> Iterator[Message]:
-    """A session's messages out of their items, in the items' order, whichever way that runs.
+def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
+    """The messages of a session from their items, in the items' order, ascending or descending.
 
-    Every item of a divided message knows how many there are, so none is read beyond the last. One
-    that is not there whole (a query may see a transaction's items one after another) is left out.
+    Every item of a divided message says how many there are, so nothing is read beyond the last. A
+    message that is not complete (a query may see a transaction's items one after another) is left
+    out.
     """
     pending: list[Item] = []
     for item in items:
         if "parts" in item:
-            if pending and keys.message_of(str(pending[0]["SK"])) != keys.message_of(
-                str(item["SK"])
-            ):
+            if pending and _message_of(pending[0]) != _message_of(item):
                 pending = []
             pending.append(item)
             if len(pending) < int(item["parts"]):
@@ -194,4 +193,8 @@ def assemble(session: str, items: Iterable[Item]) -> Iterator[Message]:
             pending.sort(key=lambda part: str(part["SK"]))
             item = {"SK": pending[0]["SK"], "body": "".join(str(p["body"]) for p in pending)}
             pending = []
-        yield Message(session, keys.message_of(str(item["SK"])), str(item["body"]))
+        yield Message(session_ulid, _message_of(item), str(item["body"]))
+
+
+def _message_of(item: Item) -> str:
+    return keys.message_of(str(item["SK"]))

@@ -7,11 +7,14 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app import idempotency
-from app.api import Blueprint, json_response, location_of
-from app.auth import current_caller
-from app.etags import accepted_versions
+from app.http.answers import json_object, json_response, location_of
+from app.http.api import Blueprint
+from app.http.etags import accepted_versions
+from app.http.fields import AppendHeadersSchema
+from app.identity.auth import current_caller
+from app.messages.answers import message_list, page_members
 from app.messages.model import Message, NewMessage
+from app.messages.reader import MessageReader
 from app.messages.schemas import (
     MessageBatchSchema,
     MessageListSchema,
@@ -21,16 +24,19 @@ from app.messages.schemas import (
     PageQuerySchema,
 )
 from app.messages.store import MessageStore
-from app.schemas import AppendHeadersSchema
+from app.table import idempotency
 
 blp = Blueprint("messages", __name__, description="What was said, and what it rests on")
 
 store: MessageStore = LocalProxy(lambda: current_app.extensions["message_store"])  # type: ignore[assignment]
 
 
+reader: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
+
+
 class MessageIdConverter(BaseConverter):
-    """Anything but `batch`, which is a route of its own: it takes POST, and must not seem to take
-    GET as well. Whether it is an id is for the store to say."""
+    """Anything but `batch`, which is a route of its own and takes only POST. The store decides
+    whether it is an id."""
 
     regex = r"(?!batch$)[^/]+"
 
@@ -81,7 +87,8 @@ def append_messages(
 ) -> flask.Response:
     """Append up to 50 messages, all or none, in order"""
     messages, replayed = _append(session_id, batch["messages"], headers)
-    return json_response(f'{{"messages":{json_list(messages)}}}', 201, _replayed(replayed))
+    members = {"messages": message_list(messages)}
+    return json_response(json_object(members), 201, _replayed(replayed))
 
 
 @blp.get("/sessions/<session_id>/messages")
@@ -90,11 +97,8 @@ def append_messages(
 @blp.problems(404, 422)
 def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
     """List messages, oldest or latest first"""
-    page = store.page(current_caller(), session_id, **query)
-    return json_response(
-        f'{{"messages":{json_list(page.messages)},'
-        f'"next_cursor":{flask.json.dumps(page.next_cursor)}}}'
-    )
+    page = reader.page(current_caller(), session_id, **query)
+    return json_response(json_object(page_members(page)))
 
 
 @blp.get("/sessions/<session_id>/messages/<message_id:message_id>")
@@ -102,7 +106,7 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
 @blp.problems(404)
 def get_message(session_id: str, message_id: str) -> flask.Response:
     """Get one message"""
-    return json_response(store.get(current_caller(), session_id, message_id).to_json())
+    return json_response(reader.get(current_caller(), session_id, message_id).to_json())
 
 
 def _append(
@@ -115,13 +119,11 @@ def _append(
         session_id,
         [NewMessage(**message) for message in new],
         if_match=accepted_versions(headers.get("if_match")),
-        request=idempotency.identify(key, flask.request.path, caller.writer, new) if key else None,
+        idempotency_key=(
+            idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
+        ),
     )
 
 
 def _replayed(replayed: bool) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if replayed else {}
-
-
-def json_list(messages: list[Message]) -> str:
-    return f"[{','.join([message.to_json() for message in messages])}]"

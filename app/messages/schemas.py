@@ -5,8 +5,8 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from app.http.fields import NEXT_CURSOR, cursor, limit, line
 from app.messages.model import MAX_BATCH
-from app.schemas import NEXT_CURSOR, cursor, limit, line
 
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
 """No `javascript:` and the like: front ends make links of these."""

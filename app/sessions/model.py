@@ -1,142 +1,121 @@
-"""A session as the stores return it, and the conditions that say whether there is one."""
+"""A session as the stores return it, how it is stored, and the conditions that say if it is live.
+
+To add a field, add it to a class here and to its schema in `app.sessions.schemas`. The list shows
+what GSI1 holds: a field of `ListedSession` is also in `LIST_ATTRIBUTES` of `app.table.definition`.
+"""
 
 import json
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeGuard, TypeVar
 
-from app import ids, keys
-from app.db import Item, Value
 from app.errors import SessionNotFound
+from app.table import ids, keys
+from app.table.writes import Item, Value
 
 LIVE = (
     "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
-    " AND (attribute_not_exists(retain_until) OR retain_until > :now)"
+    " AND (attribute_not_exists(expires_at) OR expires_at > :now)"
 )
-"""A condition: the session is there, not being deleted, and not past its time (`:now`, ISO)."""
+"""A condition: the session exists, is not being deleted, and has not expired (`:now`, ISO 8601)."""
 
-EXPIRED = "retain_until <= :now"
-
-IfMatch = tuple[int, ...]
-"""The versions that a write accepts; empty where none can match."""
+EXPIRED = "expires_at <= :now"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """`last_ulid` is the greatest id given out in the session: its own, or its last message's."""
+def dump_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _stored(read: Callable[[Any], Any] = str, write: Callable[[Any], Value] | None = None) -> Any:
+    """A field that is stored as an attribute of the same name; None is stored as no attribute."""
+    return field(metadata={"read": read, "write": write})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSession:
+    """What the list shows of a session: all that GSI1 holds."""
 
     ulid: str
-    domain_id: str
-    title: str
-    metadata: dict[str, str]
-    message_count: int
-    version: int
-    updated_at: str
     last_activity: str
-    expires_at: str | None
-    last_ulid: str
+    domain_id: str = _stored()
+    title: str = _stored()
+    message_count: int = _stored(int)
+    expires_at: str | None = _stored()
 
     @property
     def session_id(self) -> str:
         return ids.SESSION_PREFIX + self.ulid
 
     @property
-    def id(self) -> str:
-        return ids.as_uuid(self.ulid)
-
-    @property
     def created_at(self) -> str:
         return ids.timestamp(self.ulid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(ListedSession):
+    """`last_ulid` is the greatest id given out in the session: its own or its last message's."""
+
+    metadata: dict[str, str] = _stored(json.loads, dump_json)
+    version: int = _stored(int)
+    updated_at: str = _stored()
+    last_ulid: str = _stored()
+
+    @property
+    def id(self) -> str:
+        return ids.as_uuid(self.ulid)
 
     @property
     def etag(self) -> str:
         return f'"{self.version}"'
 
 
-@dataclass(frozen=True, slots=True)
-class ListedSession:
-    """What the list shows of a session: all that GSI1 carries."""
-
-    session_id: str
-    title: str
-    domain_id: str
-    message_count: int
-    last_activity: str
-    created_at: str
+Kind = TypeVar("Kind", bound=ListedSession)
 
 
-def from_item(item: Item) -> Session:
-    return Session(
+def from_item(kind: type[Kind], item: Item) -> Kind:
+    """A session from its own item, or a listed one from its entry in GSI1."""
+    stored: dict[str, Any] = {
+        field.name: field.metadata["read"](item[field.name]) if field.name in item else None
+        for field in fields(kind)
+        if field.metadata
+    }
+    return kind(
         ulid=keys.session_of(str(item["SK"])),
-        domain_id=str(item["domain_id"]),
-        title=str(item["title"]),
-        metadata=json.loads(str(item["metadata"])),
-        message_count=int(item["message_count"]),
-        version=int(item["version"]),
-        updated_at=str(item["updated_at"]),
         last_activity=keys.activity_of(str(item["GSI1SK"])),
-        expires_at=_text(item.get("retain_until")),
-        last_ulid=str(item["last_ulid"]),
+        **stored,
     )
 
 
-def from_index(item: Item) -> ListedSession:
-    ulid = keys.session_of(str(item["SK"]))
-    return ListedSession(
-        session_id=ids.SESSION_PREFIX + ulid,
-        title=str(item["title"]),
-        domain_id=str(item["domain_id"]),
-        message_count=int(item["message_count"]),
-        last_activity=keys.activity_of(str(item["GSI1SK"])),
-        created_at=ids.timestamp(ulid),
-    )
-
-
-def to_attributes(session: Session) -> dict[str, Value | None]:
+def to_attributes(values: Mapping[str, Any]) -> dict[str, Value | None]:
+    """Fields of a session, all or some, as they are stored."""
+    writers = {field.name: field.metadata.get("write") for field in fields(Session)}
     return {
-        "domain_id": session.domain_id,
-        "title": session.title,
-        "metadata": dump_metadata(session.metadata),
-        "message_count": session.message_count,
-        "version": session.version,
-        "updated_at": session.updated_at,
-        "retain_until": session.expires_at,
-        "last_ulid": session.last_ulid,
+        name: write(value) if (write := writers[name]) else value for name, value in values.items()
     }
 
 
-def dump_metadata(metadata: dict[str, str]) -> str:
-    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
+def all_attributes(session: Session) -> dict[str, Value | None]:
+    return to_attributes(
+        {field.name: getattr(session, field.name) for field in fields(session) if field.metadata}
+    )
 
 
 def is_live(item: Item | None, now: str) -> TypeGuard[Item]:
-    """What `LIVE` says, of an item that was read."""
+    """`LIVE`, for an item that was read."""
     return (
         item is not None
         and "PK" in item
         and "deleted_at" not in item
-        and str(item.get("retain_until", "~")) > now
+        and str(item.get("expires_at", "~")) > now
     )
 
 
 def ulid_of(session_id: str) -> str:
-    """What is no session id cannot be one of the caller's sessions.
-
+    """
     Raises:
-        SessionNotFound
+        SessionNotFound: it is not a session id, so it cannot be one of the caller's sessions.
     """
     ulid = ids.parse(ids.SESSION_PREFIX, session_id)
     if not ulid:
         raise SessionNotFound
     return ulid
-
-
-def match_version(if_match: IfMatch | None) -> tuple[str, dict[str, int]]:
-    """The part of a condition, with its values, that makes a write depend on the version."""
-    if if_match is None:
-        return "", {}
-    versions = {f":version{i}": version for i, version in enumerate(if_match or (-1,))}
-    return f" AND version IN ({', '.join(versions)})", versions
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

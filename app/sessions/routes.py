@@ -1,43 +1,39 @@
-"""/sessions."""
+"""/sessions, without the messages (`app.conversations.routes`)."""
 
 from typing import Any
 
-import flask
-from flask import current_app
+from flask import current_app, request
 from werkzeug.local import LocalProxy
 
-from app import idempotency
-from app.api import Blueprint, json_response, location_of
-from app.auth import current_caller
-from app.etags import accepted_versions, is_unchanged
-from app.messages.routes import json_list
-from app.messages.routes import store as messages
-from app.schemas import IdempotencySchema, IfMatchSchema
+from app.http.answers import location_of
+from app.http.api import Blueprint
+from app.http.etags import accepted_versions
+from app.http.fields import IdempotencySchema, IfMatchSchema
+from app.identity.auth import current_caller
+from app.sessions.listing import SessionLister
 from app.sessions.schemas import (
     DeletionSchema,
     ErasureQuerySchema,
     ErasureSchema,
-    GetHeadersSchema,
     ListQuerySchema,
     NewSessionSchema,
     SessionChangesSchema,
     SessionListSchema,
     SessionSchema,
-    SessionWithMessagesSchema,
 )
 from app.sessions.store import SessionStore
+from app.table import idempotency
 
 blp = Blueprint("sessions", __name__, description="Conversations, each with its messages")
 
 store: SessionStore = LocalProxy(lambda: current_app.extensions["session_store"])  # type: ignore[assignment]
+lister: SessionLister = LocalProxy(lambda: current_app.extensions["session_lister"])  # type: ignore[assignment]
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The session's version"}}
 LOCATION = {"Location": {"schema": {"type": "string"}}}
-GO_ON = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
 
 Headers = dict[str, str]
-
-_SESSION = SessionSchema()
 
 
 @blp.post("/sessions")
@@ -52,8 +48,8 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
     caller = current_caller()
     new.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
     key = headers.get("idempotency_key")
-    request = idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
-    session, replayed = store.create(caller, **new, request=request)
+    identified = idempotency.identify(key, request.path, caller.writer, new) if key else None
+    session, replayed = store.create(caller, **new, idempotency_key=identified)
     answer = {"ETag": session.etag, "Location": location_of(session.session_id)}
     return session, answer | ({"Idempotent-Replayed": "true"} if replayed else {})
 
@@ -65,40 +61,15 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
 def list_sessions(query: dict[str, Any]) -> Any:
     """List your sessions, latest activity first
 
-    It is read from an index, which may lag behind a write by moments. `total` is exact, but that it
-    may count a session past its time until the sweep has removed it.
+    The list is read from an index, which may lag behind a write by moments. `total` is exact,
+    except that an expired session counts until the sweep removes it.
     """
     caller, limit = current_caller(), query["limit"]
     if "cursor" in query:
-        listed = store.list_after(caller, query["cursor"], limit)
+        listed = lister.after(caller, query["cursor"], limit)
     else:
-        listed = store.list_page(caller, query.get("page", 1), limit)
+        listed = lister.by_page(caller, query.get("page", 1), limit)
     return {"sessions": listed.sessions, "pagination": listed}
-
-
-@blp.get("/sessions/<session_id>")
-@blp.arguments(GetHeadersSchema, location="headers")
-@blp.response(200, SessionWithMessagesSchema, headers=ETAG)
-@blp.alt_response(304, description="Not modified", success=True)
-@blp.problems(404)
-def get_session(headers: Headers, session_id: str) -> flask.Response:
-    """Get a session with its messages, oldest first
-
-    All of them, as long as the answer stays under 4.5 MB; beyond that, `next_cursor` goes on at
-    `/sessions/{session_id}/messages`.
-    """
-    caller = current_caller()
-    if known := headers.get("if_none_match"):
-        current = store.get(caller, session_id)
-        if is_unchanged(current, known):
-            return flask.Response(status=304, headers={"ETag": current.etag})
-    session, page = messages.read(caller, session_id)
-    head = flask.json.dumps(_SESSION.dump(session), separators=(",", ":"))
-    return json_response(
-        f'{head[:-1]},"messages":{json_list(page.messages)},'
-        f'"next_cursor":{flask.json.dumps(page.next_cursor)}}}',
-        headers={"ETag": session.etag},
-    )
 
 
 @blp.put("/sessions/<session_id>")
@@ -116,13 +87,13 @@ def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -
 @blp.delete("/sessions/<session_id>")
 @blp.arguments(IfMatchSchema, location="headers")
 @blp.response(200, DeletionSchema)
-@blp.alt_response(202, schema=DeletionSchema, headers=GO_ON, success=True)
+@blp.alt_response(202, schema=DeletionSchema, headers=RETRY_AFTER, success=True)
 @blp.problems(404, 412)
 def delete_session(headers: Headers, session_id: str) -> Any:
     """Delete a session and everything under it
 
-    It is gone from every answer at once. 202 says that a very large one is still being removed;
-    asking again goes on with it, and so does the sweep.
+    It is gone from every answer at once. 202 means that a very large session is still being
+    removed. Repeat the request to continue, or leave the rest to the sweep.
     """
     if_match = accepted_versions(headers.get("if_match"))
     receipt = store.delete(current_caller(), session_id, if_match)
@@ -133,12 +104,12 @@ def delete_session(headers: Headers, session_id: str) -> Any:
 @blp.delete("/sessions")
 @blp.arguments(ErasureQuerySchema, location="query")
 @blp.response(200, ErasureSchema)
-@blp.alt_response(202, schema=ErasureSchema, headers=GO_ON, success=True)
+@blp.alt_response(202, schema=ErasureSchema, headers=RETRY_AFTER, success=True)
 @blp.problems(422)
-def delete_all_sessions(query: dict[str, str]) -> Any:  # noqa: ARG001  asked for, and checked
-    """Erase everything of yours
+def delete_all_sessions(query: dict[str, str]) -> Any:  # noqa: ARG001  checked by the schema
+    """Delete all of your sessions and everything under them
 
-    The receipt counts what this request removed; 202 says that there is more, to be asked again.
+    The answer counts what this request removed. 202 means that more remains; repeat the request.
     """
     receipt = store.delete_all(current_caller())
     return (receipt, 200) if receipt.finished else (receipt, 202, {"Retry-After": "1"})

@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.messages.schemas import MessageSchema
-from app.schemas import NEXT_CURSOR, StrictInteger, WholeNumber, cursor, limit, line
+from app.http.fields import NEXT_CURSOR, StrictInteger, WholeNumber, cursor, limit, line
 
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
 
@@ -121,11 +120,6 @@ class SessionSchema(ListedSessionSchema):
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 
-class SessionWithMessagesSchema(SessionSchema):
-    messages = fields.List(fields.Nested(MessageSchema), required=True)
-    next_cursor = NEXT_CURSOR
-
-
 class ListQuerySchema(ma.Schema):
     page = WholeNumber(
         validate=validate.Range(1, 10**9),
@@ -170,10 +164,3 @@ class ErasureQuerySchema(ma.Schema):
 class ErasureSchema(ma.Schema):
     deleted_sessions = fields.Integer(required=True)
     deleted_messages = fields.Integer(required=True)
-
-
-class GetHeadersSchema(ma.Schema):
-    if_none_match = fields.String(
-        data_key="If-None-Match",
-        metadata={"description": "The ETag of the copy you have: 304 if it is current"},
-    )

@@ -1,10 +1,13 @@
 """This service's stores, as another program imports them: no HTTP, as with the peers."""
 
-from app import db, provision, work
-from app.caller import Caller
+from app.identity.caller import Caller
 from app.messages.model import NewMessage
+from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
+from app.operations import provision
+from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
+from app.table import budget, db
 from bench.peers.peer import Message
 
 
@@ -14,35 +17,36 @@ class Peer:
     def __init__(self) -> None:
         self.table = db.Table("peer-service")
         self.client = self.table.client
-        self.sessions, self.messages = SessionStore(self.table), MessageStore(self.table)
+        self.sessions, self.lister = SessionStore(self.table), SessionLister(self.table)
+        self.messages, self.reader = MessageStore(self.table), MessageReader(self.table)
 
     def create_tables(self) -> None:
         list(provision.create(self.table))
 
     def start(self, user: str) -> str:
-        work.begin()
+        budget.begin()
         session, _ = self.sessions.create(
             Caller("acme", user), domain_id="civic", title="Pothole issues", metadata={}
         )
         return session.session_id
 
     def append(self, user: str, session: str, messages: list[Message]) -> None:
-        work.begin()
+        budget.begin()
         new = [NewMessage(**message) for message in messages]
         self.messages.append(Caller("acme", user), session, new)
 
     def get(self, user: str, session: str) -> list[str]:
-        work.begin()
-        _, page = self.messages.read(Caller("acme", user), session)
+        budget.begin()
+        _, page = self.reader.read(Caller("acme", user), session)
         return [str(message.content) for message in page.messages]
 
     def list_latest(self, user: str) -> list[str]:
-        work.begin()
-        listed = self.sessions.list_page(Caller("acme", user), 1, 20)
+        budget.begin()
+        listed = self.lister.by_page(Caller("acme", user), 1, 20)
         return [session.session_id for session in listed.sessions]
 
     def delete(self, user: str, session: str) -> None:
-        work.begin()
+        budget.begin()
         self.sessions.delete(Caller("acme", user), session)
 
     def count(self, user: str, session: str) -> int:

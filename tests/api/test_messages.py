@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from app.ids import timestamp
+from app.table.ids import timestamp
 from tests.people import problem
 
 GROUNDED = {

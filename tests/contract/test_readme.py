@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.db import Table
+from app.table.db import Table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,7 +32,7 @@ def test_the_stores_need_no_web_framework():
 import sys
 for name in ("flask", "flask_smorest", "flask_cors", "marshmallow", "werkzeug", "jwt"):
     sys.modules[name] = None
-import app.messages.store, app.sessions.store, app.caller
+import app.messages.store, app.sessions.store, app.identity.caller
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

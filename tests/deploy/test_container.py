@@ -15,7 +15,7 @@ import pytest
 import requests
 from dynamodb_local import die_with_parent
 
-from app import db
+from app.table import db
 from tests.conftest import AWS
 from tests.deploy.emulator import ROOT
 from tests.people import SECRET, make_token

@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from app import db, logs, provision
+from app import logs
 from app.config import Config
 from app.factory import create_app
+from app.operations import provision
+from app.table import db
 from deploy import alarms
 from deploy.stage import Stage
 from tests.deploy.emulator import ROOT, Emulator
@@ -112,7 +114,7 @@ def test_a_restored_table_is_brought_up_to_date_and_has_everything(emulator: Emu
     lines = list(provision.create(restored, tags={"stage": "production"}))
     assert lines[0] == f"table {restored.name} exists"
     assert "switched deletion protection on" in lines
-    assert "switched TTL on, on expires_at" in lines
+    assert "switched TTL on, on delete_after" in lines
     assert "switched point-in-time recovery on" in lines
     again = Client(create_app(_config(restored), table=restored), alice.token)
     answer = again.get(f"/sessions/{session['session_id']}")

@@ -7,8 +7,8 @@ from typing import Any
 import flask
 import pytest
 
-from app import db
-from app.sweep import sweep
+from app.operations.sweep import sweep
+from app.table import db
 from tests.deploy.emulator import ROOT
 from tests.people import Client
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from app import db, ids, keys
-from app.caller import Caller
+from app.identity.caller import Caller
 from app.sessions import removal
+from app.table import db, ids, ranges
+from app.table.writes import Item
 from tests.deploy.emulator import Emulator, Project, Stage, eventually
 from tests.deploy.issuer import Issuer
 
@@ -23,7 +24,7 @@ SESSIONS = "/api/v1/sessions"
 SCHEDULE = {
     "detail-type": "Scheduled Event",
     "resources": [
-        "arn:aws:events:us-east-1:123456789012:rule/session-store-production-app.sweep.handler"
+        "arn:aws:events:us-east-1:123456789012:rule/session-store-production-app.operations.sweep.handler"
     ],
 }
 """What the schedule's rule sends, as far as anything here looks at it."""
@@ -287,8 +288,8 @@ def test_the_scheduled_sweep_finishes_a_delete(stage, emulator, alice):
         "attribute_exists(PK) AND attribute_not_exists(deleted_at)",
     )
 
-    def left() -> list[db.Item]:
-        between = keys.all_of_session(session)
+    def left() -> list[Item]:
+        between = ranges.all_of_session(session)
         return [item for page in table.query(partition, between) for item in page]
 
     assert len(left()) == 3

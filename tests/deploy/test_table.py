@@ -11,8 +11,10 @@ import flask
 import pytest
 from flask.testing import FlaskCliRunner
 
-from app import cli, db, keys, provision
 from app.config import Config
+from app.operations import cli, provision
+from app.table import db
+from app.table.definition import TTL_ATTRIBUTE, definition
 from tests.deploy.emulator import REGION, Emulator
 from tests.people import SECRET
 
@@ -47,9 +49,9 @@ def either(request: pytest.FixtureRequest) -> db.Table:
 
 def differing(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The table's definition with one thing changed."""
-    definition = keys.definition("to be named")
-    change(definition)
-    return definition
+    ours = definition("to be named")
+    change(ours)
+    return ours
 
 
 def make(table: db.Table, definition: dict[str, Any]) -> None:
@@ -93,7 +95,7 @@ def test_a_table_is_made_as_production_needs_it(on_aws):
     assert lines == [
         f"created table {on_aws.name}, on demand, protected from deletion",
         f"encrypted with the key {KEY}",
-        "switched TTL on, on expires_at",
+        "switched TTL on, on delete_after",
         "switched point-in-time recovery on",
     ]
     described = provision.describe(on_aws)
@@ -102,7 +104,7 @@ def test_a_table_is_made_as_production_needs_it(on_aws):
     assert described["SSEDescription"]["KMSMasterKeyArn"] == KEY
     client = on_aws.client
     ttl = client.describe_time_to_live(TableName=on_aws.name)["TimeToLiveDescription"]
-    assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expires_at")
+    assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "delete_after")
     backups = client.describe_continuous_backups(TableName=on_aws.name)
     recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
@@ -127,7 +129,7 @@ def test_missing_indexes_are_added(either, without, added):
     make(either, differing(without))
     lines = say(either)
     assert [line for line in lines if "index" in line] == added
-    wanted = {index["IndexName"]: index for index in keys.definition("")["GlobalSecondaryIndexes"]}
+    wanted = {index["IndexName"]: index for index in definition("")["GlobalSecondaryIndexes"]}
     for index in provision.describe(either)["GlobalSecondaryIndexes"]:
         assert index["KeySchema"] == wanted[index["IndexName"]]["KeySchema"]
         assert index["Projection"] == wanted[index["IndexName"]]["Projection"]
@@ -154,10 +156,10 @@ def test_what_cannot_be_changed_without_losing_data_is_refused(either, change, t
 
 
 def test_ttl_on_another_attribute_is_refused(either):
-    make(either, keys.definition(either.name))
+    make(either, definition(either.name))
     specification = {"Enabled": True, "AttributeName": "gone_at"}
     either.client.update_time_to_live(TableName=either.name, TimeToLiveSpecification=specification)
-    with pytest.raises(provision.Differs, match="TTL is on gone_at, not expires_at"):
+    with pytest.raises(provision.Differs, match="TTL is on gone_at, not delete_after"):
         say(either)
     assert not provision.describe(either).get("DeletionProtectionEnabled")
 
@@ -178,7 +180,7 @@ def test_everything_that_may_be_changed_is_brought_up_to_date(on_aws):
         "switched deletion protection on",
         f"changed encryption to the key {KEY}",
         "tagged it stage=production, team=data",
-        "switched TTL on, on expires_at",
+        "switched TTL on, on delete_after",
         "switched point-in-time recovery on",
     ]
     assert say(on_aws, kms_key=OTHER_KEY, tags={"stage": "production", "team": "search"}) == [
@@ -214,7 +216,7 @@ def test_the_command_says_what_it_did_and_what_differs(run, absent):
     assert f"created table {absent.name}" in created.output
     absent.client.update_time_to_live(
         TableName=absent.name,
-        TimeToLiveSpecification={"Enabled": False, "AttributeName": keys.TTL_ATTRIBUTE},
+        TimeToLiveSpecification={"Enabled": False, "AttributeName": TTL_ATTRIBUTE},
     )
     absent.client.update_time_to_live(
         TableName=absent.name,

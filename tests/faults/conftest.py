@@ -7,9 +7,10 @@ import dynamodb_local
 import flask
 import pytest
 
-from app import check, db, ids
 from app.config import Config
 from app.factory import create_app
+from app.operations import check
+from app.table import db, ids
 from tests.faults.proxy import Proxy
 from tests.people import SECRET, Client, make_token
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import db, retries, work
 from app.errors import Unavailable
+from app.table import budget, db, retries
 from tests.faults.conftest import HURRY
 from tests.faults.proxy import (
     always,
@@ -154,7 +154,7 @@ def test_each_try_of_ours_is_one_call(table, far_table, proxy):
     pauses: list[float] = []
     counted = db.Table(table.name, far_table.client, sleep=pauses.append)
     proxy.plan = first(5, throttled)
-    work.begin(60)
+    budget.begin(60)
     assert counted.get({"PK": "p", "SK": "s"}) is None
     assert len(pauses) == 5
     assert proxy.calls == ["GetItem"] * 6
@@ -164,7 +164,7 @@ def test_pauses_are_drawn_up_to_a_ceiling_that_doubles(far_table, proxy):
     pauses: list[float] = []
     counted = db.Table(far_table.name, far_table.client, sleep=pauses.append)
     proxy.plan = first(10, throttled)
-    work.begin(60)
+    budget.begin(60)
     counted.get({"PK": "p", "SK": "s"})
     ceilings = [min(retries.BACKOFF_CAP, retries.BACKOFF_BASE * 2**n) for n in range(10)]
     assert all(0 <= p <= ceiling for p, ceiling in zip(pauses, ceilings, strict=True))
@@ -200,7 +200,7 @@ def test_keys_that_are_never_done_end_with_the_time(alice, session, hurried_alic
 
 def test_a_database_that_is_not_there_is_unavailable(table):
     nowhere = db.Table(table.name, db.connect(endpoint_url="http://127.0.0.1:9"))
-    work.begin(0.3)
+    budget.begin(0.3)
     with pytest.raises(Unavailable) as raised:
         nowhere.get({"PK": "p", "SK": "s"})
     assert raised.value.code == "STORE_UNAVAILABLE"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from app import check, cli, db
-from app.check import Seen
 from app.config import Config
+from app.operations import check, cli
+from app.operations.check import Checked
+from app.table import db
 from tests.people import SECRET, Client
 
 BIG = "x" * 900_000  # three parts
@@ -63,9 +64,9 @@ SESSION = f" SESSION#{ULID}$"
 @pytest.mark.usefixtures("session")
 def test_a_sound_table_has_no_findings(table, clock, findings):
     assert findings() == []
-    seen = Seen()
+    seen = Checked()
     assert list(check.check(table, clock, seen)) == []
-    assert seen == Seen(users=1, sessions=1, messages=5, records=3, pending=0)
+    assert seen == Checked(users=1, sessions=1, messages=5, records=3, pending=0)
 
 
 @pytest.mark.usefixtures("session")
@@ -103,7 +104,7 @@ def test_a_sound_table_has_no_findings(table, clock, findings):
         (SESSION, {"GSI1PK": {"S": "globex#charlie"}}, {"its keys in GSI1 are wrong"}),
         (SESSION, {"GSI1SK": None}, {"its keys in GSI1 are wrong"}),
         (SESSION, {"GSI2PK": None, "GSI2SK": None}, {"its keys in GSI2 are wrong"}),
-        (SESSION, {"retain_until": None}, {"its keys in GSI2 are wrong"}),
+        (SESSION, {"expires_at": None}, {"its keys in GSI2 are wrong"}),
         (
             SESSION,
             {"deleted_at": {"S": "2026-01-01T00:00:00.000Z"}},
@@ -111,18 +112,18 @@ def test_a_sound_table_has_no_findings(table, clock, findings):
         ),
         (" USER$", {}, {"session_count is wrong"}),
         (" USER$", {"session_count": {"N": "2"}}, {"session_count is wrong"}),
-        (" REQUEST#", {}, {"the record of its creation is not there"}),
+        (" REQUEST#", {}, {"the record of its creation is missing"}),
         (
             " REQUEST#",
             {"first_id": {"S": "0" * 26}},
-            {"the record of its creation is not there", "record of a create without its session"},
+            {"the record of its creation is missing", "record of a create without its session"},
         ),
         (
             "#REQUEST#",
             {"first_id": {"S": "0" * 26}},
             {"record of an append without its message"},
         ),
-        (" USER$", {"SK": {"S": "STRANGE"}}, {"is no item of this table's", "session_count"}),
+        (" USER$", {"SK": {"S": "STRANGE"}}, {"unknown item", "session_count"}),
     ],
 )
 def test_each_kind_of_damage_is_found(where, attributes, expected, change, findings):
@@ -142,7 +143,7 @@ def test_what_waits_for_the_sweep_is_no_damage(alice, session, table, clock):
     other = alice.create_session()["session_id"]
     alice.fill(other, 3)
     clock.move(days=4)
-    seen = Seen()
+    seen = Checked()
     assert list(check.check(table, clock, seen)) == []
     assert seen.pending == 1  # the session that is past its time
 

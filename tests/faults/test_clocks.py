@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from app import db, ids
-from app.caller import Caller
+from app.identity.caller import Caller
 from app.messages.model import NewMessage
+from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
+from app.table import db, ids
 
 HOUR = 60 * 60 * 1000
 ALICE = Caller("acme", "alice")
@@ -53,7 +54,7 @@ def append(store: MessageStore, session: str, content: str) -> str:
 
 
 def read(table: db.Table, session: str) -> list[Any]:
-    page = MessageStore(table).page(ALICE, session, limit=1000)
+    page = MessageReader(table).page(ALICE, session, limit=1000)
     assert page.next_cursor is None
     return page.messages
 
@@ -109,6 +110,6 @@ def test_the_clock_of_a_reader_changes_nothing(table, session):
     stores = writers(table)
     append(stores["fast"], session, "from the future")
     for make in CLOCKS.values():
-        reader = MessageStore(table, ids.UlidSource(make()))
+        reader = MessageReader(table, make())
         _, page = reader.read(ALICE, session)
         assert [message.content for message in page.messages] == ["from the future"]

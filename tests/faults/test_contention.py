@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from app import ids
+from app.table import ids
 from tests.faults.proxy import nothing, randomly
 from tests.faults.server import Server, serve
 from tests.people import make_token

@@ -16,7 +16,8 @@ from pathlib import Path
 import dynamodb_local
 import pytest
 
-from app import check, db, provision
+from app.operations import check, provision
+from app.table import db
 from tests.faults.proxy import Exchange, Proxy, always, with_length
 from tests.faults.server import Server, free_port, serve
 from tests.people import make_token

@@ -11,16 +11,16 @@ from uuid import uuid4
 
 import pytest
 
-from app import db, ids
 from app.config import Config
 from app.factory import create_app
-from app.sweep import sweep
+from app.operations.sweep import sweep
+from app.table import db, ids
 from tests.faults.proxy import Exchange, Proxy, nothing
 from tests.people import SECRET, Client, make_token
 
 # A server that has the app imported and forks: each child is a process of its own, made in no time.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["app.factory", "app.sweep", "tests.people"])
+processes.set_forkserver_preload(["app.factory", "app.operations.sweep", "tests.people"])
 
 DAY = 24 * 60 * 60 * 1000
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app import db, work
-from app.caller import Caller
+from app.identity.caller import Caller
 from app.messages.model import NewMessage
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
+from app.table import budget, db
 from tests.faults.server import serve, settings
 from tests.people import make_token
 
@@ -134,11 +134,11 @@ def test_an_erasure_of_many_sessions_ends_in_flat_memory(
 
 def filled_session(table: db.Table, count: int, size: int) -> str:
     """Made by the stores themselves, as another program would."""
-    work.begin()
+    budget.begin()
     made, _ = SessionStore(table).create(ALICE, domain_id="d", title="t", metadata={})
     store = MessageStore(table)
     message = NewMessage("user", "x" * size)
     for start in range(0, count, 50):
-        work.begin()
+        budget.begin()
         store.append(ALICE, made.session_id, [message] * min(50, count - start))
     return made.session_id

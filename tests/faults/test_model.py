@@ -17,10 +17,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app import check, db, ids, provision
 from app.config import Config
 from app.factory import create_app
-from app.sweep import sweep
+from app.operations import check, provision
+from app.operations.sweep import sweep
+from app.table import db, ids
 from tests.conftest import Clock
 from tests.people import SECRET, Client, make_token
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.sweep import sweep
+from app.operations.sweep import sweep
 from tests.faults.proxy import Exchange, always, in_conflict, nothing, once, throttled
 from tests.people import Client, problem
 

@@ -12,9 +12,11 @@ import flask
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app import db, logs, provision
+from app import logs
 from app.config import Config
 from app.factory import create_app
+from app.operations import provision
+from app.table import db
 from tests.identity.issuer import Issuer, ec_key, public_jwk, rsa_key
 from tests.people import SECRET
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import flask
 import pytest
 
-from app import db
 from app.config import Config, ConfigError
 from app.factory import MAX_BODY
-from app.strict_json import MAX_DEPTH
+from app.http.strict_json import MAX_DEPTH
+from app.table import db
 from tests.people import Client, make_token, problem
 
 

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from werkzeug.datastructures import Headers
 
-from app.auth import MAX_TOKEN
+from app.identity.tokens import MAX_TOKEN
 from tests.identity.issuer import (
     Issuer,
     alice,

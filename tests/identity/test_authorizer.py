@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app import authorizer
-from app.keys import partition
+from app.identity import gateway
+from app.table.keys import partition
 from tests.identity.issuer import Issuer, alice, asymmetric, public_jwk, write
 from tests.people import SECRET, Client, make_token
 
@@ -28,11 +28,11 @@ def environment(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for name, value in {"SESSIONS_TABLE": "sessions", **settings}.items():
             monkeypatch.setenv(name, value)
-        authorizer._verifier.cache_clear()
+        gateway._verifier.cache_clear()
 
     set_environment(JWT_SECRET=SECRET)
     yield set_environment
-    authorizer._verifier.cache_clear()
+    gateway._verifier.cache_clear()
 
 
 def event(token: str | None, resource: str = f"{ARN}/GET/api/v1/sessions") -> dict[str, str]:
@@ -41,7 +41,7 @@ def event(token: str | None, resource: str = f"{ARN}/GET/api/v1/sessions") -> di
 
 
 def test_a_good_token_gets_a_policy_for_the_whole_stage(environment):
-    answer = authorizer.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
+    answer = gateway.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
     assert answer == {
         "principalId": "acme#alice",
         "policyDocument": {
@@ -69,7 +69,7 @@ def test_a_good_token_gets_a_policy_for_the_whole_stage(environment):
 )
 def test_the_policy_is_the_same_whatever_the_route(environment, resource):
     """The gateway caches it by token."""
-    answer = authorizer.handler(event(f"Bearer {make_token('acme', 'a')}", resource), None)
+    answer = gateway.handler(event(f"Bearer {make_token('acme', 'a')}", resource), None)
     [statement] = answer["policyDocument"]["Statement"]
     assert statement["Resource"] == f"{ARN}/*"
 
@@ -77,7 +77,7 @@ def test_the_policy_is_the_same_whatever_the_route(environment, resource):
 def test_the_context_holds_only_what_the_gateway_takes(environment):
     """Strings, numbers and booleans; an answer with anything else becomes a 500."""
     token = make_token("a#b|ü", "x y%", act={"sub": "agent-7"})
-    answer = authorizer.handler(event(f"Bearer {token}"), None)
+    answer = gateway.handler(event(f"Bearer {token}"), None)
     assert answer["context"] == {"tenant": "a#b|ü", "user": "x y%", "agent": "agent-7"}
     assert answer["principalId"] == partition("a#b|ü", "x y%")
     assert all(type(value) is str for value in answer["context"].values())
@@ -101,7 +101,7 @@ BAD = {
 def test_anything_else_is_exactly_unauthorized(environment, token):
     """The gateway answers 401 to this text and 500 to any other."""
     with pytest.raises(Exception) as raised:  # noqa: B017, PT011  its very type matters
-        authorizer.handler(event(token()), None)
+        gateway.handler(event(token()), None)
     assert type(raised.value) is Exception
     assert str(raised.value) == "Unauthorized"
     assert raised.value.__suppress_context__, "the reason is not told"
@@ -112,11 +112,11 @@ def test_it_verifies_published_keys_as_the_app_does(environment, keys):
         environment(JWT_JWKS_URL=issuer.url)
         token = write({"alg": "ES256", "kid": "ec-1"}, alice(), asymmetric(keys.ec, "ES256"))
         for _ in range(3):
-            answer = authorizer.handler(event(f"Bearer {token}"), None)
+            answer = gateway.handler(event(f"Bearer {token}"), None)
             assert answer["context"]["user"] == "alice"
         assert issuer.requests == 1, "keys are kept from one event to the next"
         with pytest.raises(Exception, match="^Unauthorized$"):
-            authorizer.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
+            gateway.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
 
 
 def test_an_issuer_that_is_down_is_not_called_unauthorized(environment, keys):
@@ -126,7 +126,7 @@ def test_an_issuer_that_is_down_is_not_called_unauthorized(environment, keys):
     environment(JWT_JWKS_URL=url)
     token = write({"alg": "ES256", "kid": "ec-1"}, alice(), asymmetric(keys.ec, "ES256"))
     with pytest.raises(Exception, match="keys cannot be had"):
-        authorizer.handler(event(f"Bearer {token}"), None)
+        gateway.handler(event(f"Bearer {token}"), None)
 
 
 @pytest.mark.parametrize("own_token", [True, False])
@@ -148,7 +148,7 @@ def test_the_app_takes_no_ones_word_for_who_is_calling(app, alice, own_token):
 
 def test_a_policy_of_the_authorizer_does_not_replace_the_apps_own_check(environment, app):
     """Its answer in hand, a client without a token is still nobody."""
-    answer = authorizer.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
+    answer = gateway.handler(event(f"Bearer {make_token('acme', 'alice')}"), None)
     forged = {"API_GATEWAY_AUTHORIZER": {**answer["context"], "principalId": "acme#alice"}}
     nobody = app.test_client().get("/api/v1/sessions", environ_overrides=forged)
     assert nobody.status_code == 401

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.auth import READ, WRITE, Verifier
 from app.config import Config
 from app.errors import Forbidden, Unauthorized
-from app.jwks import Jwks
+from app.identity.auth import READ, WRITE, authorize
+from app.identity.jwks import Jwks
+from app.identity.tokens import Verifier
 from tests.identity.issuer import Issuer, asymmetric, send, write
 
 DOCS = Path(__file__).parents[2] / "docs/identity.md"
@@ -68,7 +69,7 @@ def test_the_documented_settings_take_the_documented_token(verify, name):
     assert identity.caller.user == told["sub"]
     assert identity.caller.tenant == told[settings(name)["JWT_TENANT_CLAIM"]]
     for scope in (READ, WRITE):
-        assert verifier.authorize(identity, scope) == identity.caller
+        assert authorize(identity, scope) == identity.caller
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,7 +96,7 @@ def test_the_id_token_settings_of_cognito_keep_its_access_tokens_out(verify):
 def test_a_provider_that_was_not_told_of_our_scopes_makes_tokens_for_nothing(verify, name):
     verifier, identity = verify(name, {**claims(name), "scope": "openid profile"})
     with pytest.raises(Forbidden):
-        verifier.authorize(identity, READ)
+        authorize(identity, READ)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the commands use openssl")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.auth import Verifier
 from app.config import Config
 from app.errors import Unauthorized, Unavailable
-from app.jwks import LIFETIME, PAUSE, Jwks
+from app.identity.jwks import LIFETIME, PAUSE, Jwks
+from app.identity.tokens import Verifier
 from tests.identity.issuer import (
     Issuer,
     alice,

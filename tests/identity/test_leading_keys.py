@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import pytest
 
-from app import keys
-from app.sweep import sweep
+from app.operations.sweep import sweep
+from app.table import keys
+from app.table.definition import BY_DUE_TIME
 from tests.people import Client, make_token
 
 DOCS = Path(__file__).parents[2] / "docs/identity.md"
@@ -191,7 +192,7 @@ def test_the_sweeps_index_is_closed_even_to_a_tenant_called_like_its_keys(app, t
     del sent[:]
     sweep(table)
     asked = [access for call in sent for access in accesses(call)]
-    assert {resource for _, resource, _ in asked} == {f"{TABLE}/index/{keys.DUE}"}
+    assert {resource for _, resource, _ in asked} == {f"{TABLE}/index/{BY_DUE_TIME}"}
     assert not [access for access in asked if allows(policy_for(tenant), access)]
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from app import keys
-from app.auth import Verifier
-from app.caller import Caller, NotACaller
 from app.config import Config
 from app.errors import Unauthorized
+from app.identity.caller import Caller, NotACaller
+from app.identity.tokens import Verifier
+from app.table import keys
 from tests.identity.issuer import hs256, write
 from tests.people import SECRET
 

@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from app import ids
 from app.errors import InvalidCursor
 from app.messages.model import Message, NewMessage, assemble, split
-from app.pagination import make_cursor, read_cursor
+from app.table import ids
+from app.table.cursors import make_cursor, read_cursor
 
 ULIDS = st.integers(0, 2**128 - 100).map(lambda number: str(ULID.from_int(number)))
 
 
 @given(st.integers(0, 2**48 - 1), ULIDS, st.integers(1, 50))
 def test_new_ids_rise_and_follow_the_last(now, last, count):
-    taken = ids.UlidSource(lambda: now).take(count, after=last)
+    taken = ids.UlidSource(lambda: now).new(count, after=last)
     assert sorted(set(taken)) == taken
     assert taken[0] > last
     assert ids.milliseconds(taken[0]) >= min(now, ids.milliseconds(last))

@@ -10,7 +10,7 @@ from pathlib import Path
 import flask
 from werkzeug.exceptions import NotFound
 
-from app.api import Api
+from app.http.api import Api
 
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js")
 """All that Swagger UI needs; the package holds more."""

@@ -1,7 +1,7 @@
-"""Cursors: a position in one list, and nothing else.
+"""Cursors: a position in one list and nothing else.
 
-The partition a list is read from always comes from the caller, so a cursor can do no harm in
-other hands; the tag only makes sure that it is used on the list it was given out for.
+The partition that is read always comes from the caller, so a stolen or forged cursor reaches
+nothing. The tag only makes sure that a cursor is used on the list it was given out for.
 """
 
 import base64
@@ -24,7 +24,7 @@ def read_cursor(scope: str, cursor: str) -> str:
     '01M'
 
     Raises:
-        InvalidCursor: forged, cut, or of another list.
+        InvalidCursor: forged, truncated, or from another list.
     """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

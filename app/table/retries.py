@@ -1,11 +1,11 @@
-"""When a call to DynamoDB is worth another try, how long to wait before it, and when to give up."""
+"""Which failed calls to DynamoDB are tried again, after what pause, and when to give up."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app import work
 from app.errors import OutcomeUnknown, Unavailable
+from app.table import budget
 
 BACKOFF_BASE, BACKOFF_CAP = 0.025, 1.0
 """Seconds. Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
@@ -25,10 +25,11 @@ NOT_DONE = {
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
 
 THROTTLED = "ThrottlingException"
-"""Also what a batch was that DynamoDB took only in part."""
+"""Also for a batch that DynamoDB carried out only in part."""
 
 NO_ANSWER = "NoAnswer"
-"""Or one that does not say whether DynamoDB acted: its own 500, or a 502 of something between."""
+"""Also for an answer that does not say whether DynamoDB acted: its own 500, or a 502 of something
+in between."""
 
 FAILED, FAILED_IN_TRANSACTION = "ConditionalCheckFailedException", "ConditionalCheckFailed"
 
@@ -39,33 +40,39 @@ class Retry:
     def __init__(self, sleep: Callable[[float], None], *, writes: bool) -> None:
         self.unknown = False
         self._writes = writes
-        self._work = work.current()
+        self._budget = budget.current()
         self._sleep = sleep
         self._tries = 0
 
     def wait(self, code: str, cause: Exception | None = None) -> None:
+        """Pauses before the next try.
+
+        Raises:
+            Unavailable: the request's time does not allow another try.
+            OutcomeUnknown: the same, and an earlier try may have been carried out.
+        """
         self.unknown |= self._writes and code == NO_ANSWER
         ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
         pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
         self._tries += 1
-        if pause >= self._work.remaining():
+        if pause >= self._budget.remaining():
             raise (OutcomeUnknown if self.unknown else Unavailable)() from cause
-        self._work.retries += 1
-        self._work.throttles += "Thrott" in code or "Throughput" in code
+        self._budget.retries += 1
+        self._budget.throttles += "Thrott" in code or "Throughput" in code
         self._sleep(pause)
 
 
-def failed_conditions(answer: Mapping[str, Any]) -> list[dict[str, Any] | None] | None:
-    """What `ConditionFailed.found` is made of, if that is what the error answer says: an entry for
-    each write, None where its condition held."""
+def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    """The items found by the writes whose condition failed, by the write's name; None if the error
+    is something else. `names` has the writes in the order in which they were sent."""
     if answer["Error"]["Code"] == FAILED:
-        return [answer.get("Item", {})]
-    reasons = answer.get("CancellationReasons", [])
-    found = [
-        reason.get("Item", {}) if reason.get("Code") == FAILED_IN_TRANSACTION else None
-        for reason in reasons
-    ]
-    return found if any(item is not None for item in found) else None
+        return {names[0]: answer.get("Item", {})}
+    found = {
+        name: reason.get("Item", {})
+        for name, reason in zip(names, answer.get("CancellationReasons", []), strict=False)
+        if reason.get("Code") == FAILED_IN_TRANSACTION
+    }
+    return found or None
 
 
 def retryable_code(answer: Mapping[str, Any]) -> str | None:

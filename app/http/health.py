@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from app.api import Blueprint
+from app.http.api import Blueprint
 
 blp = Blueprint("meta", __name__, description="About the service itself")
 
@@ -18,9 +18,9 @@ class HealthSchema(ma.Schema):
 @blp.response(200, HealthSchema)
 @blp.doc(security=[])
 def get_health() -> Any:
-    """Say that the process answers
+    """Check that the process is up
 
-    Says nothing of the database: a load balancer that took every instance out while DynamoDB has
+    Does not look at the database: a load balancer that removed every instance while DynamoDB has
     trouble would turn slow answers into none.
     """
     return {"status": "ok"}

@@ -1,7 +1,7 @@
 """Session and message ids: ULIDs (https://github.com/ulid/spec) that only ever rise.
 
-An id is 26 characters of Crockford's base32, sorts like its time, and names its own millisecond:
-what the API calls `created_at` and `timestamp` is read from it, so the two never disagree.
+An id is 26 characters of Crockford's base32, sorts like its time, and contains its own millisecond:
+`created_at` and `timestamp` of the API are read from the id, so they never disagree with it.
 """
 
 import os
@@ -30,7 +30,7 @@ def system_clock() -> int:
 
 
 class UlidSource:
-    """Makes ids; tests give it a clock and an entropy of their own."""
+    """Makes ids from a clock and a source of randomness."""
 
     def __init__(
         self, clock: Clock = system_clock, entropy: Callable[[int], bytes] = os.urandom
@@ -38,11 +38,11 @@ class UlidSource:
         self.clock = clock
         self._entropy = entropy
 
-    def take(self, count: int = 1, *, after: str = "") -> list[str]:
+    def new(self, count: int = 1, *, after: str = "") -> list[str]:
         """`count` ids, each the direct successor of the one before, all greater than `after`.
 
-        The first is of this moment. Where that is not greater (the clock lags behind whoever
-        wrote `after`), it is the successor of `after`: order matters more than the clock.
+        The first has the present time. If that is not greater (this clock lags behind the clock
+        of whoever wrote `after`), it is the successor of `after`: order matters more than time.
         """
         first = str(ULID(self.clock().to_bytes(6, "big") + self._entropy(10)))
         if first <= after:
@@ -51,7 +51,7 @@ class UlidSource:
 
 
 def parse(prefix: str, value: str) -> str | None:
-    """The ULID in `sess_…` or `msg_…`, or None where `value` is no such id.
+    """The ULID in `sess_…` or `msg_…`; None if `value` is not such an id.
 
     >>> parse("sess_", "sess_01ARZ3NDEKTSV4RRFFQ69G5FAV")
     '01ARZ3NDEKTSV4RRFFQ69G5FAV'
@@ -75,9 +75,9 @@ def as_uuid(ulid: str) -> str:
 
 
 def milliseconds(ulid: str) -> int:
-    """The id's own time.
+    """The time in the id, in milliseconds since 1970.
 
-    Decoded here rather than by python-ulid because an answer of 1,000 messages needs 1,000 of them:
+    Decoded here because an answer of 1,000 messages needs it 1,000 times and python-ulid is slower:
     int() knows base 32, only with another alphabet.
 
     >>> milliseconds("01ARZ3NDEKTSV4RRFFQ69G5FAV")

@@ -1,6 +1,6 @@
-"""API Gateway's TOKEN authorizer: turns the unauthorized away before the app is started.
+"""API Gateway's TOKEN authorizer: refuses invalid tokens before the app is invoked.
 
-The app verifies every token again and never reads what is decided here.
+The app verifies every token again and never reads the authorizer's decision.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
 """
 
@@ -8,9 +8,9 @@ import os
 from functools import lru_cache
 from typing import Any
 
-from app.auth import Verifier
 from app.config import Config
 from app.errors import Unauthorized
+from app.identity.tokens import Verifier
 
 
 @lru_cache(maxsize=1)
@@ -19,8 +19,8 @@ def _verifier() -> Verifier:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """A policy for the whole stage: the gateway caches it by token, so one that named only the
-    route at hand would refuse the next one."""
+    """A policy for the whole stage. The gateway caches it by token, so a policy for one route would
+    refuse the next route."""
     try:
         caller = _verifier().verify(event.get("authorizationToken")).caller
     except Unauthorized:

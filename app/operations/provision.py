@@ -1,27 +1,29 @@
-"""Makes the table, or brings an existing one to what `app.keys` says, without losing data.
+"""Creates the table as `app.table.definition` says, or brings an existing one up to date.
 
-On demand, point-in-time recovery, deletion protection, TTL for request records, tags, encryption
-with a key of your own if one is named. What would lose data is refused before anything is changed.
+Billing on demand, point-in-time recovery, deletion protection, TTL for request records, tags, and
+encryption with a key of your own if one is given. A change that would lose data is refused before
+anything is changed.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from app import db, keys
+from app.table.db import Table
+from app.table.definition import TTL_ATTRIBUTE, definition
 
 Lines = Iterator[str]
-"""What was done or found, a line each, as it happens."""
+"""What was done or found, one line each, as it happens."""
 
 RECOVERY_TRIES = 30
-"""A table's backups can be switched on some seconds after it was made."""
+"""Point-in-time recovery can be switched on only some seconds after the table was created."""
 
 
 class Differs(Exception):
-    """The table that exists cannot be made into ours without losing data."""
+    """The existing table cannot be changed to ours without losing data."""
 
 
 def create(
-    table: db.Table, *, kms_key: str | None = None, tags: dict[str, str] | None = None
+    table: Table, *, kms_key: str | None = None, tags: dict[str, str] | None = None
 ) -> Lines:
     """
     Raises:
@@ -39,8 +41,8 @@ def create(
     yield from _enable_recovery(table)
 
 
-def describe(table: db.Table) -> dict[str, Any] | None:
-    """DescribeTable's answer, or None where there is no such table."""
+def describe(table: Table) -> dict[str, Any] | None:
+    """DescribeTable's answer, or None if there is no such table."""
     client: Any = table.client
     try:
         description: dict[str, Any] = client.describe_table(TableName=table.name)["Table"]
@@ -49,8 +51,9 @@ def describe(table: db.Table) -> dict[str, Any] | None:
     return description
 
 
-def delete(table: db.Table) -> Lines:
-    """All there is, for good; Amazon keeps a last backup for 35 days where recovery was on."""
+def delete(table: Table) -> Lines:
+    """Deletes the table and everything in it. If recovery was on, AWS keeps a last backup for 35
+    days."""
     client: Any = table.client
     client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
     _wait(table)
@@ -59,22 +62,22 @@ def delete(table: db.Table) -> Lines:
     yield f"deleted table {table.name}"
 
 
-def _create(table: db.Table, kms_key: str | None, tags: dict[str, str]) -> Lines:
+def _create(table: Table, kms_key: str | None, tags: dict[str, str]) -> Lines:
     client: Any = table.client
     options: dict[str, Any] = {"DeletionProtectionEnabled": True}
     if kms_key:
         options["SSESpecification"] = _encryption(kms_key)
     if tags:
         options["Tags"] = _pairs(tags)
-    client.create_table(**keys.definition(table.name), **options)
+    client.create_table(**definition(table.name), **options)
     _wait(table)
     yield f"created table {table.name}, on demand, protected from deletion"
     if kms_key:
         yield f"encrypted with the key {kms_key}"
 
 
-def _refuse_what_differs(table: db.Table, existing: dict[str, Any]) -> None:
-    wanted = keys.definition(table.name)
+def _refuse_what_differs(table: Table, existing: dict[str, Any]) -> None:
+    wanted = definition(table.name)
     if (found := _shape(existing, existing)) != (ours := _shape(wanted, wanted)):
         raise Differs(
             f"its primary key is {found}, not {ours}: "
@@ -91,14 +94,14 @@ def _refuse_what_differs(table: db.Table, existing: dict[str, Any]) -> None:
                 "(docs/operations.md has the way around)"
             )
     ttl = _ttl(table)
-    if ttl is not None and ttl != keys.TTL_ATTRIBUTE:
+    if ttl is not None and ttl != TTL_ATTRIBUTE:
         raise Differs(
-            f"its TTL is on {ttl}, not {keys.TTL_ATTRIBUTE}: a table has one, and something else "
+            f"its TTL is on {ttl}, not {TTL_ATTRIBUTE}: a table has one, and something else "
             "seems to rely on it"
         )
 
 
-def _bring_up_to_date(table: db.Table, existing: dict[str, Any], kms_key: str | None) -> Lines:
+def _bring_up_to_date(table: Table, existing: dict[str, Any], kms_key: str | None) -> Lines:
     if existing.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
         _update(table, BillingMode="PAY_PER_REQUEST")
         yield "changed billing to on demand"
@@ -112,9 +115,9 @@ def _bring_up_to_date(table: db.Table, existing: dict[str, Any], kms_key: str | 
         yield f"changed encryption to the key {kms_key}"
 
 
-def _add_indexes(table: db.Table, existing: dict[str, Any]) -> Lines:
-    """One at a time, as DynamoDB wants it, and with no attribute that no index uses yet."""
-    wanted = keys.definition(table.name)
+def _add_indexes(table: Table, existing: dict[str, Any]) -> Lines:
+    """One at a time, and without attributes that no index uses yet; DynamoDB requires both."""
+    wanted = definition(table.name)
     attributes = {a["AttributeName"]: a for a in existing["AttributeDefinitions"]}
     for name, index in _indexes(wanted).items():
         if name in _indexes(existing):
@@ -133,7 +136,7 @@ def _add_indexes(table: db.Table, existing: dict[str, Any]) -> Lines:
         yield f"added index {name}"
 
 
-def _update(table: db.Table, **changes: Any) -> None:
+def _update(table: Table, **changes: Any) -> None:
     client: Any = table.client
     client.update_table(TableName=table.name, **changes)
     _wait(table)
@@ -144,7 +147,7 @@ def _indexes(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _shape(part: dict[str, Any], described: dict[str, Any]) -> str:
-    """Keys with their types, and the projection, of a table or of an index of it."""
+    """The keys with their types, and the projection, of a table or one of its indexes."""
     types = {a["AttributeName"]: a["AttributeType"] for a in described["AttributeDefinitions"]}
     keyed = [f"{key['AttributeName']} ({types[key['AttributeName']]})" for key in part["KeySchema"]]
     projection = part.get("Projection")
@@ -154,13 +157,13 @@ def _shape(part: dict[str, Any], described: dict[str, Any]) -> str:
     return f"{' + '.join(keyed)} with {projection['ProjectionType']} {attributes}"
 
 
-def _tag(table: db.Table, arn: str, tags: dict[str, str]) -> Lines:
+def _tag(table: Table, arn: str, tags: dict[str, str]) -> Lines:
     client: Any = table.client
     if not tags:
         return
     found = _if_known(lambda: client.list_tags_of_resource(ResourceArn=arn))
     if found is None:
-        yield "tags: not known to this engine (DynamoDB Local), left out"
+        yield "tags: this engine (DynamoDB Local) has none, skipped"
         return
     present = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
     missing = {name: value for name, value in tags.items() if present.get(name) != value}
@@ -169,7 +172,7 @@ def _tag(table: db.Table, arn: str, tags: dict[str, str]) -> Lines:
         yield f"tagged it {', '.join(f'{name}={value}' for name, value in missing.items())}"
 
 
-def _ttl(table: db.Table) -> str | None:
+def _ttl(table: Table) -> str | None:
     """The attribute that TTL is on, if any."""
     client: Any = table.client
     state = client.describe_time_to_live(TableName=table.name)["TimeToLiveDescription"]
@@ -177,21 +180,21 @@ def _ttl(table: db.Table) -> str | None:
     return str(state["AttributeName"]) if on else None
 
 
-def _enable_ttl(table: db.Table) -> Lines:
+def _enable_ttl(table: Table) -> Lines:
     client: Any = table.client
     if _ttl(table) is None:
         client.update_time_to_live(
             TableName=table.name,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": keys.TTL_ATTRIBUTE},
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
         )
-        yield f"switched TTL on, on {keys.TTL_ATTRIBUTE}"
+        yield f"switched TTL on, on {TTL_ATTRIBUTE}"
 
 
-def _enable_recovery(table: db.Table) -> Lines:
+def _enable_recovery(table: Table) -> Lines:
     client: Any = table.client
     backups = _if_known(lambda: client.describe_continuous_backups(TableName=table.name))
     if backups is None:
-        yield "point-in-time recovery: not known to this engine (DynamoDB Local), left out"
+        yield "point-in-time recovery: this engine (DynamoDB Local) has none, skipped"
         return
     recovery = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") == "ENABLED":
@@ -211,7 +214,7 @@ def _enable_recovery(table: db.Table) -> Lines:
 
 
 def _if_known(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """What the call gives, or None where the engine does not know the operation."""
+    """The call's answer, or None if the engine does not know the operation."""
     try:
         return call()
     except Exception as error:
@@ -229,8 +232,8 @@ def _encryption(kms_key: str) -> dict[str, Any]:
     return {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": kms_key}
 
 
-def _wait(table: db.Table) -> None:
-    """Until the table and its indexes can be used; DynamoDB makes one index at a time."""
+def _wait(table: Table) -> None:
+    """Waits until the table and its indexes can be used. DynamoDB builds one index at a time."""
     while True:
         description = describe(table) or {}
         indexes = description.get("GlobalSecondaryIndexes", [])

@@ -1,4 +1,4 @@
-"""What a request may take of DynamoDB's time, and what it has taken: for retries and the log."""
+"""How much of DynamoDB's time a request may use, and what it has used: for retries and the log."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ from typing import Any
 
 from app.errors import Unavailable
 
-DEFAULT_BUDGET = 20.0
-"""Seconds that a request may spend here. API Gateway gives up after 29."""
+DEFAULT_SECONDS = 20.0
+"""For programs that set no budget. API Gateway gives up after 29."""
 
 
 @dataclass(slots=True)
-class Work:
-    """What one request may take of DynamoDB's time, and what it has taken."""
+class Budget:
+    """The time of one request, and the calls made in it."""
 
     deadline: float
     calls: int = 0
@@ -26,11 +26,11 @@ class Work:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def remaining(self) -> float:
+        """Seconds; negative when the time is used up."""
         return self.deadline - time.monotonic()
 
     def check(self) -> None:
-        """For loops that make progress only when nobody else does.
-
+        """
         Raises:
             Unavailable: the time is used up.
         """
@@ -46,16 +46,16 @@ class Work:
             self.units += sum(table.get("CapacityUnits", 0.0) for table in tables)
 
 
-_work: ContextVar[Work | None] = ContextVar("work", default=None)
+_current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
-def begin(budget: float = DEFAULT_BUDGET) -> Work:
-    """All calls from here on share `budget` seconds and are counted together, until the next."""
-    current = Work(time.monotonic() + budget)
-    _work.set(current)
-    return current
+def begin(seconds: float = DEFAULT_SECONDS) -> Budget:
+    """All calls from here on share this time and are counted together, until the next `begin`."""
+    started = Budget(time.monotonic() + seconds)
+    _current.set(started)
+    return started
 
 
-def current() -> Work:
-    """The work under way, or, for a program that has begun none, a budget for the call at hand."""
-    return _work.get() or Work(time.monotonic() + DEFAULT_BUDGET)
+def current() -> Budget:
+    """The budget in force. A program that has begun none gets a new one for each call."""
+    return _current.get() or Budget(time.monotonic() + DEFAULT_SECONDS)

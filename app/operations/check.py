@@ -1,29 +1,32 @@
-"""A full check of the table: everything in it that could not be there if the promises hold.
+"""A full check of the table: finds everything that could not be there if the promises hold.
 
-For operators and tests. It knows the keys but none of the stores' code, and it only reads. This is
-the one place in `app/` that scans, which the service's own role may not do: run it with yours.
-Memory stays flat: it goes from item to item, and keeps the ids of one day of one session at most.
+For operators and tests. It shares the keys with the stores but none of their code, and it only
+reads. This is the one place in `app/` that scans. The service's own role may not scan, so run it
+with yours. Memory stays flat: it goes from item to item and remembers the ids of one day of one
+session at most.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
 
-from app import ids, keys, work
-from app.db import Item, Table
-from app.idempotency import LIFETIME
+from app.table import budget, ids, keys
+from app.table.db import Table
+from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, TTL_ATTRIBUTE
+from app.table.idempotency import LIFETIME
+from app.table.writes import Item
 
 EVERYTHING = ("\x00", "\U0010ffff")
 """First and last SK that an item can have."""
 
 ATTRIBUTES = (
-    "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, retain_until, message_count, version,"
-    " last_ulid, create_record, parts, session_count, first_id, expires_at"
+    "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, expires_at, message_count, version,"
+    f" last_ulid, create_record, parts, session_count, first_id, {TTL_ATTRIBUTE}"
 )
-"""All but what people wrote."""
+"""Everything but what people wrote."""
 
 READINGS = 3
-"""What is found is looked at again before it is told: a table in use changes between two pages."""
+"""A finding is read again before it is reported: a table in use changes between two pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,9 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Seen:
-    """What there was to check. Sessions that are being deleted or past their time are nothing
-    wrong: they are `pending` until the next sweep."""
+class Checked:
+    """What there was to check. Sessions that are being deleted or have expired are not damage:
+    they are `pending` until the next sweep."""
 
     users: int = 0
     sessions: int = 0
@@ -50,15 +53,15 @@ class Seen:
     records: int = 0
     pending: int = 0
 
-    def add(self, other: "Seen") -> None:
+    def add(self, other: "Checked") -> None:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def check(
-    table: Table, clock: ids.Clock = ids.system_clock, seen: Seen | None = None
+    table: Table, clock: ids.Clock = ids.system_clock, checked: Checked | None = None
 ) -> Iterator[Finding]:
-    """Every finding, as it is found; counts in `seen` what was checked."""
+    """Every finding, as it is found; counts in `checked` what there was."""
     for partition in _partitions(table):
         findings, counted = _check_partition(table, partition, clock())
         for _ in range(READINGS - 1):
@@ -67,8 +70,8 @@ def check(
             again, counted = _check_partition(table, partition, clock())
             findings = {place: finding for place, finding in again.items() if place in findings}
         yield from findings.values()
-        if seen:
-            seen.add(counted)
+        if checked:
+            checked.add(counted)
 
 
 def _partitions(table: Table) -> Iterator[str]:
@@ -80,11 +83,11 @@ def _partitions(table: Table) -> Iterator[str]:
 
 
 def _each(pages: Iterable[list[Item]]) -> Iterator[Item]:
-    """The items of all pages; every page has as much time as a request."""
-    following = iter(pages)
+    """The items of all pages. Every page has as much time as a request."""
+    remaining = iter(pages)
     while True:
-        work.begin()
-        page = next(following, None)
+        budget.begin()
+        page = next(remaining, None)
         if page is None:
             return
         yield from page
@@ -92,43 +95,45 @@ def _each(pages: Iterable[list[Item]]) -> Iterator[Item]:
 
 def _check_partition(
     table: Table, partition: str, now: int
-) -> tuple[dict[tuple[str, str], Finding], Seen]:
-    """Findings by their place and kind. The items come sorted: the records of creates, then each
-    session followed by its messages and the records of its appends, then the user."""
+) -> tuple[dict[tuple[str, str], Finding], Checked]:
+    """Findings by their place and kind. The items are sorted: records of creates, then each session
+    followed by its messages and the records of its appends, then the user."""
     findings: dict[tuple[str, str], Finding] = {}
-    seen = Seen(users=1)
+    checked = Checked(users=1)
 
     def complain(item: Item, problem: str, detail: str = "") -> None:
         finding = Finding(partition, str(item["SK"]), problem, detail)
         findings[finding.sk, problem] = finding
 
-    walk = _Partition(partition, now, seen, complain)
+    walk = _Partition(partition, now, checked, complain)
     items = _each(table.query(partition, EVERYTHING, only=ATTRIBUTES))
     for owner, group in groupby(items, key=_owner):
-        walk.take(owner, group)
+        walk.check_group(owner, group)
     walk.end()
-    return findings, seen
+    return findings, checked
 
 
 def _owner(item: Item) -> str:
-    """The session that an item is, or is under; empty for what is under none."""
+    """The session that an item is or belongs to; empty for other items."""
     sk = str(item["SK"])
-    return keys.session_of(sk) if sk.startswith(keys.ALL_SESSIONS[0]) else ""
+    return keys.session_of(sk) if sk.startswith(keys.SESSION_PREFIX) else ""
 
 
 class _Partition:
-    """What has to be remembered from item to item."""
+    """What is remembered from item to item."""
 
-    def __init__(self, partition: str, now: int, seen: Seen, complain: Callable[..., None]) -> None:
+    def __init__(
+        self, partition: str, now: int, checked: Checked, complain: Callable[..., None]
+    ) -> None:
         self.partition = partition
         self.now = now
-        self.seen = seen
+        self.checked = checked
         self.complain = complain
         self.creates: dict[str, Item] = {}  # records by SK, of one day
         self.unmarked = 0
         self.user: Item | None = None
 
-    def take(self, session: str, items: Iterator[Item]) -> None:
+    def check_group(self, session: str, items: Iterator[Item]) -> None:
         if session:
             head = next(items)
             try:
@@ -138,14 +143,14 @@ class _Partition:
             return
         for item in items:
             sk = str(item["SK"])
-            if sk.startswith(keys.CREATE_RECORDS[0]):
-                self.seen.records += 1
+            if sk.startswith(keys.CREATE_RECORD_PREFIX):
+                self.checked.records += 1
                 if not self._is_past(item):
                     self.creates[sk] = item
             elif item["SK"] == keys.user(self.partition)["SK"]:
                 self.user = item
             else:
-                self.complain(item, "is no item of this table's")
+                self.complain(item, "unknown item")
 
     def end(self) -> None:
         for record in self.creates.values():
@@ -163,36 +168,38 @@ class _Partition:
             for orphan in chain([head], items):
                 self.complain(orphan, "belongs to no session")
             return
-        self.seen.sessions += 1
+        self.checked.sessions += 1
         self._create_record(head, session)
         if "deleted_at" in head:
-            self.seen.pending += 1
-            self._indexes(head, {}, keys.due(session, str(head["deleted_at"])))
-            for _ in items:  # may be removed in any order
+            self.checked.pending += 1
+            self._indexes(head, {}, keys.by_due_time(session, str(head["deleted_at"])))
+            for _ in items:  # they may be removed in any order
                 pass
             return
         self.unmarked += 1
-        until = str(head.get("retain_until", ""))
-        self.seen.pending += bool(until) and until <= ids.iso_time(self.now)
+        until = str(head.get("expires_at", ""))
+        self.checked.pending += bool(until) and until <= ids.iso_time(self.now)
         activity = ids.timestamp(str(head["last_ulid"]))
         self._indexes(
             head,
             keys.by_activity(self.partition, session, activity),
-            keys.due(session, until) if until else {},
+            keys.by_due_time(session, until) if until else {},
         )
         self._messages(head, session, items)
 
     def _create_record(self, head: Item, session: str) -> None:
-        """A session and the record of its creation are there together, for the record's time."""
+        """A session and the record of its creation exist together, for the record's lifetime."""
         sk = str(head.get("create_record", ""))
         record = self.creates.get(sk)
         if record and record["first_id"] == session:
             del self.creates[sk]
         elif sk and "deleted_at" not in head and self._is_of_today(session):
-            self.complain(head, "the record of its creation is not there", sk)
+            self.complain(head, "the record of its creation is missing", sk)
 
-    def _indexes(self, head: Item, by_activity: dict[str, str], due: dict[str, str]) -> None:
-        for index, expected in ((keys.BY_ACTIVITY, by_activity), (keys.DUE, due)):
+    def _indexes(
+        self, head: Item, by_activity: dict[str, str], by_due_time: dict[str, str]
+    ) -> None:
+        for index, expected in ((BY_ACTIVITY, by_activity), (BY_DUE_TIME, by_due_time)):
             names = f"{index}PK", f"{index}SK"
             found = {name: head[name] for name in names if name in head}
             if found != expected:
@@ -221,8 +228,8 @@ class _Partition:
             self.complain(head, "last_ulid is not the last", f"{head['last_ulid']}, not {last}")
 
     def _message(self, name: str, parts: list[Item]) -> bool:
-        """Whether the message's first item is there. Every item says how many there must be."""
-        self.seen.messages += 1
+        """Whether the message's first item exists. Every item says how many there must be."""
+        self.checked.messages += 1
         first = parts[0]
         whole = int(first.get("parts", 1))
         session = keys.session_of(str(first["SK"]))
@@ -234,23 +241,23 @@ class _Partition:
 
     def _append_record(self, item: Item, session: str, recent: set[str]) -> None:
         if not str(item["SK"]).startswith(keys.append_record("", session, "")["SK"]):
-            self.complain(item, "is no item of this table's")
+            self.complain(item, "unknown item")
             return
-        self.seen.records += 1
+        self.checked.records += 1
         if not self._is_past(item) and item["first_id"] not in recent:
             self.complain(item, "record of an append without its message", str(item["first_id"]))
 
     def _is_past(self, record: Item) -> bool:
-        """Past its time a record counts as absent, whether or not DynamoDB has removed it."""
-        return int(record[keys.TTL_ATTRIBUTE]) <= self.now // 1000
+        """An expired record counts as absent, whether or not DynamoDB has removed it."""
+        return int(record[TTL_ATTRIBUTE]) <= self.now // 1000
 
     def _is_of_today(self, ulid: str) -> bool:
-        """Whether a record that is about it can still count."""
+        """Whether a record that is about this id can still count."""
         return ids.milliseconds(ulid) // 1000 + LIFETIME > self.now // 1000
 
 
 def _message(item: Item) -> str:
-    """The message that an item is a part of; empty for a record."""
+    """The message that an item belongs to; empty for a record."""
     sk = str(item["SK"])
     session = keys.session_of(sk)
     return keys.message_of(sk) if sk.startswith(keys.message("", session, "")["SK"]) else ""

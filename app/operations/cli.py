@@ -1,4 +1,4 @@
-"""flask --app app.wsgi table | token | sweep | check: what an operator does from a shell."""
+"""The commands of operators: flask --app app.wsgi table | token | sweep | check."""
 
 import json
 import time
@@ -8,10 +8,11 @@ import flask
 import jwt
 from flask.cli import AppGroup, with_appcontext
 
-from app import db, provision
-from app.check import Seen, check
 from app.config import Config
-from app.sweep import sweep
+from app.operations import provision
+from app.operations.check import Checked, check
+from app.operations.sweep import sweep
+from app.table.db import Table
 
 table_group = AppGroup("table", help="The DynamoDB table.")
 
@@ -24,17 +25,17 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(check_command)
 
 
-def _table() -> db.Table:
-    table: db.Table = flask.current_app.extensions["table"]
+def _table() -> Table:
+    table: Table = flask.current_app.extensions["table"]
     return table
 
 
 @table_group.command("create")
-@click.option("--kms-key", help="Encrypt with this key (ARN or id) rather than with Amazon's.")
+@click.option("--kms-key", help="Encrypt with this key (ARN or id) instead of Amazon's.")
 @click.option("--tag", "tags", multiple=True, help="NAME=VALUE, any number of times.")
 @with_appcontext
 def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
-    """Make the table, or bring an existing one up to date; says what it did."""
+    """Create the table, or bring an existing one up to date, and print what was done."""
     if not all("=" in tag for tag in tags):
         raise click.BadParameter("is written NAME=VALUE", param_hint="--tag")
     if kms_key and "alias/" in kms_key:
@@ -51,7 +52,7 @@ def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
 @table_group.command("describe")
 @with_appcontext
 def describe_table() -> None:
-    """Print what DynamoDB says of the table."""
+    """Print DynamoDB's description of the table."""
     description = provision.describe(_table())
     if description is None:
         raise click.ClickException(f"there is no table {_table().name}")
@@ -73,7 +74,7 @@ def delete_table(name: str) -> None:
 @click.option("--tenant", required=True)
 @click.option("--user", required=True)
 @click.option("--expires-in", default=3600, show_default=True, help="Seconds.")
-@click.option("--scope", help="Words in one string; without it, read and write.")
+@click.option("--scope", help="Space-separated scopes; without them, the token may read and write.")
 @click.option("--agent", help="Who acts for the user (RFC 8693 act).")
 @with_appcontext
 def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str | None) -> None:
@@ -98,26 +99,27 @@ def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str
 @click.option("--seconds", default=60.0, show_default=True, help="Stop after so long.")
 @with_appcontext
 def sweep_command(seconds: float) -> None:
-    """Finish deletes that were begun, and remove sessions past their time."""
-    swept = sweep(_table(), budget=seconds)
-    rest = "nothing is left to do" if swept.finished else "there is more: run it again"
-    click.echo(f"removed {swept.sessions} sessions, {swept.messages} messages; {rest}")
+    """Finish deletes that were begun and remove expired sessions."""
+    report = sweep(_table(), seconds=seconds)
+    rest = "nothing is left to do" if report.finished else "more remains; run it again"
+    click.echo(f"removed {report.sessions} sessions, {report.messages} messages; {rest}")
 
 
 @click.command("check")
 @with_appcontext
 def check_command() -> None:
-    """Look through the whole table for damage; exit code 1 where there is any.
+    """Check the whole table for damage; exits with 1 if there is any.
 
     Reads everything twice, which costs accordingly, and needs the permission to scan.
     """
-    seen, findings = Seen(), 0
-    for finding in check(_table(), seen=seen):
+    checked, findings = Checked(), 0
+    for finding in check(_table(), checked=checked):
         click.echo(str(finding))
         findings += 1
     click.echo(
-        f"checked {seen.users} users, {seen.sessions} sessions ({seen.pending} wait for the sweep),"
-        f" {seen.messages} messages, {seen.records} records: {findings} findings"
+        f"checked {checked.users} users, {checked.sessions} sessions"
+        f" ({checked.pending} wait for the sweep),"
+        f" {checked.messages} messages, {checked.records} records: {findings} findings"
     )
     if findings:
         raise click.exceptions.Exit(1)

@@ -1,16 +1,16 @@
-"""Who is calling. A Caller is the only thing a partition key is ever made from.
+"""Who is calling. Partition keys are made from a Caller and from nothing else.
 
-Over HTTP only `app.auth` makes one, out of a verified token; a program that uses the stores as a
-library makes its own and answers for it.
+Over HTTP only `app.identity.auth` makes one, from a verified token. A program that uses the stores
+as a library makes its own and is responsible for it.
 """
 
 from dataclasses import dataclass, field
 
-from app import keys
+from app.table import keys
 
 
 class NotACaller(ValueError):
-    """The tenant or user cannot be one: empty, not text, or too long for a key."""
+    """The tenant or user is not usable: empty, not text, or too long for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Caller:
             partition = keys.partition(self.tenant, self.user)
             longest = max(len(partition), len(agent.encode()))
         except UnicodeEncodeError:
-            raise NotACaller("an id holds half a surrogate pair") from None
+            raise NotACaller("an id contains half a surrogate pair") from None
         if longest > keys.MAX_PARTITION_BYTES:
             raise NotACaller("the ids are too long for a partition key")
         object.__setattr__(self, "partition", partition)
 
     @property
     def writer(self) -> str:
-        """Who really writes: what a message records as `created_by`."""
+        """Who really writes: a message's `created_by`."""
         return self.agent or self.user

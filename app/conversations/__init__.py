@@ -1,0 +1,1 @@
+"""Answers made of a session and its messages together."""

@@ -1,0 +1,46 @@
+"""GET /sessions/{session_id}: a session with its messages.
+
+The route is one of the sessions' blueprint. It stands here because it needs messages as well, and
+`app.sessions` knows nothing of messages.
+"""
+
+import flask
+from flask import current_app
+from werkzeug.local import LocalProxy
+
+from app.conversations.schemas import GetHeadersSchema, SessionWithMessagesSchema
+from app.http.answers import json_object, json_response
+from app.http.etags import is_unchanged
+from app.identity.auth import current_caller
+from app.messages.answers import page_members
+from app.messages.reader import MessageReader
+from app.sessions.routes import ETAG, blp
+from app.sessions.routes import store as sessions
+from app.sessions.schemas import SessionSchema
+
+__all__ = ["blp"]
+
+messages: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
+
+_SESSION = SessionSchema()
+
+
+@blp.get("/sessions/<session_id>")
+@blp.arguments(GetHeadersSchema, location="headers")
+@blp.response(200, SessionWithMessagesSchema, headers=ETAG)
+@blp.alt_response(304, description="Not modified", success=True)
+@blp.problems(404)
+def get_session(headers: dict[str, str], session_id: str) -> flask.Response:
+    """Get a session with its messages, oldest first
+
+    All of them, as long as the answer stays under 4.5 MB. Beyond that, continue with `next_cursor`
+    at `/sessions/{session_id}/messages`.
+    """
+    caller = current_caller()
+    if known := headers.get("if_none_match"):
+        current = sessions.get(caller, session_id)
+        if is_unchanged(current.version, known):
+            return flask.Response(status=304, headers={"ETag": current.etag})
+    session, page = messages.read(caller, session_id)
+    members = {**_SESSION.dump(session), **page_members(page)}
+    return json_response(json_object(members), headers={"ETag": session.etag})

@@ -1,0 +1,77 @@
+"""flask-smorest as this API uses it. Routes decorate with `Blueprint`; the OpenAPI document
+follows from that."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, TypeVar
+
+import flask
+import flask_smorest
+import marshmallow as ma
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+
+from app.http import problems
+from app.http.parser import Parser
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A view's name becomes its operationId."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def arguments(self, schema: type[ma.Schema], **options: Any) -> Callable[[View], View]:
+        """One schema instance for all requests. webargs would make one for each, with all those
+        nested in it, which takes longer than the checking."""
+        decorator: Callable[[View], View] = super().arguments(schema(), **options)
+        return decorator
+
+    def problems(self, *statuses: int) -> Callable[[View], View]:
+        """Documents a route's errors, and those that every route has."""
+
+        def decorate(view: Any) -> Any:
+            # What `alt_response` does, without a wrapper around the view for each status.
+            view._apidoc = deepcopy(getattr(view, "_apidoc", {}))
+            responses = view._apidoc.setdefault("response", {}).setdefault("responses", {})
+            for status in sorted({*statuses, 401, 403, 500, 503}):
+                responses.setdefault(status, []).append(f"Problem{status}")
+            return view
+
+        return decorate
+
+    def _prepare_arguments_doc(self, doc: Any, doc_info: Any, **kwargs: Any) -> Any:
+        # flask-smorest names the 422 after http.HTTPStatus, whose names differ between Pythons.
+        doc_info.get("arguments", {}).pop("responses", None)
+        return super()._prepare_arguments_doc(doc, doc_info, **kwargs)
+
+    def _store_endpoint_docs(self, endpoint: str, obj: Any, *args: Any, **options: Any) -> None:
+        obj = self.doc(operationId=endpoint)(obj)
+        super()._store_endpoint_docs(endpoint, obj, *args, **options)
+
+
+class _Converter(OpenAPIConverter):
+    """Adds `Meta.json_schema` of a schema, for what marshmallow cannot express."""
+
+    def schema2jsonschema(self, schema: ma.Schema) -> dict[str, Any]:
+        documented: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        return documented | getattr(schema.Meta, "json_schema", {})
+
+
+class _MarshmallowPlugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
+class Api(flask_smorest.Api):
+    ERROR_SCHEMA = problems.ProblemSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: flask.Flask) -> None:
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": _MarshmallowPlugin()})
+
+    def _register_responses(self) -> None:
+        problems.document_responses(self.spec)
+
+    def _register_error_handlers(self) -> None:
+        problems.register_handlers(self._app)

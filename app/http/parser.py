@@ -1,0 +1,57 @@
+"""How bodies, queries and headers are read: strictly, and with our errors."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import flask
+import marshmallow as ma
+from webargs.flaskparser import FlaskParser, is_json_request
+
+from app import errors
+from app.errors import FieldError
+from app.http import strict_json
+
+
+class Parser(FlaskParser):
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": ma.RAISE}
+
+    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
+        if not is_json_request(req):
+            raise errors.UnsupportedMediaType
+        body = req.get_data()
+        if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
+            raise errors.TooLarge  # Werkzeug truncates a chunked body at the limit without an error
+        return strict_json.loads(body)
+
+    def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """Only the headers that the schema names, as a dict: marshmallow looks each up several
+        times, and webargs' view of the headers is slow."""
+        names = (field.data_key or name for name, field in schema.fields.items())
+        return {name: req.headers[name] for name in names if name in req.headers}
+
+    def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
+        found = [
+            FieldError(location=str(location), field=path, message=message)
+            for location, messages in error.messages_dict.items()
+            for path, message in _flatten(messages)
+        ]
+        raise errors.ValidationFailed(errors=found) from None
+
+
+def _flatten(messages: Any, path: str = "") -> list[tuple[str, str]]:
+    """marshmallow's nested messages as JSON paths.
+
+    >>> _flatten({"references": {0: {"url": ["Not a valid URL."]}}})
+    [('references[0].url', 'Not a valid URL.')]
+    """
+    if isinstance(messages, Mapping):
+        return [
+            found for key, below in messages.items() for found in _flatten(below, _join(path, key))
+        ]
+    return [(path, str(message)) for message in messages]
+
+
+def _join(path: str, key: str | int) -> str:
+    if key == "_schema":
+        return path
+    return f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")

@@ -1,0 +1,116 @@
+"""Errors as answers: RFC 9457 problem documents, and how the OpenAPI document shows them."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import flask
+import marshmallow as ma
+from apispec import APISpec
+from marshmallow import fields
+from werkzeug.exceptions import HTTPException
+
+from app import errors
+from app.errors import PROBLEM_JSON, ApiError
+from app.http.request_log import request_id
+from app.logs import log_exception
+
+INTERNAL_ERROR = "Something went wrong on our side. The request_id finds it in the log."
+
+
+class FieldErrorSchema(ma.Schema):
+    location = fields.String(required=True, metadata={"example": "json"})
+    field = fields.String(
+        required=True,
+        metadata={"example": "metadata.references[0].url", "description": "JSON path"},
+    )
+    message = fields.String(required=True, metadata={"example": "Not a valid URL."})
+
+
+class ProblemSchema(ma.Schema):
+    """RFC 9457 problem details."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "Stable, for programs"})
+    errors = fields.List(fields.Nested(FieldErrorSchema), required=True)
+    request_id = fields.String(required=True)
+
+
+DOCUMENTED: dict[int, type[ApiError]] = {
+    problem.status: problem
+    for problem in (
+        errors.MalformedJson,
+        errors.Unauthorized,
+        errors.Forbidden,
+        errors.SessionNotFound,
+        errors.PreconditionFailed,
+        errors.TooLarge,
+        errors.UnsupportedMediaType,
+        errors.ValidationFailed,
+        errors.Unavailable,
+    )
+}
+"""The error that stands for each status in the OpenAPI document."""
+
+_HEADERS = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
+}
+
+
+def document_responses(spec: APISpec) -> None:
+    """Adds a response `Problem<status>` for each status a route can name."""
+    for status, problem in DOCUMENTED.items():
+        _document(spec, status, problem.code, problem.title, problem.detail)
+    _document(spec, 500, "INTERNAL_ERROR", "Internal error", INTERNAL_ERROR)
+
+
+def _document(spec: APISpec, status: int, code: str, title: str, detail: str) -> None:
+    example = errors.problem(status, code, title, detail, "01JD0000000000000000000000")
+    response: dict[str, Any] = {
+        "description": title,
+        "content": {PROBLEM_JSON: {"schema": ProblemSchema, "example": example}},
+    }
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
+    spec.components.response(f"Problem{status}", response, lazy=True)
+
+
+def register_handlers(app: flask.Flask) -> None:
+    app.register_error_handler(ApiError, _answer_api_error)
+    app.register_error_handler(HTTPException, _answer_http_exception)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def _answer_api_error(error: ApiError) -> flask.Response:
+    return _answer(error.problem(request_id()), error.headers)
+
+
+def _answer_http_exception(error: HTTPException) -> Any:
+    """Errors raised by Flask and Werkzeug: unknown path or method, too large a body."""
+    if error.code is None or error.code < 400:
+        return error
+    if error.code == 413:
+        return _answer_api_error(errors.TooLarge())
+    status = HTTPStatus(error.code)
+    headers = dict(error.get_headers())
+    headers.pop("Content-Type", None)
+    title = str(error.name)
+    return _answer(errors.problem(status, status.name, title, f"{title}.", request_id()), headers)
+
+
+def _answer_unexpected(error: Exception) -> flask.Response:
+    log_exception(error, request_id=request_id())
+    return _answer(
+        errors.problem(500, "INTERNAL_ERROR", "Internal error", INTERNAL_ERROR, request_id())
+    )
+
+
+def _answer(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> flask.Response:
+    return flask.Response(
+        json.dumps(body), status=body["status"], headers=headers, content_type=PROBLEM_JSON
+    )

@@ -1,0 +1,83 @@
+"""The check before every view: a valid token, the scope that the method needs, and for whom."""
+
+from urllib.parse import unquote_to_bytes
+
+import flask
+
+from app.errors import Forbidden, ValidationFailed
+from app.identity.caller import Caller, NotACaller
+from app.identity.tokens import Identity, Verifier
+
+READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for-user"
+
+ACT_FOR_USER_HEADER = "Act-For-User"
+
+OPEN_ENDPOINTS = frozenset(
+    {"meta.get_health", "docs.get_docs", "docs.get_docs_asset", "docs.get_openapi"}
+)
+"""Everything that answers without a token. Any other endpoint needs one."""
+
+
+def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = False) -> None:
+    """`require_scopes`: a token without any scope claim may do nothing."""
+
+    @app.before_request
+    def authenticate() -> None:
+        request = flask.request
+        rule = request.url_rule
+        unknown = rule is None and not request.path.startswith("/api/")
+        answered_by_flask = rule is None or getattr(rule, "provide_automatic_options", False)
+        preflight = request.method == "OPTIONS" and answered_by_flask  # reaches no view
+        if request.endpoint in OPEN_ENDPOINTS or unknown or preflight:
+            return
+        identity = verifier.verify(request.headers.get("Authorization"))
+        flask.g.caller = identity.caller  # for the log, even if the request is refused below
+        flask.g.caller = authorize(
+            identity,
+            READ if request.method in ("GET", "HEAD") else WRITE,
+            request.headers.get(ACT_FOR_USER_HEADER),
+            require_scopes=require_scopes,
+        )
+
+
+def authorize(
+    identity: Identity, scope: str, act_for: str | None = None, *, require_scopes: bool = False
+) -> Caller:
+    """The caller of a request that needs `scope`, possibly acting for another user.
+
+    A token without a scope claim may read and write, unless `require_scopes`. It may never act for
+    another user.
+
+    Raises:
+        Forbidden: a scope is missing.
+        ValidationFailed: `act_for` cannot be a user.
+    """
+    scopes = identity.scopes
+    if scopes is None and not require_scopes:
+        scopes = frozenset({READ, WRITE})
+    for needed in (scope, ACT_FOR_USER) if act_for is not None else (scope,):
+        if needed not in (scopes or ()):
+            raise Forbidden(needed)
+    if act_for is None:
+        return identity.caller
+    agent = identity.caller.agent or identity.caller.user
+    try:
+        if "," in act_for:
+            raise NotACaller("two headers arrive as one with a comma")
+        user = unquote_to_bytes(act_for.encode("latin-1")).decode()
+        return Caller(identity.caller.tenant, user, agent)
+    except (NotACaller, UnicodeError):
+        raise ValidationFailed(
+            errors=[
+                {
+                    "location": "headers",
+                    "field": ACT_FOR_USER_HEADER,
+                    "message": "Not a user id (percent-encoded UTF-8).",
+                }
+            ]
+        ) from None
+
+
+def current_caller() -> Caller:
+    caller: Caller = flask.g.caller
+    return caller

@@ -1,0 +1,17 @@
+"""Messages in an answer. Their stored text goes out as it is."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from app.http.answers import JsonText, json_array
+from app.messages.model import Message
+from app.messages.reader import MessagePage
+
+
+def message_list(messages: Iterable[Message]) -> JsonText:
+    return json_array([message.to_json() for message in messages])
+
+
+def page_members(page: MessagePage) -> dict[str, Any]:
+    """The members `messages` and `next_cursor` of an answer."""
+    return {"messages": message_list(page.messages), "next_cursor": page.next_cursor}

@@ -1,0 +1,1 @@
+"""What operators run: the commands, the sweep, the check, the table's upkeep."""

@@ -1,0 +1,59 @@
+"""The DynamoDB client: the only module that imports boto3 and botocore."""
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import ClientError as ClientError
+from botocore.exceptions import ConnectionError as NotConnected
+from botocore.exceptions import HTTPClientError as HTTPClientError
+from botocore.parsers import JSONParser, ResponseParserFactory
+
+from app import __version__
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["ClientError", "HTTPClientError", "NotConnected", "connect"]
+
+
+class _PlainParser(JSONParser):
+    """Takes DynamoDB's JSON as it is. botocore walks through every value with the service model,
+    which changes nothing but binaries, and this table has none. The walk is two thirds of the CPU
+    of a query for 1,000 items (docs/performance.md)."""
+
+    def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:  # noqa: ARG002
+        return self._parse_body_as_json(raw_body)  # type: ignore[attr-defined]
+
+
+class _PlainParsers(ResponseParserFactory):
+    def create_parser(self, protocol_name: str) -> JSONParser:  # noqa: ARG002
+        return _PlainParser(**self._defaults)  # type: ignore[attr-defined]
+
+
+def connect(**options: Any) -> "DynamoDBClient":
+    """A client with boto3's own endpoint, region and credentials.
+
+    It never retries by itself: its retries would multiply with those of `app.table.retries`. It
+    does not check parameters against the service model; the tests and DynamoDB do. A fixed user
+    agent saves building one for each call, a tenth of the call's CPU.
+    """
+    session = botocore.session.get_session()
+    session.register_component("response_parser_factory", _PlainParsers())
+    config = ClientConfig(
+        connect_timeout=2,
+        read_timeout=8,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=50,
+        tcp_keepalive=True,
+        parameter_validation=False,
+        user_agent=f"session-store/{__version__}",
+    )
+    client: DynamoDBClient = boto3.Session(botocore_session=session).client(
+        "dynamodb", config=config, **options
+    )
+    # The endpoint is known by now and does not change. botocore would work it out for each call
+    # from all of its parameters; without the rules it takes `client.meta.endpoint_url`.
+    client._ruleset_resolver = None  # type: ignore[attr-defined]
+    return client

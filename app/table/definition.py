@@ -1,0 +1,47 @@
+"""What CreateTable takes: billing on demand, two sparse indexes, and their projections."""
+
+from typing import Any
+
+BY_ACTIVITY = "GSI1"
+"""A user's sessions by their last activity."""
+
+BY_DUE_TIME = "GSI2"
+"""What the sweep has to look at, by time."""
+
+LIST_ATTRIBUTES = ["title", "domain_id", "message_count", "expires_at"]
+"""What GSI1 holds beside the keys: everything the list shows that is not in the keys."""
+
+TTL_ATTRIBUTE = "delete_after"
+"""Seconds since 1970. Only records of requests have it. A session must not: DynamoDB would remove
+the session's item alone and leave its messages (see `expires_at`)."""
+
+_INDEXES: dict[str, dict[str, Any]] = {
+    BY_ACTIVITY: {"ProjectionType": "INCLUDE", "NonKeyAttributes": LIST_ATTRIBUTES},
+    BY_DUE_TIME: {"ProjectionType": "KEYS_ONLY"},
+}
+
+
+def definition(table_name: str) -> dict[str, Any]:
+    """The arguments of CreateTable.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
+    """
+    attributes = ["PK", "SK", *(f"{index}{key}" for index in _INDEXES for key in ("PK", "SK"))]
+    return {
+        "TableName": table_name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": _key_schema(),
+        "AttributeDefinitions": [{"AttributeName": a, "AttributeType": "S"} for a in attributes],
+        "GlobalSecondaryIndexes": [
+            {"IndexName": index, "KeySchema": _key_schema(index), "Projection": projection}
+            for index, projection in _INDEXES.items()
+        ],
+    }
+
+
+def _key_schema(index: str = "") -> list[dict[str, str]]:
+    """The key attributes of an index are named after it: `GSI1PK`, `GSI1SK`."""
+    return [
+        {"AttributeName": f"{index}PK", "KeyType": "HASH"},
+        {"AttributeName": f"{index}SK", "KeyType": "RANGE"},
+    ]

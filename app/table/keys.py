@@ -1,0 +1,173 @@
+"""The key design: which items the table holds, under which keys, and which calls answer a request.
+
+One table holds all tenants. A user's data is one partition. A session and everything under it share
+the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to delete.
+
+| Item                  | PK          | SK                             | GSI1PK, GSI1SK        | GSI2PK, GSI2SK       |
+|-----------------------|-------------|--------------------------------|-----------------------|----------------------|
+| User (session count)  | tenant#user | USER                           |                       | while being erased:  |
+|                       |             |                                |                       | SWEEP#<shard>, <due> |
+| Session               | tenant#user | SESSION#<ulid>                 | PK, <activity>#<ulid> | if it expires:       |
+|                       |             |                                |                       | SWEEP#<shard>, <due> |
+| Session being deleted | tenant#user | SESSION#<ulid>                 |                       | SWEEP#<shard>, <due> |
+| Message               | tenant#user | SESSION#<ulid>#MSG#<ulid>      |                       |                      |
+| Message, further part | tenant#user | SESSION#<ulid>#MSG#<ulid>#<nn> |                       |                      |
+| Record of an append   | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
+| Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
+
+| #  | Access pattern                   | DynamoDB calls                                                    |
+|----|----------------------------------|-------------------------------------------------------------------|
+| 1  | create a session                 | 1 transaction: session, user's count, record of the request       |
+| 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`                    |
+| 3  | a session with its messages      | 1 query per MB, strongly consistent                               |
+| 4  | change title, metadata, expiry   | 1 conditional update                                              |
+| 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record            |
+| 6  | delete a session                 | 1 transaction, 1 query per MB, ⌈items/25⌉ batch writes, 1 delete  |
+| 7  | a page of messages               | 1 get of the session, 1 query per MB, in either order             |
+| 8  | unchanged since `If-None-Match`? | 1 get                                                             |
+| 9  | one message                      | 1 batch get: session and message                                  |
+| 10 | erase a user                     | 1 update to note it, then as 6 over the whole partition           |
+| 11 | what the sweep has to remove     | 1 query of GSI2 per shard                                         |
+
+`REQUEST` sorts after `MSG`, so a query for messages never reads a record. GSI1 and GSI2 are sparse.
+`app.table.ranges` has the sort-key ranges of these queries, `app.table.definition` what CreateTable
+takes.
+"""  # noqa: E501
+
+import zlib
+from urllib.parse import quote
+
+MAX_PARTITION_BYTES = 2048
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+SWEEP_SHARDS = 10
+"""Marking a session writes to GSI2. With a single key, all tenants together could mark no more than
+1,000 sessions a second, the limit of one partition."""
+
+SESSION_PREFIX = "SESSION#"
+CREATE_RECORD_PREFIX = "REQUEST#"
+
+Key = dict[str, str]
+
+
+def partition(tenant: str, user: str) -> str:
+    """The partition of one user. Percent-encoding keeps an id from containing the separator.
+
+    >>> partition("acme", "alice")
+    'acme#alice'
+    >>> partition("acme#bob", "x") == partition("acme", "bob#x")
+    False
+    """
+    return f"{quote(tenant, safe='')}#{quote(user, safe='')}"
+
+
+def user(partition: str) -> Key:
+    """
+    >>> user("acme#alice")
+    {'PK': 'acme#alice', 'SK': 'USER'}
+    """
+    return {"PK": partition, "SK": "USER"}
+
+
+def session(partition: str, session_ulid: str) -> Key:
+    """
+    >>> session("acme#alice", "01S")
+    {'PK': 'acme#alice', 'SK': 'SESSION#01S'}
+    """
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}"}
+
+
+def message(partition: str, session_ulid: str, message_ulid: str, part: int = 0) -> Key:
+    """
+    >>> message("acme#alice", "01S", "01M")["SK"]
+    'SESSION#01S#MSG#01M'
+    >>> message("acme#alice", "01S", "01M", part=2)["SK"]
+    'SESSION#01S#MSG#01M#02'
+    """
+    suffix = f"#{part:02}" if part else ""
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#MSG#{message_ulid}{suffix}"}
+
+
+def create_record(partition: str, name: str) -> Key:
+    """
+    >>> create_record("acme#alice", "h4sh")["SK"]
+    'REQUEST#h4sh'
+    """
+    return {"PK": partition, "SK": f"{CREATE_RECORD_PREFIX}{name}"}
+
+
+def append_record(partition: str, session_ulid: str, name: str) -> Key:
+    """Under the session's prefix, so that it is deleted with the session.
+
+    >>> append_record("acme#alice", "01S", "h4sh")["SK"]
+    'SESSION#01S#REQUEST#h4sh'
+    """
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#REQUEST#{name}"}
+
+
+def by_activity(partition: str, session_ulid: str, last_activity: str) -> Key:
+    """
+    >>> by_activity("acme#alice", "01S", "2026-01-01T00:00:00.000Z")
+    {'GSI1PK': 'acme#alice', 'GSI1SK': '2026-01-01T00:00:00.000Z#01S'}
+    """
+    return {"GSI1PK": partition, "GSI1SK": f"{last_activity}#{session_ulid}"}
+
+
+def by_due_time(owner: str, due_at: str) -> Key:
+    """Where the sweep finds a session (from its expiry on, or once it is being deleted) or a user
+    who is being erased. `owner` is the session's ULID or the user's partition.
+
+    >>> by_due_time("01ARZ3NDEKTSV4RRFFQ69G5FAV", "2026-01-01T00:00:00.000Z")
+    {'GSI2PK': 'SWEEP#1', 'GSI2SK': '2026-01-01T00:00:00.000Z'}
+    """
+    shard = zlib.crc32(owner.encode()) % SWEEP_SHARDS
+    return {"GSI2PK": sweep_partition(shard), "GSI2SK": due_at}
+
+
+def sweep_partition(shard: int) -> str:
+    """
+    >>> sweep_partition(3)
+    'SWEEP#3'
+    """
+    return f"SWEEP#{shard}"
+
+
+def session_of(sk: str) -> str:
+    """
+    >>> session_of("SESSION#01S#MSG#01M#02")
+    '01S'
+    """
+    return sk.split("#", 2)[1]
+
+
+def message_of(sk: str) -> str:
+    """
+    >>> message_of("SESSION#01S#MSG#01M#02")
+    '01M'
+    """
+    return sk.split("#", 4)[3]
+
+
+def is_session(sk: str) -> bool:
+    """
+    >>> is_session("SESSION#01S"), is_session("SESSION#01S#MSG#01M"), is_session("USER")
+    (True, False, False)
+    """
+    return sk.startswith(SESSION_PREFIX) and sk.count("#") == 1
+
+
+def is_message(sk: str) -> bool:
+    """Whether this is the first item of a message, not a further part.
+
+    >>> is_message("SESSION#01S#MSG#01M"), is_message("SESSION#01S#MSG#01M#01")
+    (True, False)
+    """
+    return "#MSG#" in sk and sk.count("#") == 3
+
+
+def activity_of(gsi1sk: str) -> str:
+    """
+    >>> activity_of("2026-01-01T00:00:00.000Z#01S")
+    '2026-01-01T00:00:00.000Z'
+    """
+    return gsi1sk.split("#", 1)[0]

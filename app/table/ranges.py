@@ -1,0 +1,61 @@
+"""Sort-key ranges: the first and last SK, both included, of each query in `app.table.keys`."""
+
+from app.table.keys import SESSION_PREFIX
+
+Range = tuple[str, str]
+
+_LAST = "~"
+"""Sorts after every character of a ULID and after `#`."""
+
+ALL_SESSIONS: Range = (SESSION_PREFIX, f"{SESSION_PREFIX}{_LAST}")
+
+
+def session_with_messages(session_ulid: str) -> Range:
+    """A session and its messages, in order, without the records of requests.
+
+    >>> low, high = session_with_messages("01S")
+    >>> low <= "SESSION#01S" < "SESSION#01S#MSG#01M#02" < high < "SESSION#01S#REQUEST#h4sh"
+    True
+    """
+    return f"{SESSION_PREFIX}{session_ulid}", f"{SESSION_PREFIX}{session_ulid}#MSG#{_LAST}"
+
+
+def messages_between(session_ulid: str, after: str = "", before: str = "") -> Range:
+    """The messages after one ULID and before another, parts included.
+
+    >>> low, high = messages_between("01S", after="01A", before="01C")
+    >>> "SESSION#01S#MSG#01A#01" < low < "SESSION#01S#MSG#01B" < high < "SESSION#01S#MSG#01C"
+    True
+    >>> low, high = messages_between("01S")
+    >>> "SESSION#01S" < low < "SESSION#01S#MSG#01A" < high < "SESSION#01S#REQUEST#h4sh"
+    True
+    """
+    prefix = f"{SESSION_PREFIX}{session_ulid}#MSG#"
+    low = f"{prefix}{after}{_LAST}" if after else prefix
+    # The range includes its ends, so it ends at the last part of the ULID before `before`.
+    high = f"{prefix}{_predecessor(before)}{_LAST}" if before else f"{prefix}{_LAST}"
+    return low, high
+
+
+def _predecessor(ulid: str) -> str:
+    return ulid[:-1] + chr(ord(ulid[-1]) - 1)
+
+
+def message_with_parts(session_ulid: str, message_ulid: str) -> Range:
+    """
+    >>> low, high = message_with_parts("01S", "01M")
+    >>> low == "SESSION#01S#MSG#01M" < "SESSION#01S#MSG#01M#07" < high
+    True
+    """
+    sk = f"{SESSION_PREFIX}{session_ulid}#MSG#{message_ulid}"
+    return sk, f"{sk}#{_LAST}"
+
+
+def all_of_session(session_ulid: str) -> Range:
+    """A session's item and everything that is deleted with it.
+
+    >>> low, high = all_of_session("01S")
+    >>> low == "SESSION#01S" < "SESSION#01S#REQUEST#h4sh" < high < "SESSION#01T"
+    True
+    """
+    return f"{SESSION_PREFIX}{session_ulid}", f"{SESSION_PREFIX}{session_ulid}#{_LAST}"

@@ -1,0 +1,19 @@
+"""Versions of a session, as conditions of a write."""
+
+IfMatch = tuple[int, ...]
+"""The versions that a write accepts; empty if none can match."""
+
+
+def match_version(if_match: IfMatch | None) -> tuple[str, dict[str, int]]:
+    """The part of a condition, with its values, that makes a write depend on the version. Empty
+    for None, which accepts any version.
+
+    >>> match_version((3, 4))
+    (' AND version IN (:version0, :version1)', {':version0': 3, ':version1': 4})
+    >>> match_version(())
+    (' AND version IN (:version0)', {':version0': -1})
+    """
+    if if_match is None:
+        return "", {}
+    versions = {f":version{i}": version for i, version in enumerate(if_match or (-1,))}
+    return f" AND version IN ({', '.join(versions)})", versions
