@@ -1,4 +1,4 @@
-"""What a request costs: `./scripts/bench`. What it found stands in docs/performance.md.
+"""Benchmarks of what a request costs. `./scripts/bench` runs them; docs/performance.md has results.
 
-Ratios hold within one run, where what is compared is done in turns; milliseconds are the machine's.
+Compare ratios within one run, where the contestants take turns. Milliseconds depend on the machine.
 """

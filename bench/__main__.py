@@ -1,4 +1,4 @@
-"""./scripts/bench: measures, prints, and with --docs writes what docs/ holds."""
+"""`./scripts/bench`: runs benchmarks, prints the figures, and with --docs writes them to docs/."""
 
 import argparse
 import json
@@ -20,11 +20,17 @@ NAMES = ("calls", "overhead", "growth", "throughput", "peers", "cold", "verifica
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="./scripts/bench", description="What a request costs.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; or all")
+    parser = argparse.ArgumentParser(
+        prog="./scripts/bench", description="Measure what a request costs."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"any of {', '.join(NAMES)} (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--docs", action="store_true", help="write them into docs/performance.md")
-    parser.add_argument("--large", action="store_true", help="grow to 200,000 (minutes longer)")
+    parser.add_argument("--docs", action="store_true", help="write them to docs/performance.md")
+    parser.add_argument(
+        "--large", action="store_true", help="grow to 200,000 (takes minutes longer)"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
@@ -42,7 +48,7 @@ def main() -> None:
 
 
 def _run(name: str, arguments: argparse.Namespace) -> Any:
-    """Each with an engine of its own: what one leaves behind must not slow the next."""
+    """Each benchmark has its own engine, so that data left by one cannot slow the next."""
     if name == "cold":
         return _elsewhere("from bench import cold; found = cold.main([])")
     if name == "verification":
@@ -69,7 +75,7 @@ def _overhead(write: bool) -> Callable[[World], Any]:
 
 
 def _elsewhere(code: str) -> Any:
-    """In the project's own environment, which has what deploying needs."""
+    """Runs `code` in the project's .venv, which has the deployment tools."""
     program = f"{code}\nimport json, sys; print(json.dumps(found), file=sys.stderr)"
     environment = {name: value for name, value in os.environ.items() if "DYNAMODB" not in name}
     done = subprocess.run(

@@ -1,6 +1,6 @@
-"""The least that any Python service could do: take a request, make boto3's calls, answer.
+"""The smallest possible Python service: takes a request, makes the boto3 calls, answers.
 
-gunicorn runs it with the same workers as the service, for the throughput benchmark.
+The throughput benchmark runs it under gunicorn with the same workers as the service.
 """
 
 import json

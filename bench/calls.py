@@ -1,4 +1,4 @@
-"""Calls, units and bytes of each route, counted at the client; and what a million would cost."""
+"""Counts the calls, units and bytes of each route at the client, and prices a million requests."""
 
 import statistics
 import time
@@ -18,8 +18,8 @@ DELETED = 20
 
 @dataclass(frozen=True)
 class Route:
-    """`prepare` makes what a request needs and gives the request; `promised` is the most calls
-    that issue and design allow."""
+    """`prepare` sets up what a request needs and returns the request. `promised` is the most calls
+    that the issue and the design allow."""
 
     name: str
     promised: int
@@ -72,7 +72,7 @@ def routes(world: World) -> list[Route]:
     empty = world.new_session(USER)
     twenty = world.new_session(USER, 20)
     thousand = world.new_session(USER, 1000)
-    # 3,000 of 2 KB are 6.6 MB; what is answered at once ends at 4.5 MB.
+    # 3,000 messages of 2 KB are 6.6 MB. One answer is cut at 4.5 MB.
     long = world.new_session(USER, 3000, 2000)
     cursor = world.send(USER, "GET", "/sessions?limit=20")["pagination"]["next_cursor"]
     known = world.send(USER, "GET", f"/sessions/{twenty}")
@@ -110,7 +110,7 @@ def routes(world: World) -> list[Route]:
         Route("put", 1, request("PUT", f"/sessions/{twenty}", {"title": "Resolved"})),
         Route("append", 1, request("POST", append, message())),
         Route("append, Idempotency-Key", 1, with_key(append, message())),
-        Route("append, sent again", 1, replayed),
+        Route("append, replayed", 1, replayed),
         Route("append, 100 KB", 1, request("POST", append, message(LARGE))),
         Route("batch: a turn of 2", 1, request("POST", append + "/batch", turn)),
         Route(

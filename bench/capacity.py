@@ -1,17 +1,18 @@
 """Amazon's published rules for write units, applied to items. No I/O here.
 
-DynamoDB Local reports single writes as AWS does, but doubles transactions, so those are worked out:
+DynamoDB Local reports single writes as AWS does, but doubles the units of transactions. Those are
+calculated here:
 
-- A write of an item up to 1 KB takes 1 unit, in a transaction 2; larger ones, that for each KB.
-  An update counts the larger of the item before and after; a delete counts the item before.
+- A write takes 1 unit per KB of the item, rounded up; in a transaction, 2 units per KB.
+  An update counts the larger of the old and the new item. A delete counts the old item.
   https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
-- An index takes, for each KB of its entry (keys and projected attributes): 1 unit to put, remove or
-  change one; 2 where its key changes (a delete and a put); none where nothing in it changes.
+- An index takes, per KB of its entry (keys and projected attributes): 1 unit to put, remove or
+  change the entry; 2 if its key changes (a delete and a put); none if nothing in it changes.
   https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
-- Indexes follow after the transaction, so their writes count once, not twice. This is our reading;
-  the price lists don't say otherwise.
-- An item's size is the bytes of its names and values in UTF-8; a number takes a byte for each two
-  digits and one more. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+- Indexes are updated after the transaction, so their writes count once, not twice. This is our
+  reading; the price lists don't say otherwise.
+- An item's size is the bytes of its names and values in UTF-8. A number takes one byte per two
+  digits, plus one. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,12 +22,12 @@ from typing import Any
 
 Item = Mapping[str, Mapping[str, Any]]
 
-RULE = "2 units a KB and item, an index entry whose key changes 1 + 1"
+RULE = "2 units per KB of each item, and 1 + 1 for an index entry whose key changes"
 
 
 @dataclass(frozen=True)
 class Index:
-    """`attributes` is None where all are projected."""
+    """`attributes` is None if all attributes are projected."""
 
     name: str
     key: tuple[str, ...]
@@ -35,14 +36,14 @@ class Index:
 
 @dataclass(frozen=True)
 class Write:
-    """An item before and after; None where there was or is none."""
+    """An item before and after a write. None means that the item does not exist."""
 
     before: Item | None
     after: Item | None
 
 
 def indexes(description: Mapping[str, Any]) -> list[Index]:
-    """A table's indexes out of DescribeTable's answer."""
+    """A table's indexes, from the answer of DescribeTable."""
     base = {part["AttributeName"] for part in description["KeySchema"]}
     found = []
     for index in description.get("GlobalSecondaryIndexes", ()):

@@ -1,8 +1,9 @@
-"""Cold start: from the start of a process to its first answer, from the packaged code, with a
-canned API Gateway event, one GetItem of DynamoDB Local, and valid bytecode for everyone.
+"""Cold start: the time from the start of a process to its first answer.
 
-Beside it, in the same run and with the same boto3: FastAPI with Mangum, pydantic and PyJWT, the
-same routes and models; and a bare boto3 function. The first start of each is not counted.
+Each contestant runs packaged code with valid bytecode. It takes a canned API Gateway event and
+makes one GetItem to DynamoDB Local. The same run measures, with the same boto3, FastAPI (with
+Mangum, pydantic and PyJWT, and the same routes and models) and a bare boto3 function. The first
+start of each is not counted.
 
     python -m bench.cold [--rounds 10]
 """
@@ -45,7 +46,7 @@ OURS = "session store"
 TARGETS = {"FastAPI": 0.95, "bare boto3": 2.0}
 
 Times = dict[str, list[tuple[float, float]]]
-"""Of each start: seconds, and those of a CPU."""
+"""For each start: wall seconds and CPU seconds."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def _prepare() -> tuple[Path, list[Contestant]]:
-    """Everyone's folder as Lambda would have it, and the folder of the runtime's own boto3."""
+    """The folder with the runtime's boto3, and the contestants, each in a folder as on Lambda."""
     WORK.mkdir(parents=True, exist_ok=True)
     ours = _unpack_ours()
     runtime = _install("runtime", _runtime_requirements())
@@ -88,7 +89,7 @@ def _prepare() -> tuple[Path, list[Contestant]]:
 
 
 def _unpack_ours() -> Path:
-    """What `zappa package` makes, without the parts that are Zappa's stage."""
+    """Unpacks what `zappa package` builds. No stage is deployed."""
     folder = WORK / "ours"
     shutil.rmtree(folder, ignore_errors=True)
     archive = ROOT / "cold-start.zip"
@@ -116,7 +117,7 @@ def _runtime_requirements() -> str:
 
 
 def _install(name: str, requirements: str, program: str | None = None) -> Path:
-    """A folder with these packages and that program, compiled as ours is."""
+    """A folder with these packages and this program, compiled in the same way as ours."""
     source = (HERE / program).read_text() if program else ""
     made_from = "\n".join([sys.version, requirements, source])
     folder = WORK / f"{name}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
@@ -152,7 +153,8 @@ def _install(name: str, requirements: str, program: str | None = None) -> Path:
 
 @contextmanager
 def _engine() -> Iterator[tuple[dict[str, str], str]]:
-    """DynamoDB Local with one session in it, what finds it, and the event that asks for it."""
+    """Starts DynamoDB Local with one session. Yields the environment that points to it, and an
+    event that requests the session."""
     with dynamodb_local.start() as engine:
         environment = {
             **AWS,
@@ -214,7 +216,7 @@ def _event(session_id: str, etag: str) -> dict[str, Any]:
 def _start(
     contestant: Contestant, runtime: Path, environment: dict[str, str], event: str
 ) -> tuple[float, float]:
-    """Seconds from the start of the process to its answer, and those that it had a CPU."""
+    """Wall seconds from the start of the process to its answer, and its CPU seconds."""
     command = [sys.executable, "-S", str(HERE / "start.py"), contestant.handler, event]
     path = f"{contestant.folder}{os.pathsep}{runtime}"
     with tempfile.TemporaryFile() as complaints:
@@ -259,7 +261,7 @@ def _summary(times: Times) -> dict[str, Any]:
 
 
 def _print(result: dict[str, Any]) -> None:
-    print("Cold start, process start to first answer: medians in ms, and CPU of these")
+    print("Cold start, from process start to first answer: median wall ms and CPU ms")
     for name, median in result["median_ms"].items():
         print(f"  {name:<14} {median:7.1f} {result['median_cpu_ms'][name]:7.1f}")
     for name, ratio in result["ratios"].items():

@@ -1,4 +1,4 @@
-"""Our stores beside other ways to keep conversations: calls, units, time, and what is lost."""
+"""Compares our stores with other ways to store conversations: calls, units, time, lost messages."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PEERS = {
     "one document": ("one_document", sys.executable),
 }
 LENGTHS = (20, 500)
-"""Messages that a conversation has already."""
+"""How many messages the conversation already has."""
 SESSIONS = 200
 WRITERS = 40
 REPEAT = 25
@@ -54,7 +54,7 @@ def _worker(world: World, module: str, python: str) -> Iterator[Worker]:
     }
     process = subprocess.Popen(
         [python, "-m", "bench.peers.worker", module],
-        cwd=ROOT / ".local" / "bench",  # Chainlit writes its files where it starts
+        cwd=ROOT / ".local" / "bench",  # Chainlit writes files to its working directory
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -107,7 +107,7 @@ def _operation(
     for turn in range(REPEAT + 3):
         for name in able:
             once = workers[name]("time", *calls[name])
-            if turn >= 3:  # the first ones warm up
+            if turn >= 3:  # the first turns warm up
                 taken[name].append(once)
     return [
         {

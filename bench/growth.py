@@ -1,7 +1,7 @@
-"""What a request costs as a user's sessions, or a session's messages, grow; and what a delete does.
+"""What a request costs as a user's sessions or a session's messages grow, and what a delete costs.
 
-Small answers, so that only what lies behind them differs: 5 sessions or messages, which 10 are
-enough for. The 20 of the usual page are compared from 1,000 on.
+Pages hold 5 items, so that the answer has the same size from 10 items on, and only the data behind
+it differs. The usual page of 20 is compared from 1,000 items on.
 """
 
 import gc
@@ -41,11 +41,11 @@ def _sessions(world: World, sizes: Sequence[int]) -> list[dict[str, Any]]:
         listed = world.fill_sessions(user, size)
         middle = listed[size // 2]
         for name, make in _session_requests(world, user, size, middle).items():
-            too_far = "number" in name and size > SIZES[-1]  # half a minute each
+            too_far = "number" in name and size > SIZES[-1]  # takes half a minute each
             if not too_far and ("20" not in name or size > 20):
                 rows.setdefault(name, {})[size] = make
     return [
-        _compare(world, name, "sessions of the user", by_size, flat="number" not in name)
+        _compare(world, name, "sessions per user", by_size, flat="number" not in name)
         for name, by_size in rows.items()
     ]
 
@@ -57,7 +57,7 @@ def _session_requests(world: World, user: str, size: int, session: str) -> dict[
     partition = caller(user).partition
     item = world.table.get(keys.session(partition, session.removeprefix("sess_")))
     position = str((item or {})["GSI1SK"])
-    # In the middle of the list. Made here, since the way there would take a page at a time.
+    # Points to the middle of the list. Getting one from the API would mean reading half the list.
     cursor = make_cursor(f"{partition} sessions", position)
     new = {"domain_id": "civic_complaints_v1"}
     return {
@@ -94,7 +94,7 @@ def _messages(world: World, sizes: Sequence[int]) -> list[dict[str, Any]]:
             if "20" not in name or size > 20:
                 rows.setdefault(name, {})[size] = _maker(world, user, method, target, body)
     return [
-        _compare(world, name, "messages in the session", by_size) for name, by_size in rows.items()
+        _compare(world, name, "messages per session", by_size) for name, by_size in rows.items()
     ]
 
 
@@ -114,7 +114,7 @@ def _compare(
             for request in [make() for _ in range(BLOCK)]:
                 started, worked = time.perf_counter(), time.process_time()
                 request()
-                if block:  # the first one warms up
+                if block:  # the first block warms up
                     cpu[size].append(time.process_time() - worked)
                     wall[size].append(time.perf_counter() - started)
     points = []
@@ -148,7 +148,7 @@ def _delete(world: World, count: int) -> dict[str, Any]:
     session = world.new_session(user, count)
     requests, seconds = 0, 0.0
     with metered(world.table.client) as found:
-        while not requests or world.holds_more_than(user, 1):  # the user's own item stays
+        while not requests or world.holds_more_than(user, 1):  # the user's own item remains
             request = world.request(user, "DELETE", f"/sessions/{session}")
             started = time.perf_counter()
             answer = json.loads(request())

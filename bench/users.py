@@ -1,8 +1,9 @@
-"""What locust runs: users of a chat, on the service, on boto3 behind the same server, or on the
-engine itself. 40 % append, 40 % read what is new, 15 % get a session of 20, 5 % list.
+"""locust's users: they chat with the service, boto3 behind the same server, or the engine.
 
-locust counts and times; the requests are sent with its own C client and are made ready before the
-clock starts, so that it takes little of the cores that are measured.
+40 % of the operations append, 40 % read new messages, 15 % get a session of 20 messages, 5 % list.
+
+locust counts and times. Its C client sends the requests, which are prepared before the clock
+starts, so that the generator takes little of the CPU that is measured.
 """
 
 import json
@@ -17,7 +18,7 @@ from geventhttpclient import HTTPClient
 from locust import User, task
 from locust.exception import LocustError
 
-# Written by bench/throughput.py: for each user a token, sessions, and DynamoDB's own requests.
+# Written by bench/throughput.py: for each user a token, sessions, and the DynamoDB requests.
 PLAN = json.loads(Path(os.environ["BENCH_PLAN"]).read_text())
 
 _free = iter(PLAN["users"])
@@ -33,7 +34,7 @@ class ChatUser(User):
         self.last = ""
 
     def timed(self, name: str, *requests: tuple[str, str, bytes, dict[str, str]]) -> list[Any]:
-        """One operation, whether it takes one request or two."""
+        """Times one operation, which takes one request or more."""
         answers, problem, size = [], None, 0
         started = time.perf_counter()
         for method, path, body, headers in requests:
@@ -90,8 +91,10 @@ class ServiceUser(ChatUser):
 
 
 class EngineUser(ChatUser):
-    """The same operations as the calls that the service makes for them, past it. DynamoDB Local
-    reads a signature's access key and checks nothing else of it."""
+    """Sends the service's DynamoDB calls for each operation directly to the engine.
+
+    DynamoDB Local reads the access key of a signature and checks nothing else in it.
+    """
 
     def do(self, operation: str) -> None:
         self.timed(operation, *(self.call(*call) for call in self.calls(operation)))
@@ -101,7 +104,7 @@ class EngineUser(ChatUser):
         if operation == "append":
             self.plan["number"] = number = self.plan["number"] + 1
             ulid, activity = PLAN["new"]
-            # Both later than any of today, and rising.
+            # Later than any real value, and rising.
             calls = [
                 (
                     name,
@@ -123,7 +126,7 @@ class EngineUser(ChatUser):
 
 
 class BareUser(EngineUser):
-    """boto3 and nothing else behind the same server (bench/bare.py): one request an operation."""
+    """boto3 alone behind the same server (bench/bare.py): one request per operation."""
 
     def do(self, operation: str) -> None:
         calls = [[name, json.loads(body)] for name, body in self.calls(operation)]

@@ -1,12 +1,15 @@
-"""What the verification of a token costs a request, by algorithm.
+"""What the verification of a token costs, by algorithm.
 
     python -m bench.verification
 
-CPU time of this process, which runs the whole WSGI app but not the database: `verify_us` of
-`Verifier.verify` for a token that is new to it, `again_us` for one that it has seen, `request_us`
-of a whole `GET /sessions/{id}` with ten messages and a new token, over DynamoDB Local on this
-machine. Each is the median of several rounds; the rounds take turns, so that a slow moment of the
-machine meets all of them.
+Times are CPU time of this process, which runs the whole WSGI app but not the database:
+
+- `verify_us`: `Verifier.verify` with a new token.
+- `again_us`: the same with a token that the verifier has seen.
+- `request_us`: a whole `GET /sessions/{id}` with ten messages and a new token, over DynamoDB Local.
+
+Each is the median of several rounds. The algorithms take turns, so that a slow moment of the
+machine affects all of them.
 """
 
 import json
@@ -40,21 +43,21 @@ from app.table import db
 
 ROUNDS = 15
 VERIFICATIONS, REQUESTS = 200, 40
-"""In one round."""
+"""Per round."""
 
 MESSAGES = 10
 
 Work = Callable[[], Any]
 
-URL = "http://127.0.0.1/jwks.json"  # nobody listens there: the keys are handed over
+URL = "http://127.0.0.1/jwks.json"  # never fetched: the keys are passed in
 SECRET = "a-secret-for-the-benchmark-of-32-bytes"  # noqa: S105
 
 
 def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """A row for each algorithm: `verify_us`, `again_us`, `request_us` and `request_wall_us` in
-    microseconds, and verification's `share` of the request's CPU time, from 0 to 1.
+    """One row per algorithm: `verify_us`, `again_us`, `request_us` and `request_wall_us` in
+    microseconds, and `share`, the part of the request's CPU time that verification takes (0 to 1).
 
-    Uses the DynamoDB of AWS_ENDPOINT_URL_DYNAMODB, or starts DynamoDB Local for itself.
+    Uses the DynamoDB at AWS_ENDPOINT_URL_DYNAMODB if it is set; otherwise starts DynamoDB Local.
     """
     with ExitStack() as stack:
         options: dict[str, str] = {}
@@ -78,7 +81,7 @@ def _measure(table: db.Table, session_id: str, rounds: int, log: TextIO) -> list
     work: dict[str, tuple[Work, Work, Work]] = {}
     for algorithm, (make, token) in _verifiers().items():
         work[algorithm] = _work(table, session_id, make, f"Bearer {token}")
-    # The line a request is part of its cost; where it ends up is not.
+    # Formatting a log line is part of a request's cost. Where the line goes is not.
     for handler in logs.log.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(log)
@@ -86,7 +89,7 @@ def _measure(table: db.Table, session_id: str, rounds: int, log: TextIO) -> list
     found: dict[str, dict[str, list[float]]] = {
         algorithm: {name: [] for name in names} for algorithm in work
     }
-    for round_ in range(-1, rounds):  # the first to warm up
+    for round_ in range(-1, rounds):  # the first round warms up
         for algorithm, (verify, again, request) in work.items():
             cpu, wall = _times(request, REQUESTS)
             times = (_times(verify, VERIFICATIONS)[0], _times(again, VERIFICATIONS)[0], cpu, wall)
@@ -104,8 +107,10 @@ def _measure(table: db.Table, session_id: str, rounds: int, log: TextIO) -> list
 def _work(
     table: db.Table, session_id: str, make: Callable[[], Verifier], authorization: str
 ) -> tuple[Work, Work, Work]:
-    """To verify a new token, a known one, and to carry out a request with a new one: a verifier
-    remembers tokens, so each new one goes to a new verifier with the same keys."""
+    """Functions that verify a new token, verify a known one, and send a request with a new one.
+
+    A verifier remembers tokens, so each new token goes to a new verifier with the same keys.
+    """
     known = make()
     verifier = _Anew(make)
     config = Config(sessions_table=table.name, jwt_secret=SECRET)
@@ -120,7 +125,7 @@ def _work(
 
 
 class _Anew(Verifier):
-    """Meets every token for the first time."""
+    """Treats every token as new."""
 
     def __init__(self, make: Callable[[], Verifier]) -> None:
         self._make = make
@@ -134,7 +139,7 @@ class _Anew(Verifier):
 
 
 def _verifiers() -> dict[str, tuple[Callable[[], Verifier], str]]:
-    """What makes a verifier for each algorithm, as configured in earnest, and a token for it."""
+    """For each algorithm: makes a verifier, configured as in production, and a token for it."""
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     ec_key = ec.generate_private_key(ec.SECP256R1())
     claims = {
@@ -181,7 +186,7 @@ def _request(app: Any, environ: dict[str, Any]) -> None:
 
 
 def _times(work: Callable[[], Any], count: int) -> tuple[float, float]:
-    """Microseconds of CPU and of the clock on the wall, for one of `count`."""
+    """CPU and wall microseconds of one call, averaged over `count` calls."""
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(count):
         work()

@@ -1,6 +1,6 @@
-"""The real engine, the app over it, and requests straight into the WSGI app.
+"""The real engine, the app on top of it, and requests sent directly to the WSGI app.
 
-No test client: what it does for each request would be counted as the app's.
+No test client is used, because its own work would count as the app's.
 """
 
 import io
@@ -42,10 +42,10 @@ AWS = {
 }
 
 SMALL, LARGE = 250, 100_000
-"""Characters of a message."""
+"""Characters per message."""
 
 Request = Callable[[], bytes]
-"""Carries out one request; gives the body of its answer."""
+"""Sends one request and returns the body of the answer."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class World:
     table: db.Table
 
     def request(self, user: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """One request, made ready: nothing is left to do but call it."""
+        """Prepares one request. Calling the result sends it."""
         environ = self.environ(user, method, path, body, headers)
 
         def send() -> bytes:
@@ -69,7 +69,7 @@ class World:
         return send
 
     def send(self, user: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """One request, carried out: its answer, parsed."""
+        """Sends one request and returns the parsed answer."""
         answer = self.request(user, method, path, body, **headers)()
         return json.loads(answer) if answer else None
 
@@ -105,11 +105,11 @@ class World:
 
     @cached_property
     def raw(self) -> Any:
-        """boto3's client as it comes."""
+        """A boto3 client with default settings."""
         return boto3.client("dynamodb")
 
     def partition(self, user: str) -> list[dict[str, Any]]:
-        """All items of a user, as DynamoDB has them."""
+        """All items of a user, as DynamoDB returns them."""
         pages = self.raw.get_paginator("query").paginate(
             TableName=self.table.name,
             KeyConditionExpression="PK = :pk",
@@ -142,7 +142,7 @@ class World:
                 wanted = self.raw.batch_write_item(RequestItems=wanted)["UnprocessedItems"]
 
     def fill_sessions(self, user: str, count: int) -> list[str]:
-        """Empty sessions, a second apart, written past the API; gives their ids."""
+        """Writes empty sessions directly to the table, one second apart. Returns their ids."""
         now = ids.system_clock()
         made = [_ulid_at(now - 1000 * (count - number)) for number in range(count)]
         partition = caller(user).partition
@@ -169,7 +169,7 @@ class World:
         return [ids.SESSION_PREFIX + ulid for ulid in made]
 
     def fill_messages(self, user: str, session_id: str, count: int, size: int = SMALL) -> None:
-        """Messages into an empty session, a second apart, written past the API."""
+        """Writes messages of an empty session directly to the table, one second apart."""
         key = keys.session(caller(user).partition, sessions.ulid_of(session_id))
         now = ids.system_clock()
         made = [_ulid_at(now - 1000 * (count - number)) for number in range(count)]
@@ -205,7 +205,7 @@ def world() -> Iterator[World]:
 
 
 def quiet() -> None:
-    """The log is written as in production, but to nowhere."""
+    """Log lines are formatted as in production, then discarded."""
     for handler in logging.getLogger("sessions").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(open(os.devnull, "w"))  # noqa: PTH123, SIM115
@@ -215,7 +215,7 @@ _tokens: dict[str, str] = {}
 
 
 def token(user: str) -> str:
-    """An agent sends the same token for minutes."""
+    """One token per user, because an agent sends the same token for minutes."""
     if user not in _tokens:
         claims = {"tenant_id": TENANT, "sub": user, "exp": int(time.time()) + 7200}
         _tokens[user] = jwt.encode(claims, SECRET, algorithm="HS256")
@@ -227,7 +227,7 @@ def caller(user: str) -> Caller:
 
 
 def message(size: int = SMALL, role: str = "assistant") -> dict[str, Any]:
-    """A message with one reference, as the issue wants them."""
+    """A message with one reference, as in the issue."""
     reference = {
         "type": "report",
         "reference_id": "inc_abc123",

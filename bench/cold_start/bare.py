@@ -1,4 +1,4 @@
-"""The least there can be: boto3, one GetItem, its item as JSON."""
+"""The smallest possible function: one GetItem with boto3, answered as JSON."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """The same routes and models with FastAPI, Mangum, pydantic and PyJWT, in FastAPI's usual way.
 
-Made to be started, not used: a route does its one obvious call. Measured is GET of a session.
+It is written to be started, not used: each route makes one obvious call. The benchmark measures
+GET of a session.
 """
 # ruff: noqa: ARG001
 

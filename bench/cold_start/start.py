@@ -1,4 +1,4 @@
-"""Stands in for Lambda's bootstrap: imports a handler, gives it one event, prints its answer."""
+"""Stands in for Lambda's bootstrap: imports a handler, calls it once, prints the status."""
 
 import importlib
 import json
@@ -19,4 +19,4 @@ class Context:
 
 answer = handler(json.loads(sys.argv[2]), Context())
 print(f"answered {answer['statusCode']}", flush=True)
-os._exit(0)  # Lambda does not wait for an interpreter to wind down
+os._exit(0)  # Lambda does not wait for the interpreter to shut down

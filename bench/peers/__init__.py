@@ -1,5 +1,5 @@
-"""Other ways to keep conversations in DynamoDB, each behind the same few methods (peer.py).
+"""Other ways to store conversations in DynamoDB, all behind the same few methods (peer.py).
 
-Each runs in a process of its own (worker.py), because LangChain and Chainlit want another
-marshmallow than the service; all with the same boto3, on the same engine, with the same messages.
+Each runs in its own process (worker.py), because LangChain and Chainlit need another version of
+marshmallow than the service. All use the same boto3, the same engine and the same messages.
 """

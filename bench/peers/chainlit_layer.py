@@ -1,5 +1,8 @@
-"""Chainlit's DynamoDBDataLayer: a thread's item and one for each step, under one key. Called as
-Chainlit's server does for a turn: a step each; the thread is written when the first one comes."""
+"""Chainlit's DynamoDBDataLayer: an item for the thread and one per step, under one partition key.
+
+It is called as Chainlit's server calls it: one step per message. The thread is written when the
+first step arrives.
+"""
 
 import asyncio
 import json
@@ -17,7 +20,7 @@ TABLE = "peer-chainlit"
 
 
 class Peer:
-    keeps = "nothing else: threads stay in the order of their start"
+    keeps = "nothing else; threads stay in order of creation"
 
     def __init__(self) -> None:
         self.client = boto3.client("dynamodb")
@@ -36,7 +39,7 @@ class Peer:
     def append(self, user: str, session: str, messages: list[Message]) -> None:  # noqa: ARG002
         async def create() -> None:
             for message in messages:
-                # Past the decorator that asks whose websocket this is: there is none here.
+                # Bypasses the decorator, which needs a websocket session. There is none here.
                 await DynamoDBDataLayer.create_step.__wrapped__(
                     self._layer, _step(session, message)
                 )

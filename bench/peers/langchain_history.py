@@ -1,4 +1,4 @@
-"""langchain-community's DynamoDBChatMessageHistory: an item a session, its messages a list."""
+"""langchain-community's DynamoDBChatMessageHistory: one item per session, holding a list."""
 
 from typing import Any
 from uuid import uuid4
@@ -18,8 +18,8 @@ class Peer:
     def __init__(self) -> None:
         self._session = boto3.Session()
         self._resource = self._session.resource("dynamodb")
-        # The library makes a resource for each history, 30 ms of CPU a time; an application that
-        # minds keeps one, so it is given one.
+        # The library makes a resource for each history, which takes 30 ms of CPU. An application
+        # would reuse one if that mattered, so we reuse one too.
         self._session.resource = lambda *_, **__: self._resource
         self.client = self._resource.meta.client
 
@@ -27,7 +27,7 @@ class Peer:
         self.client.create_table(**table(TABLE, "SessionId"))
 
     def start(self, user: str) -> str:
-        return f"{user}/{uuid4()}"  # it is made by the first append
+        return f"{user}/{uuid4()}"  # the first append creates it
 
     def append(self, user: str, session: str, messages: list[Message]) -> None:  # noqa: ARG002
         self._history(session).add_messages([_message(message) for message in messages])

@@ -1,5 +1,8 @@
-"""One document per conversation, read, extended and written back each turn, as several published
-samples do; with a count and an index on user and last activity, which the best of them have."""
+"""One document per conversation: read, extended and written back each turn.
+
+Several published samples do this. Like the best of them, this one has a message count, and an index
+on user and last activity.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -21,7 +24,7 @@ class Peer:
 
     def create_tables(self) -> None:
         made = table(TABLE, "session_id", indexes={BY_USER: ("user_id", "last_activity")})
-        # Carrying the whole document in the index would double all of it.
+        # Projecting the whole document into the index would store it twice.
         made["GlobalSecondaryIndexes"][0]["Projection"] = {
             "ProjectionType": "INCLUDE",
             "NonKeyAttributes": ["title", "message_count"],

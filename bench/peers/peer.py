@@ -1,4 +1,4 @@
-"""What is asked of every peer. Messages are the service's: role, content, metadata."""
+"""The interface of every peer. Messages are as in the service: role, content, metadata."""
 
 from typing import Any, Protocol
 
@@ -7,15 +7,15 @@ Message = dict[str, Any]
 
 class Peer(Protocol):
     keeps: str
-    """What an append keeps in step with the messages."""
+    """What an append keeps consistent with the messages."""
 
     client: Any
-    """The boto3 client that it uses, to be metered."""
+    """The boto3 client that it uses. Its calls are counted."""
 
     def create_tables(self) -> None: ...
 
     def start(self, user: str) -> str:
-        """A new conversation; gives its id."""
+        """Starts a conversation and returns its id."""
         ...
 
     def append(self, user: str, session: str, messages: list[Message]) -> None: ...
@@ -25,20 +25,20 @@ class Peer(Protocol):
         ...
 
     def list_latest(self, user: str) -> list[str] | None:
-        """The ids of the 20 conversations with the latest activity; None where it cannot."""
+        """The ids of the 20 conversations with the latest activity; None if it cannot list them."""
         ...
 
     def delete(self, user: str, session: str) -> None: ...
 
     def count(self, user: str, session: str) -> int | None:
-        """How many messages it says there are, where it says so without reading them."""
+        """Its own message count; None if it would have to read the messages to tell."""
         ...
 
 
 def table(
     name: str, *key: str, indexes: dict[str, tuple[str, ...]] | None = None
 ) -> dict[str, Any]:
-    """What create_table takes for string keys; indexes carry everything."""
+    """Arguments for create_table, with string keys. Indexes project all attributes."""
 
     def schema(names: tuple[str, ...]) -> list[dict[str, str]]:
         return [

@@ -1,4 +1,4 @@
-"""This service's stores, as another program imports them: no HTTP, as with the peers."""
+"""This service's stores, imported as a library: no HTTP, as with the other peers."""
 
 from app.identity.caller import Caller
 from app.messages.model import NewMessage

@@ -1,7 +1,9 @@
-"""The common design: Sessions with an index on user and last activity, Messages with an index on
-session and timestamp. As its pages describe it: get is a GetItem and an index query, list reads all
-of the user's sessions and takes the latest, delete goes one by one. It counts with ADD, so that
-none is lost, and keeps metadata as JSON text, as the service does.
+"""The common design with two tables.
+
+Sessions has an index on user and last activity. Messages has an index on session and timestamp. The
+methods follow the usual descriptions: get is a GetItem and an index query, list reads all of the
+user's sessions and takes the latest, and delete removes items one by one. The count uses ADD, so
+that no update is lost. Metadata is stored as JSON text, as in the service.
 """
 
 import json

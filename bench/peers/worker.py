@@ -1,4 +1,4 @@
-"""A peer in a process of its own: a line of JSON in, the method to call; a line out, what it took.
+"""Runs a peer in its own process: reads one JSON call per line, prints one result per line.
 
 python -m bench.peers.worker two_tables
 """
@@ -27,7 +27,7 @@ class Worker:
         return [self.peer.start(user) for _ in range(count)]
 
     def fill(self, user: str, session: str, message: Message, count: int) -> int:
-        """Appends so many, 50 at a time; gives how many it has then."""
+        """Appends `count` messages, 50 at a time. Returns how many the session then has."""
         for start in range(0, count, 50):
             self.peer.append(user, session, [message] * min(50, count - start))
         return len(self.peer.get(user, session))
@@ -46,7 +46,7 @@ class Worker:
         }
 
     def append_at_once(self, user: str, session: str, message: Message, count: int) -> Any:
-        """So many writers, a message each; what is there in the end."""
+        """Lets `count` writers append one message each, all at once. Returns what was stored."""
         failed: list[str] = []
 
         def append(number: int) -> None:
@@ -69,7 +69,7 @@ class Worker:
         }
 
     def try_to_hold(self, user: str, message: Message, count: int) -> Any:
-        """How many messages one conversation takes, up to `count`."""
+        """How many messages one conversation can hold, up to `count`."""
         session = self.peer.start(user)
         held = 0
         try:
