@@ -1,9 +1,11 @@
-"""What goes to Lambda: Zappa calls `prepare` before it packs and `finish` after, also when it is
-called by hand (`zappa deploy`, `zappa update`, `zappa package`).
+"""The package for Lambda. Zappa calls `prepare` before it packs and `finish` after.
 
-`prepare` has Zappa pack an environment of its own instead of the developer's .venv: the pinned
-requirements as Linux wheels, whatever this machine is. `finish` writes the archive anew: only what
-runs, with bytecode that is valid there, and the same bytes for the same sources.
+This also happens when Zappa is run by hand (`zappa deploy`, `zappa update`, `zappa package`).
+
+`prepare` gives Zappa a separate environment to pack instead of the developer's .venv: the pinned
+requirements as Linux wheels, whatever system this machine runs. `finish` rewrites the archive. It
+keeps only what runs on Lambda, replaces sources with bytecode that is valid there, and writes the
+same bytes for the same sources.
 """
 
 import compileall
@@ -23,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ROOT / ".local" / "package"
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-TASK_ROOT = "/var/task"  # where Lambda unpacks it, for tracebacks
+TASK_ROOT = "/var/task"  # where Lambda unpacks the code; tracebacks show this path
 
 IN_THE_RUNTIME = {
     "boto3",
@@ -34,15 +36,15 @@ IN_THE_RUNTIME = {
     "six",
     "urllib3",
 }
-"""Lambda's Python runtime has them, patched by AWS."""
+"""Lambda's Python runtime has these, and AWS patches them."""
 
-NOT_LOADED = {"pycparser"}  # needed where cffi compiles, which happened when the wheel was made
+NOT_LOADED = {"pycparser"}  # cffi needs it only to compile, and the wheel is already compiled
 
 HANDLER = {"zappa", "durationpy"}
-"""Zappa's part that runs on Lambda, and what it imports; its other requirements deploy."""
+"""The part of Zappa that runs on Lambda, and what it imports. The rest is only for deploying."""
 
 OURS = {"app", "zappa_settings.py"}
-"""Of the project; all else at its top is not for Lambda, also what is added there one day."""
+"""The project's own code for Lambda. Everything else at its top level is left out by default."""
 
 NEEDLESS = (
     "*.dist-info/*",
@@ -54,7 +56,7 @@ NEEDLESS = (
     "*.png",
     "*/LICENSE",
     "bin/*",
-    "cffi/*",  # cryptography needs its _cffi_backend only
+    "cffi/*",  # cryptography needs only _cffi_backend
     "cryptography/hazmat/bindings/_rust/*",  # types only; the module is _rust.abi3.so
     "flask_smorest/spec/templates/*",
     "flask_swagger_ui/dist/*",  # three of its files are KEPT
@@ -63,7 +65,7 @@ NEEDLESS = (
 )
 
 KEPT = (
-    "*.dist-info/METADATA",  # packages look their own version up as they are imported
+    "*.dist-info/METADATA",  # packages look up their own version on import
     "flask_swagger_ui/dist/swagger-ui.css",
     "flask_swagger_ui/dist/swagger-ui-bundle.js",
     "flask_swagger_ui/dist/swagger-ui-standalone-preset.js",
@@ -77,7 +79,7 @@ KEPT = (
 
 
 def prepare() -> None:
-    """Makes the environment that is packed, unless it is there from last time."""
+    """Makes the environment to pack, unless it exists already."""
     requirements = _requirements((ROOT / "requirements-dev.txt").read_text())
     architecture = json.loads((ROOT / "zappa_settings.json").read_text())["base"]["architecture"]
     platforms = _platforms({"arm64": "aarch64"}.get(architecture, architecture))
@@ -85,18 +87,18 @@ def prepare() -> None:
     home = PACKAGES / hashlib.sha256(made_from.encode()).hexdigest()[:16]
     if not home.exists():
         _install(home, requirements, platforms)
-    # Zappa packs the environment that this names.
+    # Zappa packs the environment that VIRTUAL_ENV names.
     os.environ["VIRTUAL_ENV"] = str(home)
 
 
 def _requirements(pinned: str) -> str:
-    """The lines of requirements-dev.txt, hashes included, of what is needed on Lambda."""
+    """The lines of requirements-dev.txt, with hashes, of the packages needed on Lambda."""
     running = set(_names((ROOT / "requirements.txt").read_text()))
     return select(pinned, (running | HANDLER) - IN_THE_RUNTIME - NOT_LOADED)
 
 
 def select(pinned: str, names: set[str]) -> str:
-    """The lines of a requirements file, hashes included, of the packages named."""
+    """The lines of a requirements file, with hashes, of the named packages."""
     blocks = re.findall(r"^[\w.-]+(?:\[.*\])?==.*(?:\n[ \t]+.*)*", pinned, re.MULTILINE)
     found = {_names(block)[0]: block for block in blocks}
     return "\n".join(found[name] for name in sorted(names)) + "\n"
@@ -107,7 +109,10 @@ def _names(pinned: str) -> list[str]:
 
 
 def _platforms(machine: str) -> list[str]:
-    """Wheels that run on Amazon Linux: 2 (glibc 2.26) up to Python 3.11, 2023 (2.34) since."""
+    """The platform tags of wheels that run on Lambda.
+
+    Up to Python 3.11, Lambda runs on Amazon Linux 2 (glibc 2.26), since then on 2023 (glibc 2.34).
+    """
     newest = 26 if sys.version_info < (3, 12) else 34
     return [
         f"manylinux2014_{machine}",
@@ -133,13 +138,13 @@ def _install(home: Path, requirements: str, platforms: list[str]) -> None:
         )
         try:
             (Path(name) / "env").rename(home)
-        except OSError:  # of two at once the second finds the first one's
+        except OSError:  # another process made it first
             if not home.exists():
                 raise
 
 
 def finish(cli: Any) -> None:
-    """Writes Zappa's archive anew. `cli` is Zappa, which goes on to upload it."""
+    """Rewrites Zappa's archive. `cli` is Zappa, which then uploads the archive."""
     archive = Path(cli.zip_path)
     packages = Path(os.environ["VIRTUAL_ENV"], "lib", f"python{MINOR}", "site-packages")
     allowed = OURS | {path.name for path in packages.iterdir()}
@@ -163,9 +168,12 @@ def _is_needed(member: str, allowed: set[str]) -> bool:
 
 
 def _compile(folder: Path) -> None:
-    """Puts bytecode in the place of the sources. Beside them it would have to be found valid first,
-    and in an archive, where every file is of 1980, Python's usual way finds it stale: Lambda, which
-    cannot keep what it compiles, would do so at each cold start."""
+    """Replaces the sources with bytecode.
+
+    Python would check bytecode beside its source by the source's date. All files in the archive are
+    dated 1980, so it would find the bytecode stale. Lambda cannot keep what it compiles, so it
+    would compile again at each cold start.
+    """
     compiled = compileall.compile_dir(
         folder,
         quiet=1,
