@@ -1,4 +1,4 @@
-"""Swagger UI in a real browser: the machine's own Chromium, headless, over its DevTools protocol.
+"""Swagger UI in a real browser: the installed Chromium, headless, driven by the DevTools protocol.
 
 https://chromedevtools.github.io/devtools-protocol/
 """
@@ -25,7 +25,7 @@ WAIT_SECONDS = 20
 
 
 def chromium() -> str:
-    """The browser's path. Without one the test is skipped; CI has one, or fails."""
+    """The path of the browser. Without one, the test is skipped; in CI it fails."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
@@ -36,7 +36,7 @@ def chromium() -> str:
 
 
 class Page:
-    """A tab. What it asked the network for and what its console said is kept."""
+    """A browser tab. Keeps the URLs that it requested and the errors in its console."""
 
     def __init__(self, socket: websocket.WebSocket) -> None:
         self._socket = socket
@@ -73,7 +73,7 @@ class Page:
         self.send("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """What a JavaScript expression gives, as JSON has it."""
+        """The value of a JavaScript expression, converted from JSON."""
         result = self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -81,7 +81,7 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
-        """The expression's value, as soon as it is true."""
+        """Waits until the expression is true and returns its value."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not (value := self.evaluate(expression)):
             if time.monotonic() > deadline:
@@ -95,7 +95,7 @@ class Page:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def type(self, selector: str, text: str) -> None:
-        """As a person would: it replaces what is in the field."""
+        """Types like a person, replacing what is in the field."""
         self.wait_for(f"!!document.querySelector({json.dumps(selector)})")
         self.evaluate(
             f"(field => {{ field.focus(); field.select(); }})"
@@ -109,10 +109,10 @@ class Page:
 
 @contextmanager
 def open_page(folder: Path, *, names: dict[str, str] | None = None) -> Iterator[Page]:
-    """A browser with nothing in it but an empty tab; `folder` takes its profile.
+    """Starts a browser with one empty tab and its profile in `folder`.
 
-    It reaches no network: every name leads nowhere, but for those in `names`, which lead to an
-    address on this machine (`127.0.0.1:port`).
+    The browser has no network access. No host name resolves, except those in `names`, each mapped
+    to an address on this machine (`127.0.0.1:port`).
     """
     rules = [f"MAP {name} {address}" for name, address in (names or {}).items()]
     rules += ["MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1"]
@@ -121,7 +121,7 @@ def open_page(folder: Path, *, names: dict[str, str] | None = None) -> Iterator[
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *("--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1280,1600"),
-        "--disable-features=HttpsUpgrades",  # it would try https:// first
+        "--disable-features=HttpsUpgrades",  # Chromium would try https:// first
         f"--host-resolver-rules={', '.join(rules)}",
         f"--user-data-dir={folder / 'profile'}",
         "--remote-debugging-port=0",
@@ -151,7 +151,7 @@ def open_page(folder: Path, *, names: dict[str, str] | None = None) -> Iterator[
 
 
 def _address_of_the_tab(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Chromium writes its port into its profile once it listens."""
+    """Chromium writes its port to its profile when it starts to listen."""
     told = folder / "profile" / "DevToolsActivePort"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -165,8 +165,10 @@ def _address_of_the_tab(process: subprocess.Popen[bytes], folder: Path) -> str:
 
 
 def send_from_swagger_ui(page: Page, token: str) -> str:
-    """Authorizes with the token, sends "Create a session" with its example as it stands, and gives
-    the body that the page shows for the answer 201."""
+    """Authorizes with the token and sends the unchanged example of "Create a session".
+
+    Returns the body that the page shows for the 201 answer.
+    """
     page.wait_for("document.querySelectorAll('.opblock').length > 9")
     page.click(".btn.authorize")
     page.type(".auth-container input", token)

@@ -1,8 +1,8 @@
-"""Watches what is logged while tests run: no token, nothing that a message says, nothing unknown.
+"""Checks what is logged while tests run: no tokens, no message content, no unknown members.
 
-`watched` is for a fixture that lasts as long as the run; what it yields says at the end which
-lines, of which tests, should not have been. Beside looking for what must not be there it knows
-every member that a line may have, so that a new one has to be thought about here first.
+`watched` is for a fixture that lasts for the whole run. It yields a list of faults, each with the
+test and the line. It looks for secrets, and it knows every member that a line may have. A new
+member must be added here first, so that somebody decides whether it is safe to log.
 """
 
 import json
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from app import logs
 
 MARKER = "no-log-may-hold-this"
-"""Put into contents, titles and metadata by tests that want to know."""
+"""Tests put this into contents, titles and metadata to see whether it is logged."""
 
 SECRETS = re.compile(rf"eyJ|(?i:{MARKER}|bearer |-----BEGIN|authorization)")
 
@@ -29,12 +29,12 @@ def _number(value: object) -> bool:
 
 
 def _word(value: object) -> bool:
-    """A route, a class, a code: no white space, so nothing anybody has said."""
+    """A route, a class or a code. It has no white space, so it cannot be a user's text."""
     return value is None or (isinstance(value, str) and bool(_WORD.fullmatch(value)))
 
 
 def _name(value: object) -> bool:
-    """Who: whatever the token said, which is for the log to tell."""
+    """A tenant, user or agent: any text from the token. The log may hold it."""
     return value is None or isinstance(value, str)
 
 
@@ -66,11 +66,11 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
 FRAME = re.compile(r"[^\n]+:\d+ [\w<>.]+")
 
 KINDS = {"request", "unexpected exception"}
-"""Lines of other kinds (the sweep's, for one) are looked through for secrets alone."""
+"""Lines of other kinds, such as the sweep's, are searched only for secrets."""
 
 
 def faults(line: str) -> list[str]:
-    """What is wrong with a line of the log."""
+    """What is wrong with a log line."""
     found = [f"holds {match[0]!r}" for match in SECRETS.finditer(line)]
     told = json.loads(line)
     if told["message"] in KINDS:
@@ -85,12 +85,12 @@ def faults(line: str) -> list[str]:
 
 
 _watches: list[list[str]] = []
-"""What has been found by the watches that are on; the last one, innermost, takes it all."""
+"""The findings of each active watch. Only the last, innermost watch records new ones."""
 
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Looks at every line of the app's log, and at what other libraries' loggers let through."""
+    """Checks every line of the app's log, and every line that other libraries log."""
     found: list[str] = []
     formatter = logs.JsonFormatter()
 
@@ -98,7 +98,7 @@ def watched() -> Iterator[list[str]]:
         if _watches[-1] is found:
             try:
                 line = formatter.format(record)
-            except (TypeError, ValueError):  # of another library
+            except (TypeError, ValueError):  # from another library
                 line = json.dumps({"message": record.getMessage()})
             test = os.environ.get("PYTEST_CURRENT_TEST", "no test")
             found.extend(f"{test}: the line {fault}: {line}" for fault in faults(line))
@@ -106,11 +106,11 @@ def watched() -> Iterator[list[str]]:
 
     class Others(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.name != logs.log.name:  # which hands its lines on before it is set up
+            if record.name != logs.log.name:  # its lines reach the root logger until it is set up
                 look(record)
 
     _watches.append(found)
-    # A filter: the app puts its own handler in the place of all others as it starts.
+    # A filter, because the app replaces all handlers with its own when it starts.
     logs.log.addFilter(look)
     others = Others(logging.INFO)
     logging.getLogger().addHandler(others)

@@ -1,6 +1,6 @@
-"""The people of all tests, their tokens, and a client that speaks HTTP as one of them.
+"""The people in all tests, their tokens, and a client that sends requests as one of them.
 
-Alice and Bob are of the tenant acme, Charlie is of globex. Nobody has no token.
+Alice and Bob belong to the tenant acme, Charlie to globex. "Nobody" has no token.
 """
 
 import json
@@ -23,7 +23,7 @@ def make_token(tenant: str, user: str, *, secret: str = SECRET, **claims: Any) -
 
 @dataclass
 class Client:
-    """Sends requests to `/api/v1` + path, with a token where there is one."""
+    """Sends requests to `/api/v1` + path, with the token if there is one."""
 
     app: flask.Flask
     token: str | None
@@ -70,17 +70,17 @@ class Client:
         return json.loads(answer.text)
 
     def read_all(self, session_id: str) -> list[dict[str, Any]]:
-        """All messages of a session, from where its answer ends by cursors."""
+        """All messages of a session: those in its answer, then the rest by cursor."""
         answer = self.get(f"/sessions/{session_id}").json
         messages, cursor = answer["messages"], answer["next_cursor"]
         while cursor:
             page = self.get(f"/sessions/{session_id}/messages?limit=1000&cursor={cursor}").json
-            assert page["messages"], "no page is empty while more follows"
+            assert page["messages"], "an empty page, although more follows"
             messages, cursor = messages + page["messages"], page["next_cursor"]
         return messages
 
     def fill(self, session_id: str, count: int, size: int = 20) -> list[str]:
-        """Appends `count` messages of `size` characters in batches; gives their ids."""
+        """Appends `count` messages of `size` characters in batches. Returns their ids."""
         ids: list[str] = []
         for start in range(0, count, 50):
             batch = [
@@ -94,7 +94,7 @@ class Client:
 
 
 def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
-    """Checks that the answer is that problem, with nothing missing; gives its body."""
+    """Checks that the answer is this problem, with all members. Returns its body."""
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
     body = json.loads(answer.text)
