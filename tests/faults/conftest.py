@@ -1,4 +1,4 @@
-"""A proxy that does harm, apps behind it, and the checker that must find none."""
+"""A proxy that injects faults, apps that use it, and the checker that must find nothing wrong."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,12 +15,12 @@ from tests.faults.proxy import Proxy
 from tests.people import SECRET, Client, make_token
 
 HURRY = 0.25
-"""Seconds."""
+"""The request budget of an app that gives up soon, in seconds."""
 
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether to take the sizes of docs/reliability.md, which need minutes."""
+    """Whether to run at the sizes of docs/reliability.md, which takes minutes."""
     return bool(request.config.getoption("--full"))
 
 
@@ -38,7 +38,7 @@ def far_table(table: db.Table, proxy: Proxy) -> db.Table:
 
 @pytest.fixture
 def make_far_app(far_table: db.Table, clock: Any) -> Callable[..., flask.Flask]:
-    """An app whose every call passes the proxy."""
+    """Makes an app that sends every call through the proxy."""
 
     def make(**settings: Any) -> flask.Flask:
         config = Config(sessions_table=far_table.name, jwt_secret=SECRET, **settings)
@@ -55,13 +55,13 @@ def far_alice(make_far_app: Callable[..., flask.Flask]) -> Client:
 
 @pytest.fixture
 def hurried_alice(make_far_app: Callable[..., flask.Flask]) -> Client:
-    """Alice, at an app that soon gives up."""
+    """Alice, with an app that gives up soon."""
     return Client(make_far_app(request_budget=HURRY), make_token("acme", "alice"))
 
 
 @pytest.fixture
 def assert_sound(table: db.Table, clock: Any) -> Callable[[], None]:
-    """That the checker finds nothing wrong in the table."""
+    """Asserts that the checker finds nothing wrong in the table."""
 
     def look() -> None:
         assert [str(finding) for finding in check.check(table, clock)] == []
@@ -71,7 +71,7 @@ def assert_sound(table: db.Table, clock: Any) -> Callable[[], None]:
 
 @pytest.fixture
 def record_figures(request: pytest.FixtureRequest, capsys: Any) -> Callable[..., None]:
-    """Shows what was measured, whether or not pytest shows the output of a test that passes."""
+    """Prints what was measured, even if pytest captures the output of passing tests."""
 
     def record(**figures: Any) -> None:
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())

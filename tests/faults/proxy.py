@@ -1,8 +1,8 @@
-"""A proxy in front of DynamoDB Local that does to calls what networks and DynamoDB do to them.
+"""A proxy in front of DynamoDB Local that injects the faults of networks and of DynamoDB.
 
-A plan says of each call which fault it meets, if any; a fault is a function of the exchange: it may
-wait, forward the request, cut the connection, or answer by itself, in any order. So "the answer is
-lost" is `forward` and then `cut`.
+A plan decides which fault each call gets, if any. A fault is a function of the exchange. It can
+wait, forward the request, cut the connection, or answer by itself, in any order. For example, a
+lost answer is `forward` followed by `cut`.
 """
 
 import json
@@ -24,7 +24,7 @@ Plan = Callable[["Call"], Fault | None]
 
 @dataclass
 class Call:
-    """`number` counts from 1, over all connections, in the order in which calls come in."""
+    """`number` counts from 1 over all connections, in the order in which calls arrive."""
 
     number: int
     operation: str
@@ -36,12 +36,12 @@ class Call:
 
 
 class Cut(Exception):
-    """The connection to the client ends here."""
+    """Ends the connection to the client."""
 
 
 @dataclass
 class Exchange:
-    """One call under way."""
+    """One call in progress."""
 
     call: Call
     head: bytes
@@ -50,8 +50,11 @@ class Exchange:
     answer_to_send: bytes | None = None
 
     def forward(self, body: bytes | None = None) -> tuple[int, bytes]:
-        """Has the database act, on another body if one is given; gives status and body of its
-        answer, which is sent unless the fault cuts or answers itself."""
+        """Sends the request to the database, with another body if one is given.
+
+        Returns the status and body of the answer. The answer then goes to the client, unless the
+        fault cuts the connection or answers by itself.
+        """
         body = self.call.body if body is None else body
         status, head, content = self.upstream.ask(with_length(self.head, body) + body)
         self.answer_to_send = head + content
@@ -69,7 +72,7 @@ class Exchange:
 
 
 class Upstream:
-    """A connection to the database, for one of the client's."""
+    """A connection to the database, one per connection of the client."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -78,7 +81,7 @@ class Upstream:
     def ask(self, request: bytes) -> tuple[int, bytes, bytes]:
         """
         Raises:
-            Cut: the database is not there, or went away.
+            Cut: the database cannot be reached, or closed the connection.
         """
         try:
             if self._socket is None:
@@ -101,7 +104,7 @@ class Upstream:
 
 @dataclass
 class Proxy:
-    """Listens on loopback while its block lasts; `plan` may be changed at any time."""
+    """Listens on loopback within its `with` block. `plan` may be changed at any time."""
 
     upstream: str
     plan: Plan = field(default=lambda _: None)
@@ -114,7 +117,7 @@ class Proxy:
         self.forget()
 
     def forget(self) -> None:
-        """Counts from 1 again."""
+        """Forgets all calls, and counts from 1 again."""
         self.calls: list[str] = []  # their operations
         self.faults: Counter[str] = Counter()
 
@@ -176,13 +179,15 @@ class Proxy:
 
 
 def _end(connection: socket.socket) -> None:
-    with suppress(OSError):  # ended already
+    with suppress(OSError):  # it has ended already
         connection.shutdown(socket.SHUT_RDWR)
 
 
 def _read_message(stream: BinaryIO) -> tuple[bytes, bytes]:
-    """Head and body of an HTTP message, a chunked one put together; both empty where the other
-    side has ended."""
+    """The head and body of an HTTP message. Chunks are joined.
+
+    Both are empty if the other side has closed the connection.
+    """
     lines: list[bytes] = []
     length: int | None = 0
     while (line := stream.readline()) != b"\r\n":
@@ -219,7 +224,7 @@ def _operation(head: bytes) -> str:
 
 
 def with_length(head: bytes, body: bytes) -> bytes:
-    """The head of a request, for another body."""
+    """The head of a request, with the Content-Length of another body."""
     lines = [
         f"Content-Length: {len(body)}".encode()
         if line.lower().startswith(b"content-length")
@@ -229,16 +234,16 @@ def with_length(head: bytes, body: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-# What can happen to a call.
+# The faults.
 
 
 def cut_before(exchange: Exchange) -> None:
-    """The connection breaks before the database acted."""
+    """The connection breaks before the database acts."""
     exchange.cut()
 
 
 def cut_after(exchange: Exchange) -> None:
-    """The database acts, and its answer is lost."""
+    """The database acts, but its answer is lost."""
     exchange.forward()
     exchange.cut()
 
@@ -261,7 +266,7 @@ def over_capacity(exchange: Exchange) -> None:
 
 
 def in_conflict(exchange: Exchange) -> None:
-    """Another transaction has the items: each API says so in its own way."""
+    """Another transaction uses the items. Transactions and other calls report this differently."""
     if exchange.call.operation != "TransactWriteItems":
         code = "TransactionConflictException"
         _refuse(exchange, 400, code, "Transaction is ongoing for the item")
@@ -284,18 +289,18 @@ def in_conflict(exchange: Exchange) -> None:
 
 
 def broken_inside(exchange: Exchange) -> None:
-    """DynamoDB fails without having acted; the client cannot know."""
+    """DynamoDB fails before it acts. The client cannot know that."""
     _refuse(exchange, 500, "InternalServerError", "The request could not be processed.")
 
 
 def broken_inside_after(exchange: Exchange) -> None:
-    """DynamoDB fails after it acted."""
+    """DynamoDB acts, then fails."""
     exchange.forward()
     broken_inside(exchange)
 
 
 def bad_gateway(exchange: Exchange) -> None:
-    """Something between acted on the request, lost the answer, and says so in its own words."""
+    """A gateway forwards the request, loses the answer, and sends an error page of its own."""
     exchange.forward()
     page = b"<html>Bad gateway</html>"
     head = f"HTTP/1.1 502 -\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
@@ -303,7 +308,7 @@ def bad_gateway(exchange: Exchange) -> None:
 
 
 def partly_done(exchange: Exchange) -> None:
-    """A batch of which only the first half is done, which is an answer with status 200."""
+    """Only the first half of a batch is done. DynamoDB reports this with status 200."""
     call = exchange.call
     if call.operation not in ("BatchWriteItem", "BatchGetItem"):
         return
@@ -340,7 +345,7 @@ EVERY_FAULT: tuple[Fault, ...] = (
 )
 
 
-# When it happens.
+# The plans: which calls get a fault.
 
 
 def nothing(_: Call) -> None:
@@ -352,7 +357,7 @@ def always(fault: Fault, operation: str | None = None) -> Plan:
 
 
 def once(fault: Fault, operation: str | None = None) -> Plan:
-    """The first call, or the first of that operation."""
+    """The first call, or the first call of that operation."""
     return first(1, fault, operation)
 
 

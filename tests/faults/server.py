@@ -1,4 +1,4 @@
-"""The app under gunicorn: worker processes of their own, as a server runs it."""
+"""The app under gunicorn, in several worker processes, as in production."""
 
 import http.client
 import json
@@ -34,10 +34,10 @@ class Answer:
 @dataclass
 class Server:
     port: int
-    pid: int  # of gunicorn's own process
+    pid: int  # of gunicorn's main process
 
     def workers(self) -> list[int]:
-        """Process ids of the workers, on Linux."""
+        """The process ids of the workers. Linux only."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
@@ -51,7 +51,7 @@ class Server:
     ) -> Answer:
         """
         Raises:
-            OSError, http.client.HTTPException: no answer.
+            OSError, http.client.HTTPException: there was no answer.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -64,7 +64,7 @@ class Server:
             connection.close()
 
     def all_messages(self, token: str, session: str) -> list[dict[str, Any]]:
-        """Page by page, with the ids and contents as they are answered."""
+        """All messages of the session, read page by page."""
         found: list[dict[str, Any]] = []
         path = query = f"/sessions/{session}/messages?limit=1000"
         while True:
@@ -105,7 +105,7 @@ def _wait_until_it_answers(server: Server, process: subprocess.Popen[bytes]) -> 
             server.request("", "GET", "/sessions")
             return
         except OSError:
-            assert process.poll() is None, "gunicorn ended by itself"
+            assert process.poll() is None, "gunicorn has exited"
             assert time.monotonic() < deadline, "gunicorn does not answer"
             time.sleep(0.05)
 

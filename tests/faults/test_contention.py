@@ -1,4 +1,4 @@
-"""Many writers on one session, over a network and a database that fail one call in ten."""
+"""Many writers append to one session while one call in ten fails."""
 
 import http.client
 import random
@@ -15,8 +15,8 @@ TOKEN = make_token("acme", "alice")
 
 
 class Writer:
-    """A client as the documentation tells it to be: numbers its messages, and sends each until it
-    has an answer, under the same key."""
+    """A client that follows the documentation: it numbers its messages, and repeats each under the
+    same key until it has an answer."""
 
     def __init__(self, server: Server, session: str, name: str, seed: int) -> None:
         self.server = server
@@ -54,7 +54,7 @@ class Writer:
             time.sleep(int(answer.headers["Retry-After"]) * self.dice.random())
 
 
-def test_every_message_of_every_writer_is_kept_once_and_in_order(
+def test_every_message_of_every_writer_is_stored_once_and_in_order(
     table, proxy, full, assert_sound, record_figures
 ):
     processes, clients, appends = (8, 40, 2000) if full else (2, 10, 200)

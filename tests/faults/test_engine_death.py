@@ -1,8 +1,9 @@
-"""DynamoDB itself goes away under load, and comes back with what it had acknowledged.
+"""DynamoDB dies under load and restarts. No acknowledged write may be lost.
 
-DynamoDB Local answers a transaction a moment before its own database has it: killed right then, it
-loses what it has just acknowledged, with or without this app. DynamoDB does not, so the proxy hands
-such an answer on only after a read, which DynamoDB Local serves after the write is kept.
+DynamoDB Local answers a transaction a moment before its own database has stored it. If it is killed
+at that moment, it loses a write that it has acknowledged, with or without this app. The real
+DynamoDB does not. The proxy therefore passes such an answer on only after a read, which DynamoDB
+Local serves after the write is stored.
 """
 
 import json
@@ -29,7 +30,7 @@ TOKEN = make_token("acme", "alice")
 
 
 class Load(threading.Thread):
-    """Appends without pause until told to stop, and notes what was acknowledged."""
+    """Appends without pause until stopped, and records what was acknowledged."""
 
     def __init__(self, server: Server, session: str, name: str) -> None:
         super().__init__()
@@ -69,15 +70,15 @@ def answered_when_kept(exchange: Exchange) -> None:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """In memory where there is a file system in it: what a process wrote outlives the process
-    anywhere, and waiting for a disk makes the load thin."""
+    """A folder in memory if possible. It outlives the killed process as one on disk would, and
+    waiting for a disk would reduce the load."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
 
 
-@pytest.mark.usefixtures("engine")  # sets the environment; the one that dies is another
-def test_nothing_acknowledged_is_lost_when_the_engine_is_killed(data_dir, full, record_figures):
+@pytest.mark.usefixtures("engine")  # for its environment; the test kills another engine
+def test_no_acknowledged_write_is_lost_when_the_engine_is_killed(data_dir, full, record_figures):
     port, deaths, between = free_port(), *((20, 30) if full else (2, 8))
     mortal = dynamodb_local.start(port, data_dir)
     table = db.Table(TABLE, db.connect(endpoint_url=mortal.url))
@@ -132,7 +133,7 @@ def test_nothing_acknowledged_is_lost_when_the_engine_is_killed(data_dir, full, 
 
 
 def wait_for_more(load: list[Load], status: int, count: int) -> None:
-    """Until the writers together got `count` more answers with that status."""
+    """Waits until all writers together have `count` more answers with this status."""
 
     def total() -> int:
         return sum(writer.statuses[status] for writer in load)

@@ -1,4 +1,4 @@
-"""A session too large for one request: removed over a few of them and a sweep, in flat memory."""
+"""A session too large for one request is removed by a few requests and a sweep, in flat memory."""
 
 import subprocess
 import sys
@@ -20,11 +20,11 @@ ALICE = Caller("acme", "alice")
 TOKEN = make_token("acme", "alice")
 
 BUDGET = 5.0
-"""Seconds for a request: two of work, since it begins no page that it may not finish."""
+"""Seconds per request. About two are used: a page is not started if it may not finish in time."""
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process ever had."""
+    """The peak memory of a process."""
     [line] = [
         line
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -37,13 +37,13 @@ SWEEP = ("sweep", "--seconds", "600")
 
 
 def run(table_name: str, database: str, *arguments: str) -> tuple[str, float]:
-    """What a command of ours says, and the most memory it had."""
+    """The output of a flask command, and its peak memory."""
     command = [sys.executable, "-m", "flask", "--app", "app.wsgi", *arguments]
     environment = settings(table_name, database)
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     peak = 0.0
-    while process.poll() is None:  # wait4's own figure would begin with this process's memory
-        with suppress(FileNotFoundError, ValueError):  # it has just ended
+    while process.poll() is None:  # wait4 would count the memory of this process too
+        with suppress(FileNotFoundError, ValueError):  # the process has just ended
             peak = max(peak, peak_megabytes(process.pid))
         time.sleep(0.01)
     output, _ = process.communicate()
@@ -52,7 +52,7 @@ def run(table_name: str, database: str, *arguments: str) -> tuple[str, float]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_large_session_is_removed_over_a_few_requests_and_a_sweep_in_flat_memory(
+def test_a_few_requests_and_a_sweep_remove_a_large_session_in_flat_memory(
     table, engine, full, items, assert_sound, record_figures
 ):
     count = 50_000 if full else 2_000
@@ -94,14 +94,14 @@ def test_a_large_session_is_removed_over_a_few_requests_and_a_sweep_in_flat_memo
     assert [item["SK"]["S"] for item in items()] == ["USER"]
     assert grown < 100
     assert max(sweep_peak, check_peak) - idle_sweep < 100
-    # The user's own item goes with the erasure.
+    # The erasure also removes the user's own item.
     with serve(table.name, engine.url, workers=1, threads=1) as server:
         assert server.request(TOKEN, "DELETE", "/sessions?confirm=all").status == 200
     assert items() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_erasure_of_many_sessions_ends_in_flat_memory(
+def test_an_erasure_of_many_sessions_runs_in_flat_memory(
     table, engine, full, items, record_figures
 ):
     sessions, each = (1_000, 10) if full else (100, 5)
@@ -133,7 +133,7 @@ def test_an_erasure_of_many_sessions_ends_in_flat_memory(
 
 
 def filled_session(table: db.Table, count: int, size: int) -> str:
-    """Made by the stores themselves, as another program would."""
+    """Writes a session with the stores, as another program would. Returns its id."""
     budget.begin()
     made, _ = SessionStore(table).create(ALICE, domain_id="d", title="t", metadata={})
     store = MessageStore(table)

@@ -1,4 +1,4 @@
-"""Random sequences of all routes by three people, compared with a model of a few lines."""
+"""Random sequences of requests by three people on all routes, compared with a small model."""
 
 import json
 from collections import Counter
@@ -36,7 +36,9 @@ json_values = st.recursive(
     lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3),
     max_leaves=8,
 )
-names = st.text(max_size=5).filter(lambda name: name != "references")  # these are checked
+names = st.text(max_size=5).filter(
+    lambda name: name != "references"
+)  # references have a fixed form
 blocks = st.lists(st.fixed_dictionaries({"type": st.sampled_from(["text", "image"])}), max_size=3)
 new_messages = st.fixed_dictionaries(
     {
@@ -59,16 +61,16 @@ if_matches = st.sampled_from(["none", "none", "right", "wrong"])
 
 
 def same(one: Any, other: Any) -> bool:
-    """To the last digit: 1 is not 1.0, and order counts."""
+    """Exact equality: 1 is not 1.0, and order counts."""
     return json.dumps(one) == json.dumps(other)
 
 
 class Model:
-    """What the API promises, without its difficulties."""
+    """What the API promises, without concurrency, storage or faults."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, dict[str, Any]] = {}  # until removed, also past their time
-        self.owner: dict[str, str] = {}  # of every session there ever was
+        self.sessions: dict[str, dict[str, Any]] = {}  # until removed, even if expired
+        self.owner: dict[str, str] = {}  # of every session ever created
         self.messages: dict[str, list[dict[str, Any]]] = {}
         self.answers: dict[tuple[str, str, str], tuple[int, Any, Any]] = {}  # by who, path, key
 
@@ -393,7 +395,7 @@ class Machine(RuleBasedStateMachine):
             self.model.answers[who, path, key] = (self.now // 1000, body, answer)
 
     def is_replay(self, who: str, path: str, key: str | None, body: Any, answer: Any) -> bool:
-        """Whether the request is an earlier one of the last 24 hours; checks the answer if so."""
+        """Whether the request repeats one of the last 24 hours. If so, checks the answer."""
         made = self.model.answers.get((who, path, key or ""))
         if not made or made[0] + 24 * 60 * 60 <= self.now // 1000:
             assert "Idempotent-Replayed" not in answer.headers
@@ -413,7 +415,7 @@ def key_header(key: str | None) -> dict[str, str]:
     return {"Idempotency-Key": key} if key else {}
 
 
-def test_the_api_does_what_a_model_of_it_does(client, full, record_figures):
+def test_the_api_matches_the_model(client, full, record_figures):
     examples, steps = (120, 50) if full else (8, 30)
     machine: Any = type("MachineOnEngine", (Machine,), {"client": client, "done": Counter()})
     run_state_machine_as_test(
