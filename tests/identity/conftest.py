@@ -1,4 +1,4 @@
-"""Keys, an issuer, an app that needs no table, and what goes over the wire to DynamoDB."""
+"""Keys, an issuer, apps that share one table per module, and a record of DynamoDB requests."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="module")
 def issuer(keys: Keys) -> Iterator[Issuer]:
-    """Publishes an RSA key, an EC key, and one of a curve that is not ES256's."""
+    """Publishes an RSA key, an EC key, and a key on a curve that ES256 does not use."""
     jwks = (
         public_jwk(keys.rsa, "rsa-1", alg="RS256", use="sig"),
         public_jwk(keys.ec, "ec-1"),
@@ -49,7 +49,7 @@ def issuer(keys: Keys) -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def module_table(client: Any) -> Iterator[db.Table]:
-    """One table for a whole module, for tests that write nothing or mind nobody else's items."""
+    """One table per module, for tests that write nothing or ignore items of other tests."""
     table = db.Table(f"test-{uuid4()}", client)
     list(provision.create(table))
     yield table
@@ -59,7 +59,7 @@ def module_table(client: Any) -> Iterator[db.Table]:
 
 @pytest.fixture(scope="module")
 def app_with(module_table: db.Table) -> Callable[..., flask.Flask]:
-    """An app over the module's table, with these settings; each asked for once is made once."""
+    """Makes an app with these settings on the module's table. Equal settings give the same app."""
     made: dict[str, flask.Flask] = {}
 
     def app_with(**settings: Any) -> flask.Flask:
@@ -67,7 +67,7 @@ def app_with(module_table: db.Table) -> Callable[..., flask.Flask]:
         if "jwt_jwks_url" not in settings:
             usual["jwt_secret"] = SECRET
         config = Config(**{**usual, **settings})
-        name = repr(sorted(settings.items()))  # a config's own repr leaves the secret out
+        name = repr(sorted(settings.items()))  # the repr of a Config leaves out the secret
         if name not in made:
             made[name] = create_app(config, table=module_table)
         return made[name]
@@ -77,7 +77,7 @@ def app_with(module_table: db.Table) -> Callable[..., flask.Flask]:
 
 @pytest.fixture
 def log_lines() -> Iterator[list[dict[str, Any]]]:
-    """The app's log, each line as it is written, parsed."""
+    """The lines of the app's log, parsed."""
     lines: list[dict[str, Any]] = []
     formatter = logs.JsonFormatter()
 
@@ -85,7 +85,7 @@ def log_lines() -> Iterator[list[dict[str, Any]]]:
         lines.append(json.loads(formatter.format(record)))
         return True
 
-    # A filter, because the app puts its own handler in the place of all others as it starts.
+    # A filter, because the app replaces all handlers with its own when it starts.
     logs.log.addFilter(collect)
     yield lines
     logs.log.removeFilter(collect)
@@ -93,7 +93,7 @@ def log_lines() -> Iterator[list[dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that went to DynamoDB."""
+    """A request that was sent to DynamoDB."""
 
     operation: str
     body: dict[str, Any]
@@ -105,7 +105,7 @@ class Call:
 
 @contextmanager
 def recorded(client: Any) -> Iterator[list[Call]]:
-    """What the app sends to DynamoDB, as it goes over the wire."""
+    """The requests that the app sends to DynamoDB."""
     calls: list[Call] = []
 
     def note(request: Any, **_: Any) -> None:

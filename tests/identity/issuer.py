@@ -1,5 +1,4 @@
-"""Those who make tokens: an issuer with real keys and a real JWKS server on loopback, and a forger
-who writes each part of a token by hand."""
+"""An issuer with real keys and a JWKS server on loopback, and functions to forge tokens by hand."""
 
 import base64
 import hashlib
@@ -47,7 +46,7 @@ def public_pem(key: Key) -> bytes:
 
 
 def hs256(secret: str | bytes, hash_name: str = "sha256") -> Signer:
-    """Without PyJWT, which refuses to sign with a PEM: the forger does not mind."""
+    """Signs without PyJWT, which refuses a PEM as a secret. A forger would use one."""
     raw = secret.encode() if isinstance(secret, str) else secret
     return lambda message: hmac.new(raw, message, getattr(hashlib, hash_name)).digest()
 
@@ -65,13 +64,13 @@ def b64(raw: bytes) -> str:
 
 
 def alice(**changes: Any) -> dict[str, Any]:
-    """The claims of a token that is in order; a change to None leaves the claim out."""
+    """The claims of a valid token, with changes. None removes a claim."""
     claims = {"tenant_id": "acme", "sub": "alice", "exp": int(time.time()) + 600, **changes}
     return {name: value for name, value in claims.items() if value is not None}
 
 
 def write(header: Any, claims: Any, sign: Signer) -> str:
-    """A token out of whatever parts: objects become JSON, text and bytes stay as they are."""
+    """A token with these parts. Objects become JSON; text and bytes are used unchanged."""
     parts = ".".join(
         b64(
             part
@@ -84,8 +83,10 @@ def write(header: Any, claims: Any, sign: Signer) -> str:
 
 
 class Issuer:
-    """A JWKS server on a free port of loopback that counts what it is asked. `answer` may be
-    changed; `stop` makes it refuse connections, like an issuer that is down."""
+    """A JWKS server on a free loopback port that counts its requests.
+
+    `answer` may be replaced. After `stop` it refuses connections, like an issuer that is down.
+    """
 
     def __init__(self, *jwks: dict[str, Any]) -> None:
         self.requests = 0

@@ -1,4 +1,4 @@
-"""Requests made to hurt: too large, too deep, from the wrong page, or to see the inside."""
+"""Abusive requests: too large, too deep, from a wrong origin, or looking for internals."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ from tests.people import Client, make_token, problem
 
 @pytest.fixture(scope="module")
 def table(module_table):
-    """One for all tests here: they look at what changed, not at all there is."""
+    """One table for all tests here. They compare what changed, not what the table holds."""
     return module_table
 
 
@@ -55,8 +55,8 @@ def too_large(size: int) -> bytes:
     return b'{"domain_id": "d", "title": "' + b"x" * size + b'"}'
 
 
-def test_a_body_past_the_limit_is_413_before_it_is_parsed(alice, items):
-    """It is no JSON, and nobody looked."""
+def test_a_body_over_the_limit_gets_413_before_it_is_parsed(alice, items):
+    """The body is not JSON, but the answer is 413, not 400."""
     before = items()
     answer = alice.post("/sessions", data=b"{" * (MAX_BODY + 1))
     problem(answer, 413, "TOO_LARGE")
@@ -67,12 +67,12 @@ def test_a_body_within_the_limit_is_parsed(alice):
     problem(alice.post("/sessions", data=too_large(MAX_BODY - 100)), 422, "VALIDATION_FAILED")
 
 
-def test_nobody_gets_401_however_large_the_body(nobody):
+def test_a_large_body_without_a_token_gets_401(nobody):
     problem(nobody.post("/sessions", data=too_large(MAX_BODY)), 401, "UNAUTHORIZED")
 
 
-def test_a_body_of_unstated_length_is_cut_off_at_the_limit(address, items):
-    """Chunked, without Content-Length: a lie about the length is not needed to send too much."""
+def test_a_chunked_body_is_cut_off_at_the_limit(address, items):
+    """A chunked body has no Content-Length, so its size is known only as it is read."""
     before = items()
     chunk = b" " * 65536
     chunks = (chunk for _ in range(MAX_BODY // len(chunk) + 2))
@@ -83,7 +83,7 @@ def test_a_body_of_unstated_length_is_cut_off_at_the_limit(address, items):
     assert items() == before
 
 
-def test_a_small_body_of_unstated_length_is_taken(address):
+def test_a_small_chunked_body_is_accepted(address):
     chunks = iter([b'{"domain_id"', b': "d"}'])
     status, _, body = over_http(
         address, "POST", "/api/v1/sessions", chunks, Transfer_Encoding="chunked"
@@ -91,8 +91,8 @@ def test_a_small_body_of_unstated_length_is_taken(address):
     assert status == 201, body
 
 
-def test_a_body_that_claims_to_be_too_large_is_not_waited_for(address):
-    """The answer comes though not one byte of the body does."""
+def test_a_too_large_content_length_is_refused_at_once(address):
+    """The answer comes before any byte of the body is sent."""
     parts = urlsplit(address)
     connection = socket.create_connection((parts.hostname, parts.port), timeout=5)
     connection.sendall(
@@ -127,12 +127,12 @@ def test_two_act_for_user_headers_through_a_server_are_refused(address):
 
 
 def nested(levels: int) -> bytes:
-    """So many levels in all, the body's own and metadata's among them."""
+    """A message nested this many levels deep, including the levels of the body and metadata."""
     inner = "[" * (levels - 2) + "]" * (levels - 2)
     return f'{{"role":"user","content":"c","metadata":{{"x":{inner}}}}}'.encode()
 
 
-def test_json_is_taken_to_the_depth_limit_and_no_deeper(alice, items):
+def test_json_is_accepted_down_to_the_depth_limit(alice, items):
     path = f"/sessions/{alice.create_session()['session_id']}/messages"
     assert alice.post(path, data=nested(MAX_DEPTH)).status_code == 201
     before = items()
@@ -141,7 +141,7 @@ def test_json_is_taken_to_the_depth_limit_and_no_deeper(alice, items):
     assert items() == before
 
 
-def test_what_was_nested_to_the_limit_can_be_read_again(alice):
+def test_a_message_nested_to_the_limit_can_be_read(alice):
     session_id = alice.create_session()["session_id"]
     alice.post(f"/sessions/{session_id}/messages", data=nested(MAX_DEPTH))
     assert alice.get(f"/sessions/{session_id}").json["messages"][0]["content"] == "c"
@@ -165,12 +165,12 @@ def cors_headers(answer: Any) -> set[str]:
     return {name for name, _ in answer.headers if name.startswith("Access-Control-")}
 
 
-def test_by_default_no_page_elsewhere_may_call(app, alice):
+def test_by_default_no_other_origin_may_call(app, alice):
     assert cors_headers(preflight(app, OURS)) == set()
     assert cors_headers(alice.get("/sessions", headers={"Origin": OURS})) == set()
 
 
-def test_a_page_of_a_listed_origin_may_call(make_app):
+def test_a_listed_origin_may_call(make_app):
     app = make_app(cors_origins=(OURS, "https://other.example.com:8443"))
     answer = preflight(app, OURS)
     assert answer.status_code == 200
@@ -178,7 +178,7 @@ def test_a_page_of_a_listed_origin_may_call(make_app):
     assert "POST" in answer.headers["Access-Control-Allow-Methods"]
     allowed = answer.headers["Access-Control-Allow-Headers"].lower()
     assert {"authorization", "content-type", "idempotency-key"} <= set(allowed.split(", "))
-    assert "Access-Control-Allow-Credentials" not in answer.headers, "no cookies: there are none"
+    assert "Access-Control-Allow-Credentials" not in answer.headers, "the API uses no cookies"
     client = Client(app, make_token("acme", "alice"))
     answer = client.get("/sessions", headers={"Origin": OURS})
     assert answer.headers["Access-Control-Allow-Origin"] == OURS
@@ -187,7 +187,7 @@ def test_a_page_of_a_listed_origin_may_call(make_app):
     assert {"ETag", "Location", "Retry-After", "X-Request-Id"} <= exposed
 
 
-def test_a_page_of_a_listed_origin_can_read_errors(make_app):
+def test_a_listed_origin_can_read_errors(make_app):
     answer = Client(make_app(cors_origins=(OURS,)), None).get("/sessions", headers={"Origin": OURS})
     assert answer.status_code == 401
     assert answer.headers["Access-Control-Allow-Origin"] == OURS
@@ -207,7 +207,7 @@ def test_a_page_of_a_listed_origin_can_read_errors(make_app):
         "https://app.example.com\u00e9",
     ],
 )
-def test_a_page_of_any_other_origin_may_not_call(make_app, origin):
+def test_an_unlisted_origin_may_not_call(make_app, origin):
     app = make_app(cors_origins=(OURS, "https://other.example.com"))
     assert "Access-Control-Allow-Origin" not in preflight(app, origin).headers
     client = Client(app, make_token("acme", "alice"))
@@ -216,7 +216,7 @@ def test_a_page_of_any_other_origin_may_not_call(make_app, origin):
 
 
 @pytest.mark.parametrize("path", ["/health", "/docs", "/openapi.json", "/"])
-def test_listed_origins_are_let_into_the_api_alone(make_app, path):
+def test_listed_origins_may_call_only_the_api(make_app, path):
     app = make_app(cors_origins=(OURS,))
     assert "Access-Control-Allow-Origin" not in preflight(app, OURS, path).headers
 
@@ -235,9 +235,9 @@ def test_listed_origins_are_let_into_the_api_alone(make_app, path):
     ],
     ids=str,
 )
-def test_a_pattern_is_no_origin(origins):
-    """flask-cors would read it as a regular expression that need match the beginning only:
-    `https://*.example.com` lets `https://aexample.com.evil.example` in."""
+def test_a_pattern_is_refused_as_an_origin(origins):
+    """flask-cors would treat it as a regular expression and match only the beginning. Then
+    `https://*.example.com` would also allow `https://aexample.com.evil.example`."""
     with pytest.raises(ConfigError, match="CORS_ORIGINS"):
         Config(sessions_table="t", jwt_secret="x" * 32, cors_origins=origins)
 
@@ -251,7 +251,7 @@ def test_a_preflight_reads_nothing_and_needs_no_token(make_app, sent):
     assert sent == []
 
 
-# What is open
+# Routes without a token
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -264,7 +264,7 @@ SECURITY_HEADERS = {
     "path",
     ["/docs", "/openapi.json", "/docs-assets/swagger-ui.css", "/docs-assets/start.js"],
 )
-def test_the_documentation_comes_with_security_headers(app, path):
+def test_the_documentation_has_security_headers(app, path):
     answer = app.test_client().get(path)
     assert answer.status_code == 200
     assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
@@ -301,7 +301,7 @@ def test_no_other_file_is_served(app, name):
     assert b"import" not in answer.data
 
 
-# The inside
+# Internals
 
 INSIDE = re.compile(
     r"traceback|\.py\b|site-packages|/work/|file \"|exception|botocore|boto3|dynamodb|flask"
@@ -318,7 +318,7 @@ def tells_nothing(answer: Any) -> None:
 
 @pytest.fixture
 def broken(make_app, client: Any) -> flask.Flask:
-    """An app whose table is not there."""
+    """An app whose table does not exist."""
     from app.factory import create_app
     from tests.people import SECRET
 
@@ -343,7 +343,7 @@ def broken(make_app, client: Any) -> flask.Flask:
         ),
     ],
 )
-def test_a_fault_inside_says_nothing_of_the_inside(broken, log_lines, method, path, body):
+def test_an_internal_error_reveals_no_internals(broken, log_lines, method, path, body):
     client = Client(broken, make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     told = problem(answer, 500, "INTERNAL_ERROR")
@@ -351,7 +351,7 @@ def test_a_fault_inside_says_nothing_of_the_inside(broken, log_lines, method, pa
     tells_nothing(answer)
     [fault] = [line for line in log_lines if line["level"] == "ERROR"]
     assert fault["request_id"] == told["request_id"]
-    assert fault["error_code"] == "ResourceNotFoundException", "the log says what it was"
+    assert fault["error_code"] == "ResourceNotFoundException", "the log names the error"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_fault_inside_says_nothing_of_the_inside(broken, log_lines, method, pa
         ("GET", "/sessions", None, {"X-HTTP-Method-Override": "DELETE"}, 200),
     ],
 )
-def test_no_answer_tells_of_the_inside(alice, method, path, body, headers, status):
+def test_no_answer_reveals_internals(alice, method, path, body, headers, status):
     answer = alice.request(method, path, data=body, headers=headers)
     assert answer.status_code < 500
     assert status is None or answer.status_code == status, answer.text
@@ -392,14 +392,14 @@ def test_no_answer_tells_of_the_inside(alice, method, path, body, headers, statu
     tells_nothing(answer)
 
 
-def test_a_method_that_is_not_there_says_which_are(alice):
+def test_an_unsupported_method_lists_the_allowed_ones(alice):
     answer = alice.request("PATCH", "/sessions")
     problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert {"GET", "POST", "DELETE"} <= set(answer.headers["Allow"].split(", "))
 
 
 def test_answers_name_no_library(alice, nobody, app):
-    """Of all that is installed, with its version, none appears in an answer of the API."""
+    """No installed distribution is named in an answer of the API."""
     names = {d.name.lower() for d in distributions()} - {"sessions", "session-store", "attrs"}
     names = {name for name in names if len(name) > 4}
     answers = [alice.get("/nowhere"), alice.get("/sessions"), nobody.get("/sessions")]
@@ -410,11 +410,11 @@ def test_answers_name_no_library(alice, nobody, app):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nowhere", "/api/v2/sessions", "/api/", "/api/v1/"])
-def test_what_is_not_there_is_401_for_nobody_under_api(app, path):
-    """So that nobody can map the API."""
+def test_an_unknown_api_path_gets_401_without_a_token(app, path):
+    """Otherwise, anybody could find out which routes exist."""
     problem(app.test_client().get(path), 401, "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
-def test_what_is_not_there_is_404_elsewhere(app, path):
+def test_an_unknown_path_elsewhere_gets_404(app, path):
     assert app.test_client().get(path).status_code == 404

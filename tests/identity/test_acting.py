@@ -1,4 +1,4 @@
-"""Agents that work for a user: who may, for whom, and what is recorded of it."""
+"""Agents that act for a user: who may, for whom, and what is recorded."""
 
 import json
 from urllib.parse import quote
@@ -15,7 +15,7 @@ ACT = "sessions:read sessions:write sessions:act-for-user"
 
 @pytest.fixture
 def agent(app):
-    """An agent back end of Alice's tenant, with a token of its own."""
+    """An agent backend in Alice's tenant, with its own token."""
     return Client(app, make_token("acme", "agent-7", scope=ACT))
 
 
@@ -23,7 +23,7 @@ def acting_for(user: str) -> dict[str, str]:
     return {"Act-For-User": quote(user)}
 
 
-def test_a_token_of_the_user_that_names_the_agent_writes_as_the_agent(app, alice, log_lines):
+def test_a_user_token_that_names_an_agent_writes_as_the_agent(app, alice, log_lines):
     session_id = alice.create_session()["session_id"]
     alice.append(session_id)
     delegated = Client(app, make_token("acme", "alice", act={"sub": "agent-7"}))
@@ -35,8 +35,8 @@ def test_a_token_of_the_user_that_names_the_agent_writes_as_the_agent(app, alice
     assert [m["created_by"] for m in seen] == ["alice", "agent-7"]
 
 
-def test_of_a_chain_of_actors_the_outermost_is_the_one_that_writes(app, alice):
-    """RFC 8693 section 4.1: the least recent actors are nested, for information only."""
+def test_the_outermost_of_a_chain_of_actors_is_the_writer(app, alice):
+    """RFC 8693 section 4.1: nested actors are earlier ones and are only informational."""
     session_id = alice.create_session()["session_id"]
     chain = {"sub": "agent-7", "act": {"sub": "planner-1"}}
     delegated = Client(app, make_token("acme", "alice", act=chain))
@@ -71,7 +71,7 @@ def test_a_batch_records_the_agent_on_every_message(alice, agent):
     assert {message["created_by"] for message in seen} == {"agent-7"}
 
 
-def test_every_message_of_the_database_says_who_wrote_it(alice, agent, items):
+def test_every_stored_message_says_who_wrote_it(alice, agent, items):
     session_id = alice.create_session()["session_id"]
     path = f"/sessions/{session_id}/messages"
     agent.post(path, {"role": "tool", "content": "x"}, headers=acting_for("alice"))
@@ -86,13 +86,13 @@ def test_an_agent_cannot_say_that_somebody_else_wrote(alice, agent):
     problem(answer, 422, "VALIDATION_FAILED")
 
 
-def test_without_the_header_the_agent_has_sessions_of_its_own(alice, agent):
+def test_without_the_header_the_agent_has_its_own_sessions(alice, agent):
     session_id = alice.create_session()["session_id"]
     problem(agent.get(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
     assert agent.get("/sessions").json["sessions"] == []
 
 
-def test_the_header_leads_to_that_user_and_to_no_other(alice, bob, agent):
+def test_the_header_gives_access_to_that_user_only(alice, bob, agent):
     session_id = alice.create_session()["session_id"]
     assert agent.get(f"/sessions/{session_id}", headers=acting_for("alice")).status_code == 200
     answer = agent.get(f"/sessions/{session_id}", headers=acting_for("bob"))
@@ -171,8 +171,8 @@ def test_any_user_id_can_be_named_percent_encoded(app, agent, user):
     ["", " ", "%20", "%E9", "\u00e9", "%ED%A0%80", "x" * 2048, "alice,bob", "alice, alice"],
     ids=repr,
 )
-def test_what_is_no_user_id_is_refused(agent, items, sent):
-    """A comma, because two headers of a name arrive as one with a comma between their values."""
+def test_an_invalid_user_id_is_refused(agent, items, sent):
+    """A comma is refused because two headers with one name arrive as one, joined by a comma."""
     answer = agent.post("/sessions", {"domain_id": "d"}, headers={"Act-For-User": sent})
     body = problem(answer, 422, "VALIDATION_FAILED")
     assert body["errors"][0]["location"] == "headers"
@@ -180,15 +180,15 @@ def test_what_is_no_user_id_is_refused(agent, items, sent):
     assert items() == []
 
 
-def test_a_header_that_no_wsgi_server_would_hand_on_is_refused_all_the_same():
-    """On Lambda the headers come out of JSON, so they may hold any character."""
+def test_a_header_that_no_wsgi_server_would_pass_on_is_refused():
+    """On Lambda, headers come from JSON, so they can hold any character."""
     verifier = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
     identity = verifier.verify(f"Bearer {make_token('acme', 'agent-7', scope=ACT)}")
     with pytest.raises(auth.ValidationFailed):
         auth.authorize(identity, auth.READ, "😀")
 
 
-def test_an_agent_that_acts_by_token_and_by_header_stays_the_one_who_wrote(app, alice):
+def test_an_agent_named_in_the_token_is_the_writer_even_with_the_header(app, alice):
     session_id = alice.create_session()["session_id"]
     token = make_token("acme", "service", scope=ACT, act={"sub": "agent-7"})
     answer = Client(app, token).post(
@@ -199,8 +199,8 @@ def test_an_agent_that_acts_by_token_and_by_header_stays_the_one_who_wrote(app, 
     assert answer.json["created_by"] == "agent-7"
 
 
-def test_a_replay_by_another_writer_is_another_request(app, alice, agent):
-    """Alice's key in the agent's hands must not pass the agent's message off as hers."""
+def test_the_same_request_by_another_writer_is_not_a_replay(app, alice, agent):
+    """An agent that reuses Alice's key must not get an answer that names her as the writer."""
     session_id = alice.create_session()["session_id"]
     path, body = f"/sessions/{session_id}/messages", {"role": "user", "content": "x"}
     key = {"Idempotency-Key": "k-1"}

@@ -1,4 +1,4 @@
-"""Tokens that are not in order, each otherwise a good one: 401, and the same answer to all."""
+"""Invalid tokens, each with one fault in an otherwise good token. All get the same 401 answer."""
 
 import json
 import time
@@ -35,7 +35,7 @@ def signed(header: Any = HS, **changes: Any) -> str:
 
 
 def raw(payload: str) -> str:
-    """A payload that json.dumps would not write, signed with the right secret."""
+    """A token with a payload that json.dumps would not write, signed with the right secret."""
     return write(HS, payload.replace("EXP", str(NOW + 600)), GOOD)
 
 
@@ -55,13 +55,13 @@ def with_signature(change: Callable[[str], str], token: str) -> str:
 
 
 def another_spelling(signature: str) -> str:
-    """32 bytes are 43 characters, the last of which has two bits that say nothing."""
+    """Changes an unused bit. 32 bytes take 43 characters, and two bits of the last are unused."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return signature[:-1] + alphabet[alphabet.index(signature[-1]) ^ 1]
 
 
 def of_length(length: int) -> str:
-    """An Authorization header of so many characters; the scheme may be followed by spaces."""
+    """An Authorization header of this length, padded with spaces after the scheme."""
     token = signed(filler="x" * 5_800)
     return "Bearer" + token.rjust(length - len("Bearer"))
 
@@ -122,12 +122,12 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
     "100 KB": lambda: signed(filler="x" * 75_000),
     "one character too long": lambda: [of_length(MAX_TOKEN + 1)],
     # JSON
-    "header no JSON": lambda: write("{", alice(), GOOD),
+    "header is not JSON": lambda: write("{", alice(), GOOD),
     "header a list": lambda: write([HS], alice(), GOOD),
     "header a string": lambda: write('"HS256"', alice(), GOOD),
-    "header no UTF-8": lambda: write(b'{"alg":"HS256","x":"\xff"}', alice(), GOOD),
+    "header is not UTF-8": lambda: write(b'{"alg":"HS256","x":"\xff"}', alice(), GOOD),
     "header nested deeply": lambda: signed(f'{{"alg":"HS256","x":{nested(2000)}}}'),
-    "payload no JSON": lambda: raw("claims"),
+    "payload is not JSON": lambda: raw("claims"),
     "payload empty": lambda: raw(""),
     "payload a list": lambda: raw('[{"tenant_id":"acme","sub":"alice","exp":EXP}]'),
     "payload a string": lambda: raw('"alice"'),
@@ -166,7 +166,7 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
     "nbf 1e400": lambda: raw('{"tenant_id":"acme","sub":"alice","exp":EXP,"nbf":-1e400}'),
     "issued in the future": lambda: signed(iat=NOW + 3600),
     "iat a string": lambda: signed(iat=str(NOW)),
-    # who
+    # tenant and user
     "no tenant": lambda: signed(tenant_id=None),
     "no user": lambda: signed(sub=None),
     "nothing but exp": lambda: write(HS, {"exp": NOW + 600}, GOOD),
@@ -240,7 +240,7 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
 }  # fmt: skip
 
 BY_KEY: dict[str, Callable[[Any], str]] = {
-    # one kind of key taken for another
+    # key confusion
     "HS256 with the public key as PEM": lambda k: write(
         {"alg": "HS256", "kid": "rsa-1"}, alice(), hs256(public_pem(k.rsa))
     ),
@@ -354,14 +354,14 @@ def ecdsa_sha256() -> Any:
 
 
 def ask(app: Any, token: str | list[str]) -> Any:
-    """The list of sessions, with the token, or with whole Authorization headers."""
+    """Lists sessions with this token, or with these Authorization headers."""
     told = [f"Bearer {token}"] if isinstance(token, str) else token
     headers = Headers([("Authorization", value) for value in told])
     return app.test_client().get("/api/v1/sessions", headers=headers)
 
 
 def refused(answer: Any) -> None:
-    """The one answer that every bad token gets, to the letter."""
+    """Checks the exact answer that every bad token gets."""
     body = problem(answer, 401, "UNAUTHORIZED")
     del body["request_id"]
     assert body == {
@@ -392,7 +392,7 @@ def test_a_bad_token_under_published_keys_is_refused(app_with, issuer, keys, nam
 
 
 @pytest.mark.parametrize("name", AT_THE_FORGERS)
-def test_a_token_that_brings_its_own_key_is_refused_and_nobody_is_asked(
+def test_a_token_that_names_its_own_key_is_refused_without_fetching_it(
     app_with, issuer, keys, name
 ):
     with Issuer(public_jwk(keys.other_rsa, "rsa-1"), public_jwk(keys.other_rsa, "forger-1")) as its:
@@ -404,14 +404,14 @@ def test_a_token_that_brings_its_own_key_is_refused_and_nobody_is_asked(
 
 
 @pytest.mark.parametrize("changes", MISDIRECTED.values(), ids=MISDIRECTED)
-def test_a_token_of_or_for_somebody_else_is_refused(app_with, changes):
+def test_a_token_for_another_issuer_or_audience_is_refused(app_with, changes):
     claims = alice(**{"iss": OURS["jwt_issuer"], "aud": OURS["jwt_audience"], **changes})
     refused(ask(app_with(**OURS), write(HS, claims, GOOD)))
 
 
 @pytest.mark.parametrize("levels", range(900, 1000, 5))
-def test_no_depth_of_nesting_makes_a_server_error(app_with, levels):
-    """Near the depth where Python's parser gives up, its callers' frames count too."""
+def test_no_depth_of_nesting_causes_a_server_error(app_with, levels):
+    """The depth at which Python's parser fails depends on the frames of its callers."""
     for token in (
         signed(f'{{"alg":"HS256","x":{nested(levels)}}}'),
         raw(f'{{"tenant_id":"acme","sub":"alice","exp":EXP,"x":{nested(levels)}}}'),
@@ -432,8 +432,8 @@ LOOKALIKES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("name", LOOKALIKES)
-def test_a_good_token_that_was_seen_before_vouches_for_no_other(app_with, name):
-    """Whatever is remembered of a token is for that very token."""
+def test_a_remembered_token_does_not_make_a_similar_one_valid(app_with, name):
+    """What is remembered holds only for exactly the same token."""
     good = signed()
     for _ in range(2):
         assert ask(app_with(), good).status_code == 200
@@ -441,8 +441,8 @@ def test_a_good_token_that_was_seen_before_vouches_for_no_other(app_with, name):
     assert ask(app_with(), good).status_code == 200
 
 
-def test_a_token_that_was_seen_before_expires_all_the_same(app_with):
-    """Before the leeway of 30 s is over, with seconds to spare on a busy machine, and after."""
+def test_a_remembered_token_still_expires(app_with):
+    """Tried within the leeway of 30 s, with seconds to spare for a busy machine, and after it."""
     app = app_with()
     expired_at = int(time.time()) - 25
     token = signed(exp=expired_at)
@@ -452,7 +452,7 @@ def test_a_token_that_was_seen_before_expires_all_the_same(app_with):
     refused(ask(app, token))
 
 
-def test_what_one_configuration_takes_is_nothing_to_another(app_with):
+def test_a_token_remembered_by_one_app_can_be_invalid_for_another(app_with):
     token = signed()
     assert ask(app_with(), token).status_code == 200
     refused(ask(app_with(**OURS), token))
@@ -460,15 +460,15 @@ def test_what_one_configuration_takes_is_nothing_to_another(app_with):
     refused(ask(app_with(jwt_secret="another-secret-of-at-least-32-bytes"), token))
 
 
-def test_no_header_at_all_is_refused_without_an_error_code(app_with):
-    """RFC 6750 section 3.1: where no token was sent, the challenge names no error."""
+def test_a_missing_header_is_refused_without_an_error_code(app_with):
+    """RFC 6750 section 3.1: if no token was sent, the challenge names no error."""
     answer = app_with().test_client().get("/api/v1/sessions")
     body = problem(answer, 401, "UNAUTHORIZED")
     assert body["detail"] == "A valid bearer token is needed."
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions"'
 
 
-def test_a_token_anywhere_but_in_the_header_is_not_seen(app_with):
+def test_a_token_outside_the_header_is_ignored(app_with):
     client = app_with().test_client()
     assert client.get(f"/api/v1/sessions?access_token={signed()}").status_code == 401
     client.set_cookie("Authorization", f"Bearer {signed()}")
@@ -482,7 +482,7 @@ def test_the_attack_suite_has_not_shrunk():
     assert len(BY_SECRET) + len(BY_KEY) + len(AT_THE_FORGERS) + len(MISDIRECTED) >= 150
 
 
-# What the tokens above are made of is taken when nothing is wrong with it.
+# Good tokens, made in the same way as the bad ones above.
 
 ACCEPTED: dict[str, Callable[[], str | list[str]]] = {
     "as made above": signed,
@@ -535,7 +535,7 @@ def test_a_pointer_to_another_key_changes_nothing_for_a_good_token(app_with, iss
 
 @pytest.mark.parametrize(("algorithm", "key"), [("RS256", "rsa"), ("ES256", "ec")])
 @pytest.mark.parametrize("published_kid", ["only", None])
-def test_a_token_without_kid_is_accepted_where_there_is_one_key(
+def test_a_token_without_kid_is_accepted_if_there_is_only_one_key(
     app_with, keys, algorithm, key, published_kid
 ):
     with Issuer(public_jwk(getattr(keys, key), published_kid)) as issuer:
@@ -586,13 +586,13 @@ def test_tenant_and_user_come_from_the_configured_claims(
     ],
     ids=str,
 )
-def test_a_path_that_leads_nowhere_is_refused(app_with, claims):
+def test_a_token_without_the_configured_claim_is_refused(app_with, claims):
     claims = {"sub": "alice", "exp": NOW + 600, **claims}
     refused(ask(app_with(jwt_tenant_claim="org.id"), write(HS, claims, GOOD)))
 
 
-def test_the_gateway_may_not_vouch_for_anybody(app_with):
-    """What a gateway or proxy in front may have put there is not looked at."""
+def test_identities_from_a_gateway_are_ignored(app_with):
+    """Values that a gateway or proxy may have added to the request do not count."""
     forged = {
         "API_GATEWAY_AUTHORIZER": {"tenant": "acme", "user": "alice", "principalId": "acme#alice"},
         "serverless.authorizer": {"tenant": "acme", "user": "alice"},

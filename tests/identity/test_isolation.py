@@ -1,6 +1,8 @@
-"""Bob, Charlie and others try Alice's things: on every route, in every place where an identifier
-can stand. The walk is made from the OpenAPI document, so a new route is attacked without being
-named here, and a new parameter fails the test until somebody says what it is.
+"""Bob, Charlie and others try to reach Alice's data on every route.
+
+Each test puts Alice's identifiers in every place of a request that takes an identifier. Routes and
+places come from the OpenAPI document, so a new route is attacked automatically. A new parameter
+fails the test until somebody declares below what it holds.
 """
 
 import ast
@@ -33,7 +35,7 @@ from tests.people import API, Client, make_token, problem
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where in a request something can stand: path, query, header or body, and its name there."""
+    """A place in a request that takes a value: path, query, header or body, and the name there."""
 
     where: str
     name: str
@@ -44,9 +46,9 @@ class Place:
 
 ACT_FOR_USER = Place("header", auth.ACT_FOR_USER_HEADER)
 
-MESSAGE = ("", "messages[].")  # a message alone, and in a batch
+MESSAGE = ("", "messages[].")  # a single message, and one in a batch
 
-# What each place holds. Every place of every operation must be in exactly one of these three.
+# What each place holds. Each place of each operation must be in exactly one of these three.
 
 IDENTIFIERS: dict[Place, str] = {
     Place("path", "session_id"): "session_id",
@@ -58,11 +60,11 @@ IDENTIFIERS: dict[Place, str] = {
     Place("body", "domain_id"): "domain_id",
     **{Place("body", f"{at}metadata.references[].reference_id"): "reference_id" for at in MESSAGE},
 }
-"""Names something: Alice's is put there, by everybody."""
+"""Places that identify something. Every attacker puts Alice's value there."""
 
 CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
-"""Says something of what the path names: must not change what is said of Alice's things, whether it
-holds of them or not."""
+"""Conditions on what the path identifies. Whether they hold for Alice's data or not, the answer to
+an attacker must be the same."""
 
 DATA = {
     Place("query", "limit"),
@@ -87,10 +89,10 @@ DATA = {
         )
     ),
 }
-"""Is kept, or is a number or a word of ours: names nothing."""
+"""Places that identify nothing: content that is stored, numbers and fixed words."""
 
 
-# The operations, as the document has them
+# The operations, as documented
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Operation:
 
 
 def operations(app: flask.Flask) -> list[Operation]:
-    """All that need a caller."""
+    """All operations that need a caller."""
     document = json.loads(app.extensions["openapi_document"]())
     endpoints = {
         (method, re.sub(r"<(?:[^:<>]*:)?([^<>]+)>", r"{\1}", rule.rule)): rule.endpoint
@@ -153,7 +155,7 @@ def operations(app: flask.Flask) -> list[Operation]:
 
 
 def leaves(document: Mapping[str, Any], schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    """The names of all that a body can hold: `metadata.references[].url`."""
+    """The names of all fields that a body can hold, such as `metadata.references[].url`."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         schema = document["components"]["schemas"][name]
@@ -167,7 +169,7 @@ def leaves(document: Mapping[str, Any], schema: Mapping[str, Any], at: str = "")
 
 
 def complaints(app: flask.Flask) -> list[str]:
-    """What keeps the walk from covering all there is."""
+    """What the attack does not cover, because it is undocumented or undeclared."""
     found = []
     known = operations(app)
     documented = {operation.endpoint for operation in known} | auth.OPEN_ENDPOINTS
@@ -186,12 +188,12 @@ def complaints(app: flask.Flask) -> list[str]:
     return found
 
 
-# What people have
+# What each person has
 
 
 @dataclass(frozen=True)
 class Things:
-    """One person's, or (`absent`) nobody's."""
+    """The identifiers of one person's data, or (`absent`) of data that does not exist."""
 
     session_id: str
     message_id: str
@@ -207,8 +209,8 @@ class Things:
         return self.cursors[operation.name] if kind == "cursor" else str(getattr(self, kind))
 
     def traces(self) -> list[str]:
-        """What would show that an answer has something of this person's in it; not what anybody may
-        write into their own things as well."""
+        """Text that shows that an answer holds this person's data. Values that others may use for
+        their own data are left out."""
         ulid = self.session_id.removeprefix(ids.SESSION_PREFIX)
         return [
             ulid,
@@ -245,7 +247,7 @@ NOBODY = Person("nobody", None)
 
 
 def ask(app: flask.Flask, person: Person, operation: Operation, **options: Any) -> TestResponse:
-    """`values`: what is to stand in which place; the rest is as in the document's example."""
+    """Sends a request. `values` holds the value for each place; the rest is from the example."""
     values: Mapping[Place, str] = options.pop("values")
     path, query, headers = operation.path, dict(operation.query), dict(person.headers)
     body = copy.deepcopy(operation.body)
@@ -268,7 +270,7 @@ def ask(app: flask.Flask, person: Person, operation: Operation, **options: Any) 
 
 
 def replace(body: Any, names: list[str], value: str) -> int:
-    """Puts the value wherever in the body the name already stands; says how often."""
+    """Replaces the value of each field with this name in the body. Returns how many there were."""
     name, below = names[0].removesuffix("[]"), names[1:]
     if not isinstance(body, dict) or name not in body:
         return 0
@@ -288,7 +290,7 @@ class World:
     own: dict[str, Things] = field(default_factory=dict)
 
     def furnish(self, person: Person, user: str) -> Things:
-        """Two sessions, and three messages in the first, all with whose they are written on."""
+        """Creates two sessions, and three messages in the first. All texts name their owner."""
         client = Client(self.app, person.token)
         key, told = f"key-of-{user}-{len(self.own)}", dict(person.headers)
         domain_id, reference_id = f"domain-of-{user}-{len(self.own)}", f"ref-{user}-{len(self.own)}"
@@ -329,7 +331,7 @@ class World:
     def watch(
         self, person: Person, operation: Operation, values: Mapping[Place, str], **options: Any
     ) -> tuple[TestResponse, list[str]]:
-        """Asks; also says which calls were made to DynamoDB, none of them for Alice's partition."""
+        """Sends a request and returns its DynamoDB calls. None may be for Alice's partition."""
         del self.sent[:]
         answer = ask(self.app, person, operation, values=values, **options)
         for call in self.sent:
@@ -354,7 +356,7 @@ def world(app: flask.Flask, items: Any, sent: Any) -> World:
 
 @pytest.fixture(scope="module")
 def world_of_all(app_with: Any, module_table: Any, raw: Any) -> World:
-    """For tests that delete nobody's things."""
+    """Shared by the tests that delete nothing."""
 
     def items() -> list[dict[str, Any]]:
         pages = raw.get_paginator("scan").paginate(TableName=module_table.name, ConsistentRead=True)
@@ -370,7 +372,7 @@ def shared(world_of_all: World, sent: Any) -> World:
 
 
 def absent(alice: Things) -> Things:
-    """What never was. The message follows Alice's directly, so that its place in time is hers."""
+    """Identifiers of nothing. The message id directly follows Alice's, so its time is the same."""
     cursors = {
         name: base64.urlsafe_b64encode(bytes(len(cursor) * 3 // 4)).decode().rstrip("=")
         for name, cursor in alice.cursors.items()
@@ -392,7 +394,7 @@ def next_ulid(prefixed: str) -> str:
 
 
 def told(answer: TestResponse) -> dict[str, Any]:
-    """All of an error that could tell one case from another."""
+    """Everything in an error that could distinguish one case from another."""
     body = json.loads(answer.text) if answer.text else {}
     body.pop("request_id", None)
     headers = {name: answer.headers.get(name) for name in ("Content-Type", "WWW-Authenticate")}
@@ -403,7 +405,7 @@ def told(answer: TestResponse) -> dict[str, Any]:
 
 
 def attack(world: World, operation: Operation) -> None:
-    """Everybody tries Alice's things in every place of one operation; nothing comes of it."""
+    """Everybody puts Alice's identifiers in every place of one operation, without effect."""
     theirs = world.own["alice"]
     never = absent(theirs)
     for attacker in world.attackers:
@@ -423,13 +425,13 @@ def attack(world: World, operation: Operation) -> None:
                 got, calls = world.watch(attacker, operation, around | hers)
                 expected, usual = world.watch(attacker, operation, around | none)
                 what = f"{attacker.name}, {operation}, {[*map(str, [*chosen, *extra])]}"
-                if ACT_FOR_USER in extra:  # without the scope: nothing is looked for
+                if ACT_FOR_USER in extra:  # without the scope, nothing is read
                     assert got.status_code == 403, what
                     assert calls == [], what
                 else:
                     assert got.status_code == 404, f"{what}: {got.status} {got.text}"
                 assert told(got) == told(expected), what
-                assert calls == usual, f"{what}: not as much work as for what never was"
+                assert calls == usual, f"{what}: not the same calls as for data that does not exist"
                 assert world.items() == before, f"{what}: something changed"
         for extra in other_places(operation, attacker):
             try_with_own_path(world, operation, attacker, list(extra))
@@ -437,7 +439,7 @@ def attack(world: World, operation: Operation) -> None:
 
 
 def subsets(places: list[Place]) -> Iterator[tuple[Place, ...]]:
-    """Every choice of at least one."""
+    """Every subset of at least one place."""
     for count in range(1, len(places) + 1):
         yield from itertools.combinations(places, count)
 
@@ -449,7 +451,7 @@ def conditions(operation: Operation, theirs: Things) -> Iterator[dict[Place, str
 
 
 def other_places(operation: Operation, attacker: Person) -> Iterator[dict[Place, str]]:
-    """Identifiers outside the path; an empty value stands for the one to be tried."""
+    """Places of identifiers outside the path. The empty value means that the attack fills it in."""
     for place in sorted(operation.places & IDENTIFIERS.keys()):
         if place.where != "path" and place.name not in attacker.headers:
             yield {place: ""}
@@ -458,7 +460,7 @@ def other_places(operation: Operation, attacker: Person) -> Iterator[dict[Place,
 def try_with_own_path(
     world: World, operation: Operation, attacker: Person, places: list[Place]
 ) -> None:
-    """On what is theirs, with Alice's in another place: as if it had never been."""
+    """With the attacker's own path, Alice's identifiers elsewhere act as if they did not exist."""
     theirs, own = world.own["alice"], world.own[attacker.name]
     never = absent(theirs)
     around = {place: own.value(place, operation) for place in operation.path_places}
@@ -486,7 +488,7 @@ def nobody_tries(world: World, operation: Operation, theirs: Things, never: Thin
         values = {place: things.value(place, operation) for place in places}
         got, calls = world.watch(NOBODY, operation, values)
         problem(got, 401, "UNAUTHORIZED")
-        assert calls == [], f"nobody made {operation} ask DynamoDB"
+        assert calls == [], f"{operation} called DynamoDB without a token"
         answers.append(told(got))
     assert answers[0] == answers[1]
     assert world.items() == before
@@ -496,7 +498,7 @@ def of_alice(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item for item in items if item["PK"]["S"] == "acme#alice"]
 
 
-# Operations without an identifier in their path: what must hold
+# What must hold for operations without an identifier in their path
 
 
 def list_shows_none_of_alices(world: World, attacker: Person, operation: Operation) -> None:
@@ -549,7 +551,7 @@ NAMES = [
     "list_messages",
     "get_message",
 ]
-"""To run them one by one; that there is no other is tested."""
+"""Listed so that each is a test of its own. A test checks that the list is complete."""
 
 
 def test_every_route_and_every_parameter_is_covered(app):
@@ -558,20 +560,20 @@ def test_every_route_and_every_parameter_is_covered(app):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nobody_but_alice_gets_at_alices_things(shared, name):
+def test_only_alice_can_reach_her_data(shared, name):
     [operation] = [each for each in operations(shared.app) if each.name == name]
     attack(shared, operation)
 
 
 @pytest.mark.parametrize("name", WITHOUT_ID)
-def test_a_route_without_an_identifier_keeps_to_the_callers_own(world, name):
+def test_a_route_without_an_identifier_touches_only_the_callers_data(world, name):
     [operation] = [each for each in operations(world.app) if each.name == name]
     for attacker in ATTACKERS:
         WITHOUT_ID[name](world, attacker, operation)
 
 
-def test_alice_herself_gets_at_all_of_it(shared):
-    """Or else the walk would prove nothing."""
+def test_alice_can_reach_all_of_her_data(shared):
+    """Otherwise the attacks would prove nothing."""
     own = shared.own["alice"]
     for operation in operations(shared.app):
         if operation.name.startswith("delete"):
@@ -581,7 +583,7 @@ def test_alice_herself_gets_at_all_of_it(shared):
         assert answer.status_code in (200, 201), f"{operation}: {answer.text}"
 
 
-def test_head_tells_no_more_than_get(shared):
+def test_head_reveals_no_more_than_get(shared):
     theirs = shared.own["alice"]
     for operation in operations(shared.app):
         if operation.method != "GET" or not operation.path_places:
@@ -594,7 +596,7 @@ def test_head_tells_no_more_than_get(shared):
 
 
 @pytest.mark.parametrize("name", ["tenant_id", "tenant", "user", "user_id", "sub", "PK", "owner"])
-def test_naming_alice_where_nobody_asked_leads_nowhere(shared, name):
+def test_naming_alice_in_an_unknown_field_has_no_effect(shared, name):
     before = of_alice(shared.items())
     client = Client(shared.app, BOB.token)
     session = f"/sessions/{shared.own['alice'].session_id}"
@@ -614,7 +616,7 @@ def test_naming_alice_where_nobody_asked_leads_nowhere(shared, name):
 
 
 def add_route(app: flask.Flask, rule: str, view: Callable[..., Any], method: str = "GET") -> None:
-    """As a new blueprint of the API would."""
+    """Adds a route in the same way as a new blueprint of the API."""
     api = next(iter(app.extensions["flask-smorest"]["apis"].values()))["ext_obj"]
     blueprint = Blueprint("extra", __name__)
     blueprint.route(rule, methods=[method])(blueprint.response(200)(view))
@@ -627,7 +629,7 @@ def sessions(app: flask.Flask) -> SessionStore:
 
 def leak_all(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """The caller was forgotten."""
+        """Forgets the caller."""
         session = sessions(app).get(Caller("acme", "alice"), session_id)
         return flask.jsonify(title=session.title)
 
@@ -636,7 +638,7 @@ def leak_all(app: flask.Flask) -> Callable[..., Any]:
 
 def leak_existence(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """Looks first, and asks whose it is afterwards."""
+        """Reads the session before it checks the owner."""
         sessions(app).get(Caller("acme", "alice"), session_id)
         flask.abort(403)
 
@@ -645,7 +647,7 @@ def leak_existence(app: flask.Flask) -> Callable[..., Any]:
 
 def leak_wording(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """404 both times, in other words."""
+        """Answers 404 in both cases, but with different texts."""
         try:
             sessions(app).get(Caller("acme", "alice"), session_id)
         except Exception:
@@ -657,7 +659,7 @@ def leak_wording(app: flask.Flask) -> Callable[..., Any]:
 
 def leak_effort(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """The same answer, after more work."""
+        """Gives the same answer, but makes more calls for a session that exists."""
         if session_id in app.extensions["ids_that_exist"]:
             sessions(app).by_page(auth.current_caller(), 1, 1)
         sessions(app).get(auth.current_caller(), session_id)
@@ -667,7 +669,7 @@ def leak_effort(app: flask.Flask) -> Callable[..., Any]:
 
 def write_too_much(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """Right answers, and something is left behind."""
+        """Gives the right answers, but writes something."""
         caller = auth.current_caller()
         sessions(app).create(caller, domain_id="d", title="t", metadata={})
         sessions(app).get(caller, session_id)
@@ -677,7 +679,7 @@ def write_too_much(app: flask.Flask) -> Callable[..., Any]:
 
 def keep_to_the_caller(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
-        """As it should be."""
+        """Does it correctly."""
         session = sessions(app).get(auth.current_caller(), session_id)
         return flask.jsonify(title=session.title)
 
@@ -691,7 +693,7 @@ def added(app: flask.Flask, name: str) -> Operation:
 @pytest.mark.parametrize(
     "leak", [leak_all, leak_existence, leak_wording, leak_effort, write_too_much]
 )
-def test_a_new_route_that_leaks_is_found_without_being_named(app, items, sent, leak):
+def test_a_new_route_that_leaks_is_found_automatically(app, items, sent, leak):
     add_route(app, "/sessions/<session_id>/export", leak(app))
     assert complaints(app) == []
     world = furnished(app, items, sent, (BOB,))
@@ -700,7 +702,7 @@ def test_a_new_route_that_leaks_is_found_without_being_named(app, items, sent, l
         attack(world, added(app, "export_session"))
 
 
-def test_a_new_route_that_keeps_to_the_caller_needs_no_word_here(app, items, sent):
+def test_a_correct_new_route_passes_without_being_declared(app, items, sent):
     add_route(app, "/sessions/<session_id>/export", keep_to_the_caller(app))
     assert complaints(app) == []
     attack(furnished(app, items, sent, (BOB,)), added(app, "export_session"))
@@ -745,10 +747,10 @@ def test_a_new_parameter_must_be_declared(app):
     assert "is query on_behalf_of an identifier" in found
     assert "is body parts[].source_session_id an identifier" in found
     assert "is header X-Tenant an identifier" in found
-    assert "If-Match" not in found, "that is known"
+    assert "If-Match" not in found, "it is declared"
 
 
-def test_a_new_route_beside_the_document_must_be_documented_or_open(app):
+def test_a_new_undocumented_route_must_be_documented_or_open(app):
     app.add_url_rule("/api/v1/debug", "debug", lambda: "all of it")
     assert complaints(app) == ["/api/v1/debug (debug) is not in the document"]
 
@@ -757,7 +759,7 @@ def test_a_new_route_beside_the_document_must_be_documented_or_open(app):
 
 
 def unguarded(app: flask.Flask) -> list[str]:
-    """Rules that answer a request without a token with anything but 401, and should not."""
+    """Rules that need a token but do not answer 401 without one."""
     found = []
     for rule in app.url_map.iter_rules():
         if rule.endpoint in auth.OPEN_ENDPOINTS:
@@ -786,8 +788,8 @@ def test_every_entry_of_the_open_list_is_a_rule(app):
 
 @pytest.mark.parametrize("path", ["/api/v1/debug", "/debug", "/health/deep", "/docs/internal"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PURGE"])
-def test_a_new_rule_is_guarded_wherever_it_stands(app, path, method):
-    """Also one that answers OPTIONS by itself: a preflight never gets as far as a view."""
+def test_a_new_rule_needs_a_token_wherever_it_is(app, path, method):
+    """This includes a view that answers OPTIONS. A CORS preflight never reaches a view."""
     app.add_url_rule(path, "debug", lambda: "all of it", methods=[method])
     assert unguarded(app) == []
     assert app.test_client().open(path, method=method).status_code == 401
@@ -795,11 +797,11 @@ def test_a_new_rule_is_guarded_wherever_it_stands(app, path, method):
     assert app.test_client().open(path, method=method, headers=headers).status_code == 200
 
 
-# By construction
+# The structure of the code
 
 
 @pytest.mark.parametrize("store", [SessionStore, MessageStore])
-def test_the_stores_take_a_caller_and_nothing_else_that_forms_a_partition(store):
+def test_the_stores_take_a_caller_and_no_other_part_of_a_partition(store):
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if name.startswith("__"):
             continue
@@ -812,7 +814,7 @@ def test_the_stores_take_a_caller_and_nothing_else_that_forms_a_partition(store)
 
 
 def calls_in(source: Path) -> Iterator[str]:
-    """The functions that a file calls, as they are written there."""
+    """The functions that a file calls, as written in the source."""
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func)
@@ -822,7 +824,7 @@ SOURCES = sorted(Path(package.__path__[0]).rglob("*.py"))
 
 
 def test_only_the_verifier_makes_callers():
-    """Over HTTP; the commands of an operator's shell may."""
+    """This is about HTTP. An operator's commands may make callers too."""
     makers = {source.name for source in SOURCES if "Caller" in set(calls_in(source))}
     assert makers == {"auth.py", "tokens.py"}
 
@@ -836,8 +838,8 @@ def test_only_a_caller_makes_a_partition():
     assert makers == {"caller.py"}
 
 
-def test_no_header_is_read_that_the_walk_does_not_know():
-    """What is read by hand is in no document."""
+def test_every_header_that_is_read_by_hand_is_known_here():
+    """Headers that are read by hand are not in the document."""
     read = set()
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text())):
@@ -854,7 +856,7 @@ def test_no_header_is_read_that_the_walk_does_not_know():
 
 
 def test_no_request_scans_the_table():
-    """`flask check` goes through it all; it is an operator's command."""
+    """`flask check` may. It is an operator's command."""
     scanning = {
         source.name for source in SOURCES for call in calls_in(source) if call.endswith(".scan")
     }

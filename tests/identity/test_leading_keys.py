@@ -1,7 +1,7 @@
-"""The IAM policy of docs/identity.md, held against what the app really sends to DynamoDB.
+"""The IAM policy in docs/identity.md, compared with what the app really sends to DynamoDB.
 
-DynamoDB Local enforces no IAM, so the policy is evaluated here: allow statements with lists of
-actions, resources and leading keys, which is all it has.
+DynamoDB Local does not enforce IAM, so the policy is evaluated here. It has only allow statements
+with lists of actions, resources and leading keys.
 """
 
 import json
@@ -27,7 +27,7 @@ Access = tuple[str, str, list[str]]
 
 
 def policy_for(tenant: str) -> dict[str, Any]:
-    """As the page says: its pattern, with another tenant's in the place of acme's."""
+    """The policy on the page, with the pattern for this tenant instead of acme."""
     text = DOCS.read_text()
     [block] = re.findall(r"<!-- policy: leading keys -->\n```json\n(.*?)```", text, re.DOTALL)
     pattern = keys.partition(tenant, "") + "*"
@@ -36,7 +36,7 @@ def policy_for(tenant: str) -> dict[str, Any]:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """StringLike: `*` is any characters, `?` is one."""
+    """IAM's StringLike: `*` matches any characters, `?` matches one."""
     assert "${" not in pattern, "a policy variable"
     parts = {"*": ".*", "?": "."}
     expression = "".join(parts.get(c, re.escape(c)) for c in pattern)
@@ -62,7 +62,7 @@ def allows(policy: dict[str, Any], access: Access) -> bool:
 
 
 def accesses(call: Any) -> Iterator[Access]:
-    """What IAM is asked for one request: for a transaction, each of its members."""
+    """What IAM checks for one request. For a transaction, it checks each member."""
     name, body = call.operation, call.body
     index = f"{TABLE}/index/{body['IndexName']}" if "IndexName" in body else TABLE
     if name == "TransactWriteItems":
@@ -86,7 +86,7 @@ def accesses(call: Any) -> Iterator[Access]:
 
 
 def use_everything(person: Client) -> None:
-    """Every access pattern, through the API."""
+    """Uses every access pattern through the API."""
     first = person.create_session()["session_id"]
     second = person.create_session(expires_in_days=3)["session_id"]
     key = {"Idempotency-Key": "k"}
@@ -111,17 +111,17 @@ def use_everything(person: Client) -> None:
 
 @pytest.fixture(scope="module")
 def used(app_with, sent_in_module) -> list[Access]:
-    """What all of the API asks of DynamoDB for Alice."""
+    """Everything that the API does in DynamoDB for Alice."""
     app = app_with()
     del sent_in_module[:]
     use_everything(Client(app, make_token("acme", "alice")))
     return [access for call in sent_in_module for access in accesses(call)]
 
 
-def test_the_policy_allows_all_that_the_api_does_for_the_tenant(used):
+def test_the_policy_allows_what_the_api_does_for_the_tenant(used):
     policy = policy_for("acme")
     assert {action for action, _, _ in used} == set(policy["Statement"][0]["Action"]), (
-        "and no more than that"
+        "the policy allows an action that the API does not use, or lacks one"
     )
     assert {resource for _, resource, _ in used} == set(policy["Statement"][0]["Resource"])
     for access in used:
@@ -164,7 +164,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("tenant", ODD, ids=repr)
-def test_a_policy_reaches_its_own_tenant_and_no_other_whatever_they_are_called(tenant):
+def test_a_policy_covers_only_its_own_tenant_whatever_the_names(tenant):
     policy = policy_for(tenant)
     for other in ODD:
         for user in ("alice", "a#b", "*", "ü"):
@@ -172,23 +172,23 @@ def test_a_policy_reaches_its_own_tenant_and_no_other_whatever_they_are_called(t
             assert allows(policy, access) is (other == tenant), other
 
 
-def test_percent_encoding_leaves_nothing_that_a_pattern_could_be_made_of():
-    """IAM's own characters in StringLike are `*`, `?` and `$` with braces."""
+def test_percent_encoding_leaves_no_pattern_characters():
+    """The special characters of IAM's StringLike are `*`, `?` and `$` with braces."""
     everything = "".join(map(chr, range(0x300)))
     left = {c for c in quote(everything, safe="") if c not in string.ascii_letters + string.digits}
     assert left == set("_.-~%")
 
 
 def test_a_tenant_written_into_the_policy_unencoded_could_widen_it():
-    """Why the page says how to encode it."""
+    """This is why the page says how to encode a tenant."""
     assert matches("ac*#*", keys.partition("acme", "alice"))
     assert matches("acm?#*", keys.partition("acme", "alice"))
     assert not matches(keys.partition("ac*", "") + "*", keys.partition("acme", "alice"))
 
 
 @pytest.mark.parametrize("tenant", ["acme", "SWEEP"])
-def test_the_sweeps_index_is_closed_even_to_a_tenant_called_like_its_keys(app, table, sent, tenant):
-    """GSI2's keys are SWEEP#0 to SWEEP#9, of all tenants together."""
+def test_the_sweeps_index_is_denied_even_to_a_tenant_named_like_its_keys(app, table, sent, tenant):
+    """The keys of GSI2 are SWEEP#0 to SWEEP#9, shared by all tenants."""
     del sent[:]
     sweep(table)
     asked = [access for call in sent for access in accesses(call)]
@@ -196,7 +196,7 @@ def test_the_sweeps_index_is_closed_even_to_a_tenant_called_like_its_keys(app, t
     assert not [access for access in asked if allows(policy_for(tenant), access)]
 
 
-def test_what_a_tenant_called_sweep_writes_stays_out_of_the_sweeps_keys(app, items):
+def test_a_tenant_named_sweep_does_not_write_to_the_sweeps_keys(app, items):
     Client(app, make_token("SWEEP", "3")).create_session()
     assert {item["PK"]["S"] for item in items()} == {"SWEEP#3"}
     assert not [item for item in items() if "GSI2PK" in item]

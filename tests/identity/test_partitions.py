@@ -1,4 +1,4 @@
-"""No two callers share a partition, whatever their ids are made of."""
+"""No two callers share a partition, whatever characters their ids contain."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from app.table import keys
 from tests.identity.issuer import hs256, write
 from tests.people import SECRET
 
-# What could reach into another's keys, beside anything else that text can be.
+# Characters that might reach into another caller's keys. Other strategies add any text.
 SEPARATORS = st.text(alphabet="#%/ \\?&=+:|*$~._-a2F3\0\n\u00e9e\u0301\U0001f600", max_size=12)
 LONG = st.integers(1, 256).flatmap(lambda n: st.sampled_from("aé#😀%").map(lambda c: c * n))
 IDS = st.one_of(
@@ -28,7 +28,7 @@ VERIFIER = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
 
 
 def partition_of(pair: tuple[str, str]) -> str | None:
-    """By the way that every request takes: through a signed token. None where that is a 401."""
+    """The partition that a request with a signed token gets. None if the token gets 401."""
     claims = {"tenant_id": pair[0], "sub": pair[1], "exp": int(time.time()) + 60}
     token = write({"alg": "HS256"}, json.dumps(claims), hs256(SECRET))
     try:
@@ -52,7 +52,7 @@ def partition_of(pair: tuple[str, str]) -> str | None:
 @example(("ab", ""), ("a", "b"))
 @example(("x" * 256, "y" * 256), ("x" * 256, "y" * 255))
 @example(("😀" * 256, "y"), ("😀" * 255, "y"))
-def test_different_callers_have_different_partitions_or_none(one, other):
+def test_different_callers_never_share_a_partition(one, other):
     assume(one != other)
     first, second = partition_of(one), partition_of(other)
     assert first is None or first != second
@@ -60,8 +60,8 @@ def test_different_callers_have_different_partitions_or_none(one, other):
 
 @settings(max_examples=200, deadline=None)
 @given(PAIRS)
-def test_a_partition_leads_back_to_its_caller(pair):
-    """So that none can be two callers', whatever the other one is."""
+def test_a_partition_identifies_its_caller(pair):
+    """If a partition can be decoded, it cannot belong to two callers."""
     partition = partition_of(pair)
     assume(partition is not None)
     tenant, user = partition.split("#")
@@ -79,8 +79,8 @@ def test_a_partition_leads_back_to_its_caller(pair):
 @example(("acme#alice", "x"), "acme")
 @example(("acm", "e#alice"), "acme")
 @example(("acme%", "alice"), "acme")
-def test_no_tenants_prefix_is_the_beginning_of_anothers_partition(pair, tenant):
-    """What a policy on leading keys depends on."""
+def test_a_tenants_prefix_never_matches_another_tenants_partition(pair, tenant):
+    """A policy on leading keys depends on this."""
     assume(tenant != pair[0])
     partition = partition_of(pair)
     assume(partition is not None)
@@ -113,14 +113,14 @@ def test_the_library_and_the_verifier_agree_on_who_can_be_a_caller(pair):
         ("acme", "😀" * 256),
     ],
 )
-def test_what_cannot_be_an_id_is_no_caller(pair):
+def test_an_invalid_id_makes_no_caller(pair):
     assert partition_of(pair) is None
     with pytest.raises(NotACaller):
         Caller(*pair)
 
 
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, b"acme", ["acme"], {"id": "acme"}])
-def test_what_is_not_text_is_no_caller(value):
+def test_an_id_that_is_not_text_makes_no_caller(value):
     for arguments in ((value, "alice"), ("acme", value)):
         with pytest.raises(NotACaller):
             Caller(*arguments)
@@ -129,13 +129,13 @@ def test_what_is_not_text_is_no_caller(value):
             Caller("acme", "alice", value)
 
 
-def test_the_longest_ids_that_make_a_key_make_one():
+def test_the_longest_ids_that_fit_a_key_are_accepted():
     assert partition_of(("x" * 1023, "y" * 1024))
     assert partition_of(("x" * 1024, "y" * 1024)) is None
 
 
 @pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü/#% " * 25, "😀" * 60)])
-def test_long_and_odd_ids_work_all_the_way_to_the_table(app, items, pair):
+def test_long_and_unusual_ids_work_end_to_end(app, items, pair):
     from tests.people import Client, make_token
 
     person = Client(app, make_token(*pair))
