@@ -1,4 +1,4 @@
-"""Makes good requests good where the document says it in a way that the generator cannot follow."""
+"""Corrects generated requests where the generator does not understand a rule in the document."""
 
 import uuid
 from typing import Any
@@ -11,16 +11,16 @@ from schemathesis import GenerationMode
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
-    # The same key with another body is refused, as it must be: each is used once.
+    # The API refuses a key that is reused with another body, so each key is used once.
     if case.headers and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # Acting for somebody takes a scope that this token lacks.
+    # Act-For-User needs a scope that this token does not have.
     if case.headers:
         case.headers.pop("Act-For-User", None)
-    # No cursor but one that was given out leads anywhere.
+    # Only cursors from the API are valid.
     if case.query:
         case.query.pop("cursor", None)
-    # It knows `items`, but not `prefixItems`.
+    # The generator supports `items`, but not `prefixItems`.
     for point in _points(case.body):
         longitude, latitude, *altitude = point["coordinates"]
         point["coordinates"] = [_within(longitude, 180), _within(latitude, 90), *altitude]

@@ -1,4 +1,4 @@
-"""The local AWS, an issuer of tokens, and a project to deploy: once for all tests here."""
+"""The local AWS, an issuer of tokens, and a project to deploy, each made once per module."""
 
 import platform
 import sys
@@ -31,8 +31,8 @@ def issuer() -> Iterator[Issuer]:
 def project(
     emulator: Emulator, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
-    """`production` with what differs by account filled in, and trust in the issuer; `dev` as it
-    comes."""
+    """`production` has the settings that differ by account and trusts the issuer. `dev` is
+    unchanged."""
     folder: Path = tmp_path_factory.mktemp("with a blank") / "project"
     project = Project(folder, emulator)
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -1,6 +1,6 @@
-"""A local AWS (MiniStack) with IAM enforced, and what the tests do to it.
+"""A local AWS (MiniStack) that enforces IAM, and what the deployment tests need to use it.
 
-It has an environment of its own, `.local/emulator`, made once from requirements-emulator.txt.
+It runs in its own environment in `.local/emulator`, made once from requirements-emulator.txt.
 """
 
 import fcntl
@@ -32,14 +32,14 @@ START_SECONDS = 60
 
 
 def install() -> Path:
-    """The Python of an environment with the pinned emulator, made if it is not there yet."""
+    """The Python of an environment with the pinned emulator. Makes the environment if needed."""
     requirements = ROOT / "requirements-emulator.txt"
     made_from = requirements.read_bytes() + sys.version.encode() + str(ENVIRONMENTS).encode()
     home = ENVIRONMENTS / hashlib.sha256(made_from).hexdigest()[:16]
     python = home / "bin" / "python"
     ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
     with (ENVIRONMENTS / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another pytest worker may be installing it
         if not (home / "complete").exists():
             shutil.rmtree(home, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", home], check=True)
@@ -65,7 +65,7 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For programs that are to take this for AWS."""
+        """The environment of programs that should use the emulator as AWS."""
         kept = {"PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy"}
         return {
             **{n: v for n, v in os.environ.items() if n in kept or n.startswith("PIP_")},
@@ -91,7 +91,7 @@ class Emulator:
 
 @contextmanager
 def start(folder: Path) -> Iterator[Emulator]:
-    """On a free port of loopback, with everything it keeps under `folder`."""
+    """Starts the emulator on a free loopback port, with all its files under `folder`."""
     python = install()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -102,7 +102,7 @@ def start(folder: Path) -> Iterator[Emulator]:
         "TMPDIR": str(folder),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        # API Gateway answers to the very names that it has on AWS.
+        # API Gateway then has the same host names as on AWS.
         "MINISTACK_HOST": DOMAIN,
         "MINISTACK_ACCOUNT_ID": "123456789012",
         "MINISTACK_REGION": REGION,
@@ -126,7 +126,7 @@ def start(folder: Path) -> Iterator[Emulator]:
         _wait_until_it_answers(process, emulator)
         yield emulator
     finally:
-        # Its functions are processes of the same group.
+        # Its Lambda functions run in the same process group.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -143,8 +143,11 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], emulator: Emulator)
 
 
 class Project:
-    """A copy of what is deployed, with settings for the emulator in the place of the few that
-    differ by account. Everything else is what `zappa_settings.json` says."""
+    """A copy of the project to deploy.
+
+    The few settings that differ by account are set for the emulator. All others are from
+    `zappa_settings.json`.
+    """
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self.folder = folder
@@ -159,10 +162,10 @@ class Project:
         (folder / "scripts").mkdir()
         for name in ("alarms", "deploy", "stage_env", "undeploy"):
             shutil.copy(ROOT / "scripts" / name, folder / "scripts")
-        # The environment is there; making it anew from here would clear the one we run in.
+        # The real setup would rebuild the environment that the tests run in.
         (folder / "scripts" / "setup").write_text("#!/bin/sh\n")
         (folder / "scripts" / "setup").chmod(0o755)
-        # The packages for Lambda are fetched once, not once a test run.
+        # Shares the packages for Lambda, so that they are not fetched for each test run.
         (folder / ".local").mkdir()
         (ROOT / ".local" / "package").mkdir(parents=True, exist_ok=True)
         (folder / ".local" / "package").symlink_to(ROOT / ".local" / "package")
@@ -175,7 +178,7 @@ class Project:
         return settings
 
     def set(self, stage: str, **settings: Any) -> None:
-        """Changes settings of a stage; `aws_environment_variables` are added to those it has."""
+        """Changes settings of a stage. Adds `aws_environment_variables` to the existing ones."""
         path = self.folder / "zappa_settings.json"
         all_settings = json.loads(path.read_text())
         variables = settings.pop("aws_environment_variables", {})
@@ -185,7 +188,7 @@ class Project:
         path.write_text(json.dumps(all_settings))
 
     def run(self, *command: str, typed: str = "", fails: bool = False, **environment: str) -> str:
-        """What the command printed."""
+        """Runs a command and returns its output."""
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -205,7 +208,7 @@ class Project:
 
 @dataclass
 class Stage:
-    """A deployed stage, spoken to through API Gateway."""
+    """A deployed stage, called through API Gateway."""
 
     emulator: Emulator
     name: str
@@ -225,7 +228,7 @@ class Stage:
     def request(
         self, method: str, path: str, token: str | None = None, **options: Any
     ) -> requests.Response:
-        """As if the gateway's name led to the emulator."""
+        """Sends a request to the emulator under the gateway's host name."""
         headers = {"Host": self.host, **options.pop("headers", {})}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -238,14 +241,14 @@ class Stage:
         )
 
     def invoke(self, event: dict[str, Any]) -> tuple[str | None, Any]:
-        """The function's error, if it had one, and its answer, past the gateway."""
+        """Invokes the function without the gateway. Returns its error, if any, and its answer."""
         answer = self.emulator.client("lambda").invoke(
             FunctionName=self.function, Payload=json.dumps(event)
         )
         return answer.get("FunctionError"), json.load(answer["Payload"])
 
     def logged(self, pattern: str) -> list[str]:
-        """What the function has logged that the pattern is found in."""
+        """The lines of the function's log in which the pattern is found."""
         pages = (
             self.emulator.client("logs")
             .get_paginator("filter_log_events")
@@ -256,7 +259,7 @@ class Stage:
 
 
 def eventually(found: Callable[[], Any], seconds: float) -> Any:
-    """What it finds, as soon as that is anything."""
+    """Calls `found` until it returns something, and returns that."""
     deadline = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < deadline, f"nothing was found in {seconds} s"

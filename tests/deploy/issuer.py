@@ -1,4 +1,4 @@
-"""An issuer of tokens on loopback: its public keys over HTTP, its tokens for whoever asks."""
+"""An issuer of tokens on loopback. It publishes its keys over HTTP and signs tokens for tests."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What goes to Lambda: only what runs there, as bytecode that is valid there."""
+"""The package for Lambda: it holds only what runs there, as bytecode that is valid there."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ import pytest
 from tests.deploy.emulator import ROOT, Emulator, Project
 
 NOWHERE = Emulator(port=9, log=Path(os.devnull))
-"""Packing asks AWS for nothing."""
+"""Packing does not call AWS."""
 
 CRYPTOGRAPHY = ("cryptography/", "_cffi_backend")
 
@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("package") / "project", NOWHERE)
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
     project.set("base", architecture=machine)
-    # Nobody tells Zappa of these.
+    # No setting excludes these.
     (project.folder / "notes.md").write_text("Not for Lambda")
     (project.folder / "tests").mkdir()
     (project.folder / "tests" / "test_it.py").write_text("")
@@ -72,7 +72,7 @@ def unpacked(archive: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
-def test_nothing_is_in_it_but_the_app_and_what_it_imports(archive):
+def test_the_package_holds_only_the_app_and_what_it_imports(archive):
     names = archive.namelist()
     top = {name.split("/")[0].split(".")[0] for name in names if ".dist-info/" not in name}
     assert top == TOP
@@ -80,13 +80,13 @@ def test_nothing_is_in_it_but_the_app_and_what_it_imports(archive):
     assert {name.rsplit("/", 1)[1] for name in of_distributions} == {"METADATA"}
 
 
-def test_every_module_of_the_app_is_in_it(archive):
+def test_the_package_holds_every_module_of_the_app(archive):
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "app").rglob("*.py")}
     packed = {name.removesuffix("c") for name in archive.namelist() if name.startswith("app/")}
     assert packed == sources
 
 
-def test_code_is_there_as_bytecode_that_python_takes_without_its_source(archive):
+def test_code_is_bytecode_that_python_runs_without_the_source(archive):
     names = archive.namelist()
     assert not [name for name in names if name.endswith(".py")]
     compiled = [name for name in names if name.endswith(".pyc")]
@@ -94,7 +94,7 @@ def test_code_is_there_as_bytecode_that_python_takes_without_its_source(archive)
     for name in compiled:
         magic, flags = archive.read(name)[:4], archive.read(name)[4:8]
         assert magic == importlib.util.MAGIC_NUMBER, name
-        assert flags == b"\x01\0\0\0", name  # by hash, and unchecked
+        assert flags == b"\x01\0\0\0", name  # an unchecked hash-based .pyc
 
 
 def test_native_code_is_for_linux(archive):
@@ -103,7 +103,7 @@ def test_native_code_is_for_linux(archive):
     assert all(archive.read(name)[:4] == b"\x7fELF" for name in libraries)
 
 
-def test_of_swagger_ui_three_files_are_packed(archive):
+def test_only_three_files_of_swagger_ui_are_packed(archive):
     dist = [name for name in archive.namelist() if name.startswith("flask_swagger_ui/dist/")]
     assert sorted(name.rsplit("/", 1)[1] for name in dist) == [
         "swagger-ui-bundle.js",
@@ -112,9 +112,9 @@ def test_of_swagger_ui_three_files_are_packed(archive):
     ]
 
 
-def test_it_is_small(archive):
-    """3 MiB is what all of it takes but cryptography, whose one library has 4.3 MiB compressed;
-    RS256 and ES256 cannot be verified without it (docs/deploy.md)."""
+def test_the_package_is_small(archive):
+    """Without cryptography, the package takes less than 3 MiB. cryptography's one library takes
+    4.3 MiB compressed; RS256 and ES256 cannot be verified without it (docs/deploy.md)."""
     sizes = {True: 0, False: 0}
     for member in archive.infolist():
         sizes[member.filename.startswith(CRYPTOGRAPHY)] += member.compress_size
@@ -122,12 +122,12 @@ def test_it_is_small(archive):
     assert sum(sizes.values()) < 7.25 * 2**20
 
 
-def test_tracebacks_will_name_the_files_where_lambda_has_them(archive):
-    code = marshal.loads(archive.read("app/messages/store.pyc")[16:])  # noqa: S302  our own
+def test_tracebacks_name_the_files_by_their_path_on_lambda(archive):
+    code = marshal.loads(archive.read("app/messages/store.pyc")[16:])  # noqa: S302  our own file
     assert code.co_filename == "/var/task/app/messages/store.py"
 
 
-def test_no_secret_is_in_it(archive):
+def test_the_package_holds_no_secret(archive):
     everything = b"".join(archive.read(name) for name in archive.namelist())
     assert b"not-for-lambda" not in everything
 
@@ -148,8 +148,8 @@ print(json.dumps([handler(event, Context())["statusCode"], sorted(sys.modules)])
 """
 
 
-def test_it_answers_from_the_archive_alone(unpacked, tmp_path):
-    """With nothing beside it but what Lambda's runtime has."""
+def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path):
+    """The only other packages are those of Lambda's runtime."""
     runtime = tmp_path / "runtime"
     runtime.mkdir()
     for name in ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"):

@@ -1,4 +1,4 @@
-"""Least privilege: the function's role may do to its table what the app does, and nothing else."""
+"""Least privilege: the function's role allows exactly what the app does to its table."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.deploy.emulator import ROOT
 from tests.people import Client
 
 Granted = set[tuple[str, str]]
-"""Actions, each with what it is done to: the table, or one of its indexes."""
+"""Actions, each with its target: the table, or the name of an index."""
 
 OF_A_TRANSACTION = {
     "Put": "dynamodb:PutItem",
@@ -21,13 +21,13 @@ OF_A_TRANSACTION = {
     "Delete": "dynamodb:DeleteItem",
     "ConditionCheck": "dynamodb:ConditionCheckItem",
 }
-"""A transaction has no action of its own.
+"""A transaction has no IAM action of its own. Each of its members has one.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html"""
 
 
 @pytest.fixture
 def used(table: db.Table) -> Iterator[Granted]:
-    """Fills with what is asked of DynamoDB, as botocore sends it."""
+    """Collects the actions that are sent to DynamoDB, from botocore's events."""
     used: Granted = set()
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -45,7 +45,7 @@ def used(table: db.Table) -> Iterator[Granted]:
 
 @pytest.fixture
 def asked(app: flask.Flask) -> set[str]:
-    """Fills with the endpoints that were asked."""
+    """Collects the endpoints that were called."""
     asked: set[str] = set()
 
     @app.after_request
@@ -72,8 +72,12 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def ask_everything(alice: Client, clock: Any, table: db.Table) -> None:
-    """Every route, where there is something and where there is not, with and without what a client
-    may add; a message in parts, a large session, another writer's turn; and the sweep."""
+    """Makes the app do everything that it does to its table.
+
+    Calls every route, for data that exists and data that does not, with and without optional
+    headers. Includes a message in parts, a large session, an append with a clock that is behind,
+    and the sweep.
+    """
     once = {"Idempotency-Key": "once"}
     for _ in range(2):
         alice.post("/sessions", {"domain_id": "x"}, headers=once)
@@ -110,14 +114,14 @@ def ask_everything(alice: Client, clock: Any, table: db.Table) -> None:
         getattr(alice, method)(absent)
 
 
-def test_the_role_may_do_exactly_what_the_app_does(app, alice, clock, table, used, asked):
+def test_the_role_allows_exactly_what_the_app_does(app, alice, clock, table, used, asked):
     ask_everything(alice, clock, table)
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
-    assert routes <= asked, "a route was not asked: this test has to learn it"
+    assert routes <= asked, "a route was not called: add it to ask_everything"
     assert used == granted("production")
 
 
-def test_the_stages_roles_differ_in_their_names_only():
+def test_the_roles_of_the_stages_differ_only_in_names():
     dev, production = (
         (ROOT / "deploy" / f"policy-{stage}.json").read_text() for stage in ("dev", "production")
     )
@@ -125,7 +129,7 @@ def test_the_stages_roles_differ_in_their_names_only():
 
 
 @pytest.mark.parametrize("stage", ["dev", "production"])
-def test_a_role_is_for_the_stages_own_table_function_and_log(stage):
+def test_a_role_covers_only_the_stages_own_table_function_and_log(stage):
     all_settings = json.loads((ROOT / "zappa_settings.json").read_text())
     settings = {**all_settings["base"], **all_settings[stage]}
     assert settings["attach_policy"] == f"deploy/policy-{stage}.json"
@@ -138,7 +142,7 @@ def test_a_role_is_for_the_stages_own_table_function_and_log(stage):
             assert "*" not in action
         for resource in _listed(statement["Resource"]):
             if resource == "*":
-                # X-Ray knows no resources.
+                # X-Ray actions cannot be limited to resources.
                 assert all(a.startswith("xray:") for a in _listed(statement["Action"]))
             else:
                 service = resource.split(":")[2]
