@@ -169,7 +169,7 @@ class World:
         return [ids.SESSION_PREFIX + ulid for ulid in made]
 
     def fill_messages(self, user: str, session_id: str, count: int, size: int = SMALL) -> None:
-        """Writes messages of an empty session directly to the table, one second apart."""
+        """Writes messages to an empty session, directly in the table, one second apart."""
         key = keys.session(caller(user).partition, sessions.ulid_of(session_id))
         now = ids.system_clock()
         made = [_ulid_at(now - 1000 * (count - number)) for number in range(count)]

@@ -1,7 +1,7 @@
 """Bob, Charlie and others try to reach Alice's data on every route.
 
-Each test puts Alice's identifiers in every place of a request that takes an identifier. Routes and
-places come from the OpenAPI document, so a new route is attacked automatically. A new parameter
+The attack puts Alice's identifiers in every place of a request that takes an identifier. Routes
+and places come from the OpenAPI document, so a new route is attacked automatically. A new parameter
 fails the test until somebody declares below what it holds.
 """
 
