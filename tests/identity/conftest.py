@@ -37,7 +37,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="module")
 def issuer(keys: Keys) -> Iterator[Issuer]:
-    """Publishes an RSA key, an EC key, and one of a curve that is not ES256's."""
+    """Publishes an RSA key, and EC keys of two curves."""
     jwks = (
         public_jwk(keys.rsa, "rsa-1", alg="RS256", use="sig"),
         public_jwk(keys.ec, "ec-1"),
