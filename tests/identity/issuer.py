@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -120,6 +121,10 @@ class Issuer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/jwks.json"
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """From now on it speaks TLS."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def stop(self) -> None:
         if self._thread.is_alive():

@@ -2,13 +2,19 @@
 server on loopback; only the clock is ours."""
 
 import json
+import ssl
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from app import __version__
 from app.config import Config
@@ -859,3 +865,59 @@ def test_ambiguity_ends_with_the_next_fetch(one_key, verifier, keys, seconds):
 def test_a_key_is_used_for_what_it_is_published_for(publishing, keys, members, usable):
     verifier = publishing(public_jwk(keys.rsa, "a", **members), public_jwk(keys.ec, "b"))
     assert why(verifier, token(keys.rsa, "a")) == (None if usable else "unknown_key")
+
+
+# The way there
+
+
+@pytest.fixture
+def https_issuer(one_key, keys, tmp_path, monkeypatch):
+    """The issuer behind TLS, with a certificate that this process trusts."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(keys.ec.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(keys.ec, SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    private = keys.ec.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "both.pem").write_bytes(private + pem)
+    (tmp_path / "trusted.pem").write_bytes(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    one_key.wrap(context)
+    return one_key
+
+
+def test_keys_are_fetched_over_https(https_issuer):
+    url = https_issuer.url.replace("http://127.0.0.1", "https://localhost")
+    assert json.loads(fetch(url, 10)) == {"keys": https_issuer.jwks}
+
+
+def test_the_deadline_holds_over_https_too(https_issuer):
+    https_issuer.answer = drip(SLOW["headers"])
+    url = https_issuer.url.replace("http://127.0.0.1", "https://localhost")
+    with pytest.raises(OSError) as raised:  # noqa: PT011
+        fetch(url, 1)
+    assert kind_of(raised.value) == "timeout"
+
+
+def test_a_certificate_of_another_name_is_refused(https_issuer, log_lines):
+    with pytest.raises(Unavailable):
+        Jwks(https_issuer.url.replace("http://", "https://")).key("rsa-1")
+    assert [line["reason"] for line in log_lines] == ["tls"]
+
+
+def test_the_environments_proxy_is_used(one_key, monkeypatch):
+    """As urllib has it: an issuer may be out of reach without."""
+    monkeypatch.setenv("http_proxy", one_key.url)
+    monkeypatch.setenv("no_proxy", "")
+    assert json.loads(fetch("http://issuer.invalid/jwks.json", 5)) == {"keys": one_key.jwks}
