@@ -134,7 +134,7 @@ class Jwks:
             told: dict[str, Any] = {"reason": reason, "keys": len(self._keys)}
             log.warning("issuer keys not fetched", extra={"fields": told})
             return
-        self._keys, self._ambiguous = keys, ambiguous
+        self._ambiguous, self._keys = ambiguous, keys  # in this order: no guess in between
         self._fetched_at = self._clock()
         told = {"keys": len(keys), "ambiguous": len(ambiguous)}
         if ambiguous:
@@ -146,7 +146,7 @@ class Jwks:
 def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str | None]]:
     """The usable keys by `kid`, and the `kid`s that more than one of them has.
 
-    Those are no key's: to take either would be to guess. The other keys are not affected.
+    Such a `kid` gets no key, since taking either would be a guess. The other keys are not affected.
     """
     jwks = json.loads(document)
     published = jwks.get("keys") if isinstance(jwks, dict) else None
@@ -190,6 +190,6 @@ def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
 
 def _may_verify(jwk: dict[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
-    # What signs as a private key, published by mistake, verifies as its public part.
+    # A private key that was published by mistake says "sign"; its public part verifies.
     wanted = "sign" if "d" in jwk else "verify"
     return isinstance(operations, list) and ("verify" in operations or wanted in operations)

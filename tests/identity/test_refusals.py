@@ -1,14 +1,17 @@
 """The log says why a token was refused, in a word. The client and the log learn no more."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
 from app.identity import gateway
-from app.identity.tokens import MAX_TOKEN
-from tests.identity.issuer import alice, asymmetric, hs256, write
+from app.identity.tokens import _REASONS, MAX_TOKEN
+from tests.identity.issuer import Issuer, alice, asymmetric, hs256, public_jwk, rsa_key, write
 from tests.identity.test_attacks import HS, OURS, ask, of_length, refused, signed
+from tests.identity.test_jwks import KINDS
 from tests.people import SECRET
 
 NOW = int(time.time())
@@ -108,3 +111,21 @@ def test_the_authorizer_logs_why_as_well(monkeypatch, log_lines):
     gateway._verifier.cache_clear()
     [line] = log_lines
     assert (line["message"], line["refused"]) == ("token refused", "expired")
+
+
+def test_every_reason_is_documented():
+    told = (Path(__file__).parents[2] / "docs/identity.md").read_text()
+    reasons = {*BY_SECRET, *MISDIRECTED, *_REASONS.values(), *KINDS.values(), "no_usable_key"}
+    assert {reason for reason in reasons if not reason.startswith("http_")} <= set(
+        re.findall(r"`(\w+)`", told)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_a_key_that_is_too_short_has_a_reason(app_with, log_lines):
+    short = rsa_key(1024)
+    with Issuer(public_jwk(short, "short")) as its:
+        app = app_with(jwt_jwks_url=its.url)
+        token = write({"alg": "RS256", "kid": "short"}, alice(), asymmetric(short, "RS256"))
+        refused(ask(app, token))
+    tells(log_lines[-1], "weak_key")
