@@ -25,4 +25,5 @@ HEALTHCHECK --interval=30s --timeout=3s \
 
 # Threads, since a request mostly waits for DynamoDB. /dev/shm, since a worker that waits for a slow disk to say
 # that it is alive gets killed. The timeout is above REQUEST_BUDGET; a container is stopped once it has answered.
-CMD ["gunicorn", "app.wsgi:app", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30"]
+# Headers may be longer than the longest token the app takes (16 KB), so that it is the app that refuses one.
+CMD ["gunicorn", "app.wsgi:app", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30", "--limit-request-field_size", "32768", "--limit-request-line", "8190"]

@@ -1,14 +1,36 @@
 """The settings, from the environment. Nothing else reads it; no secret has a default."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 N = TypeVar("N", int, float)
+D = TypeVar("D", float, None)
 
 MIN_SECRET_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the size of the hash."""
+
+MAX_BUDGET = 50
+"""Seconds. With a last call to DynamoDB that gets no answer (8), still within the timeout of the
+Dockerfile's gunicorn (60)."""
+
+MAX_RETENTION = 3650
+"""Days, the same as a session's own `expires_in_days` may have."""
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+DISCOVERY = re.compile(r"/\.well-known/(openid-configuration|oauth-authorization-server)")
+"""Where an issuer says where its keys are; often taken for the keys."""
+
+PLACEHOLDER = "issuer.example.com"
+"""Stands in zappa_settings.json for the issuer."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+NO_ORIGINS = {"", "ws", "wss", "ftp", "file", "data", "blob"}
+"""Schemes that no page's origin has. Apps and browser extensions have schemes of their own."""
 
 
 class ConfigError(Exception):
@@ -37,20 +59,51 @@ class Config:
     def __post_init__(self) -> None:
         if not self.sessions_table:
             raise ConfigError("SESSIONS_TABLE is not set: the name of the DynamoDB table")
+        for name in (setting.name for setting in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, str) and value != value.strip():
+                raise ConfigError(f"{name.upper()} has white space around its value")
+        self._check_identity()
+        for origin in self.cors_origins:
+            _check_origin(origin)
+        if not 0 < self.request_budget <= MAX_BUDGET:
+            raise ConfigError(f"REQUEST_BUDGET must be above 0 and at most {MAX_BUDGET} seconds")
+        if self.retention_days is not None and not 1 <= self.retention_days <= MAX_RETENTION:
+            raise ConfigError(f"RETENTION_DAYS must be from 1 to {MAX_RETENTION} days")
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")
+        if not re.fullmatch(
+            r"(?!AWS/|:)[\w./#: -]{1,255}", self.metrics_namespace or "-", re.ASCII
+        ):
+            raise ConfigError(
+                "METRICS_NAMESPACE is no name that CloudWatch takes: up to 255 letters, digits, "
+                "blanks and . _ - / # :, and neither AWS/ nor : at the beginning"
+            )
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
+            raise ConfigError(
+                "SESSIONS_TABLE is no name of a DynamoDB table: 3 to 255 of a-z, A-Z, 0-9, _ . -"
+            )
+
+    def _check_identity(self) -> None:
         if bool(self.jwt_secret) == bool(self.jwt_jwks_url):
             raise ConfigError(
-                "JWT_SECRET (HS256) or JWT_JWKS_URL (RS256, ES256) must be set, and not both"
+                "JWT_SECRET (HS256) or JWT_JWKS_URL (published keys) must be set, and not both"
             )
         if self.jwt_secret and len(self.jwt_secret.encode()) < MIN_SECRET_BYTES:
             raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
-        if self.jwt_jwks_url and not _is_trustworthy(self.jwt_jwks_url):
-            raise ConfigError("JWT_JWKS_URL must be an https:// address (http:// for loopback)")
-        if any(set(origin) & set("*?^$\\|()[]{}") for origin in self.cors_origins):
-            raise ConfigError("CORS_ORIGINS lists origins as they are; patterns are not taken")
-        if self.request_budget <= 0:
-            raise ConfigError("REQUEST_BUDGET must be a positive number of seconds")
-        if self.retention_days is not None and self.retention_days < 1:
-            raise ConfigError("RETENTION_DAYS must be a positive number of days")
+        for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
+            if value and re.search(r"[\s,]", value):
+                raise ConfigError(f"{name} takes one value, without commas and white space")
+        if self.jwt_issuer and DISCOVERY.search(self.jwt_issuer):
+            right = DISCOVERY.split(self.jwt_issuer)[0]
+            raise ConfigError(
+                f"JWT_ISSUER is the iss of the tokens, not the address of a document: {right} or "
+                f"{right}/, as the member issuer of that document says"
+            )
+        if self.jwt_jwks_url:
+            real = _check_jwks_url(self.jwt_jwks_url)
+            if real and self.jwt_issuer and PLACEHOLDER in self.jwt_issuer.lower():
+                raise ConfigError(f"JWT_ISSUER is still the placeholder {PLACEHOLDER}: put yours")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -69,8 +122,8 @@ class Config:
             jwt_require_scopes=_flag(env, "JWT_REQUIRE_SCOPES"),
             cors_origins=tuple(env.get("CORS_ORIGINS", "").replace(",", " ").split()),
             docs_enabled=_flag(env, "DOCS_ENABLED"),
-            request_budget=_number(env, "REQUEST_BUDGET", float) or 20.0,
-            retention_days=_number(env, "RETENTION_DAYS", int),
+            request_budget=_number(env, "REQUEST_BUDGET", float, 20.0),
+            retention_days=_number(env, "RETENTION_DAYS", int, None),
             log_level=env.get("LOG_LEVEL") or "INFO",
             metrics_namespace=env.get("METRICS_NAMESPACE") or None,
         )
@@ -83,14 +136,62 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
     return value in ("1", "true")
 
 
-def _number(env: Mapping[str, str], name: str, kind: type[N]) -> N | None:
+def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N | D:
+    """Digits, and for a float a point, as people write them: no nan, 1e3 or 1_000."""
+    value = env.get(name)
+    if not value:
+        return default
     try:
-        return kind(env[name]) if env.get(name) else None
+        if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value):
+            raise ValueError
+        return kind(value)
     except ValueError:
-        raise ConfigError(f"{name} must be a number") from None
+        whole = "whole " if kind is int else ""
+        raise ConfigError(f"{name} must be a {whole}number, such as 20") from None
 
 
-def _is_trustworthy(url: str) -> bool:
-    parts = urlsplit(url)
+def _check_jwks_url(url: str) -> bool:
+    """Whether the address is a real one, that is, not on this machine."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # ValueError, if it is none
+    except ValueError:
+        raise ConfigError("JWT_JWKS_URL is not an address") from None
     loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    return parts.scheme == "https" or (parts.scheme == "http" and loopback)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+        raise ConfigError("JWT_JWKS_URL must be an https:// address (http:// for loopback)")
+    if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise ConfigError(
+            "JWT_JWKS_URL must be plain ASCII, without user, password, fragment and white space"
+        )
+    if DISCOVERY.search(parts.path):
+        raise ConfigError(
+            f"JWT_JWKS_URL is the address of the keys. Open {parts.scheme}://{parts.netloc}"
+            f"{parts.path} and take what its member jwks_uri says"
+        )
+    if parts.hostname == PLACEHOLDER:
+        raise ConfigError(f"JWT_JWKS_URL is still the placeholder {PLACEHOLDER}: put your issuer's")
+    return not loopback
+
+
+def _check_origin(origin: str) -> None:
+    """Browsers send an origin in one spelling (RFC 6454), and it is compared letter by letter."""
+    if set(origin) & set("*?^$\\|()[]{}"):
+        raise ConfigError("CORS_ORIGINS lists origins as they are; patterns are not taken")
+    if origin.lower() == "null":
+        raise ConfigError("CORS_ORIGINS cannot hold null: any sandboxed page has that origin")
+    if "://" not in origin:
+        host = re.sub(r"^(https?:)?/*|(?<=[^/:])/.*", "", origin)
+        scheme = "http" if host.startswith(("localhost", "127.0.0.1")) else "https"
+        raise ConfigError(f"CORS_ORIGINS: {origin} has no scheme; write {scheme}://{host}")
+    try:
+        parts = urlsplit(origin)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    except ValueError:
+        host = port = ""
+    if not re.fullmatch(r"[a-z0-9._-]+", host) or parts.scheme in NO_ORIGINS:
+        raise ConfigError(f"CORS_ORIGINS: {origin} is no origin, such as https://app.acme.com")
+    right = f"{parts.scheme}://{host}{port}"
+    if origin != right:
+        raise ConfigError(f"CORS_ORIGINS: {origin} must be written {right}")

@@ -69,14 +69,16 @@ class MalformedJson(ApiError):
 
 
 class Unauthorized(ApiError):
-    """`error` is one of RFC 6750's; no reason beyond it is given, since it would help a forger."""
+    """`error` is one of RFC 6750's; no reason beyond it is given, since it would help a forger.
+    `reason` is a word for the log."""
 
     status, code, title = 401, "UNAUTHORIZED", "Unauthorized"
     detail = "A valid bearer token is needed."
 
-    def __init__(self, detail: str | None = None, *, error: str | None = "invalid_token") -> None:
+    def __init__(self, *, error: str | None = "invalid_token", reason: str = "invalid") -> None:
         challenge = 'Bearer realm="sessions"' + (f', error="{error}"' if error else "")
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+        super().__init__(headers={"WWW-Authenticate": challenge})
+        self.reason = reason
 
 
 class Forbidden(ApiError):
@@ -154,4 +156,14 @@ class OutcomeUnknown(Unavailable):
     detail = (
         "The database did not answer in time, so it is not known whether this was written. "
         "Send it again with the same Idempotency-Key."
+    )
+
+
+class IssuerMisconfigured(ApiError):
+    """No Retry-After: only whoever runs the service or the issuer can mend this."""
+
+    status, code, title = 503, "ISSUER_MISCONFIGURED", "Configuration error"
+    detail = (
+        "The issuer's keys are there, but none of them can verify a token: a type, an algorithm or "
+        "a use that is not supported, or a kid that is not unique. Trying again does not help."
     )

@@ -152,7 +152,7 @@ def _verifiers() -> dict[str, tuple[Callable[[], Verifier], str]]:
         "scope": "sessions:read sessions:write",
     }
     checks = {"jwt_issuer": claims["iss"], "jwt_audience": claims["aud"]}
-    by_secret = Config(sessions_table="-", jwt_secret=SECRET, **checks)
+    by_secret = Config(sessions_table="none", jwt_secret=SECRET, **checks)
     made: dict[str, tuple[Callable[[], Verifier], str]] = {
         "HS256": (lambda: Verifier(by_secret), jwt.encode(claims, SECRET, "HS256"))
     }
@@ -162,7 +162,7 @@ def _verifiers() -> dict[str, tuple[Callable[[], Verifier], str]]:
     ):
         jwk = {**kind.to_jwk(key.public_key(), as_dict=True), "kid": "k"}
         document = json.dumps({"keys": [jwk]}).encode()
-        config = Config(sessions_table="-", jwt_jwks_url=URL, **checks)
+        config = Config(sessions_table="none", jwt_jwks_url=URL, **checks)
         jwks = Jwks(URL, fetch=lambda _, document=document: document)
         token = jwt.encode(claims, key, algorithm, headers={"kid": "k"})
         made[algorithm] = (lambda config=config, jwks=jwks: Verifier(config, jwks), token)

@@ -58,6 +58,10 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "tenant": _name,
     "user": _name,
     "agent": _name,
+    "refused": _word,
+    "reason": _word,
+    "keys": _number,
+    "ambiguous": _number,
     "exception": _word,
     "error_code": _word,
     "frames": lambda value: isinstance(value, list) and all(map(FRAME.fullmatch, value)),
@@ -65,7 +69,14 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
 
 FRAME = re.compile(r"[^\n]+:\d+ [\w<>.]+")
 
-KINDS = {"request", "unexpected exception"}
+KINDS = {
+    "request",
+    "unexpected exception",
+    "token refused",
+    "issuer keys fetched",
+    "issuer keys not fetched",
+    "issuer keys ambiguous",
+}
 """Lines of other kinds, such as the sweep's, are searched only for secrets."""
 
 

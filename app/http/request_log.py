@@ -73,6 +73,8 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "tenant": caller and caller.tenant,
         "user": caller and caller.user,
         "agent": caller and caller.agent,
+        # Why the token was refused: a word, which the client is not told.
+        **({"refused": g.refused} if "refused" in g else {}),
     }
 
 

@@ -4,7 +4,7 @@ from urllib.parse import unquote_to_bytes
 
 import flask
 
-from app.errors import Forbidden, ValidationFailed
+from app.errors import Forbidden, Unauthorized, ValidationFailed
 from app.identity.caller import Caller, NotACaller
 from app.identity.tokens import Identity, Verifier
 
@@ -19,7 +19,7 @@ OPEN_ENDPOINTS = frozenset(
 
 
 def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = False) -> None:
-    """`require_scopes`: a token without any scope claim may do nothing."""
+    """`require_scopes`: a token without any authorisation claim may do nothing."""
 
     @app.before_request
     def authenticate() -> None:
@@ -30,7 +30,11 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
         preflight = request.method == "OPTIONS" and answered_by_flask  # reaches no view
         if request.endpoint in OPEN_ENDPOINTS or unknown or preflight:
             return
-        identity = verifier.verify(request.headers.get("Authorization"))
+        try:
+            identity = verifier.verify(request.headers.get("Authorization"))
+        except Unauthorized as refusal:
+            flask.g.refused = refusal.reason  # for the log alone
+            raise
         flask.g.caller = identity.caller  # for the log, even if the request is refused below
         flask.g.caller = authorize(
             identity,
@@ -45,8 +49,8 @@ def authorize(
 ) -> Caller:
     """The caller of a request that needs `scope`, possibly acting for another user.
 
-    A token without a scope claim may read and write, unless `require_scopes`. It may never act for
-    another user.
+    A token without authorisation claims may read and write, unless `require_scopes`. It may never
+    act for another user.
 
     Raises:
         Forbidden: a scope is missing.
@@ -72,7 +76,8 @@ def authorize(
                 {
                     "location": "headers",
                     "field": ACT_FOR_USER_HEADER,
-                    "message": "Not a user id (percent-encoded UTF-8).",
+                    "message": "Not a user id: percent-encoded UTF-8, without control "
+                    "characters and without white space around it.",
                 }
             ]
         ) from None

@@ -4,13 +4,18 @@ Over HTTP only `app.identity.auth` makes one, from a verified token. A program t
 as a library makes its own and is responsible for it.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from app.table import keys
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc."""
+
 
 class NotACaller(ValueError):
-    """The tenant or user is not usable: empty, not text, or too long for a key."""
+    """The tenant, user or agent is not usable: empty, not text, with white space around it or a
+    control character in it, or too long for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class Caller:
         for name, value in (("tenant", self.tenant), ("user", self.user), ("agent", agent)):
             if not isinstance(value, str) or not value.strip():
                 raise NotACaller(f"the {name} is empty or not a string")
+            if value != value.strip() or _CONTROL.search(value):
+                raise NotACaller(f"the {name} has white space around it or a control character")
         try:
             partition = keys.partition(self.tenant, self.user)
             longest = max(len(partition), len(agent.encode()))

@@ -11,6 +11,7 @@ from typing import Any
 from app.config import Config
 from app.errors import Unauthorized
 from app.identity.tokens import Verifier
+from app.logs import log_event
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +24,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     refuse the next route."""
     try:
         caller = _verifier().verify(event.get("authorizationToken")).caller
-    except Unauthorized:
+    except Unauthorized as refusal:
+        log_event("token refused", {"refused": refusal.reason})
         # API Gateway answers 401 to exactly this text, and 500 to any other.
         raise Exception("Unauthorized") from None
     api, stage = event["methodArn"].split("/")[:2]

@@ -4,17 +4,19 @@ Own code because PyJWT's client asks the issuer for every unknown `kid`, and for
 the issuer is down: junk tokens could make us hammer it, and its outage would be ours.
 """
 
-import http.client
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jwt
 
-from app.errors import Unavailable
+from app.errors import IssuerMisconfigured, Unavailable
+from app.identity.fetch import fetch as fetch_within
+from app.identity.fetch import kind_of
+from app.logs import log, log_event
 
 LIFETIME = 3600.0
 """Seconds after which the keys are fetched again, so that a withdrawn key is noticed."""
@@ -23,57 +25,87 @@ PAUSE = 30.0
 """Seconds between two fetches at the least, whatever tokens come and whether or not they worked."""
 
 TIMEOUT = 3.0
-MAX_BYTES = 1_000_000
+"""Seconds for a fetch in all, and for a request that needs a key which is not there yet."""
 
-ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
-"""What a key may verify is said by its type, never by the token. Others, `oct` above all, are not
-public keys."""
+MOMENT = 0.25
+"""Seconds that the request which starts a routine fetch gives it. Lambda freezes a function's
+threads once it has answered, so without them a function with little to do would never finish."""
+
+ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC P-256": ("ES256",),
+    "EC P-384": ("ES384",),
+    "EC P-521": ("ES512",),
+    "OKP Ed25519": ("EdDSA", "Ed25519"),
+    "OKP Ed448": ("EdDSA", "Ed448"),
+}
+"""What a key of this type and curve can verify. Which of them it does verify is what its `alg`
+says, or the first; a token has no say. Others, `oct` above all, are not public keys."""
 
 Fetch = Callable[[str], bytes]
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead away from https."""
+class _NotUsable(Exception):
+    """The document holds no key for us. `published`: it holds some, though."""
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-def fetch(url: str) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirect)
-    with opener.open(url, timeout=TIMEOUT) as answer:  # config.py admits https and loopback only
-        document: bytes = answer.read(MAX_BYTES)
-    return document
+    def __init__(self, kind: str, *, published: bool = False) -> None:
+        super().__init__(kind)
+        self.published = published
 
 
 class Jwks:
     """`clock` is in seconds and only ever rises."""
 
     def __init__(
-        self, url: str, *, fetch: Fetch = fetch, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        *,
+        fetch: Fetch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._url = url
-        self._fetch = fetch
+        self._fetch = fetch or partial(fetch_within, seconds=timeout)
         self._clock = clock
+        self._timeout = timeout
         self._lock = threading.Lock()
+        self._fetching: threading.Thread | None = None
         self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._ambiguous: frozenset[str | None] = frozenset()
+        self._misconfigured = False
         self._fetched_at = self._tried_at = float("-inf")
 
     def key(self, kid: str | None) -> jwt.PyJWK | None:
         """The key of that id; the only key there is where a token names none.
 
+        Only a request whose key is not there waits for the issuer, and no longer than the timeout.
+
         Raises:
             Unavailable: there are no keys at all, since the issuer was never reached.
+            IssuerMisconfigured: the issuer publishes keys, but none that can be used.
         """
         known = self._find(kid)
         if known and not self._is_due():
-            return known  # without the lock: whoever holds it may be waiting for the issuer
-        with self._lock:
-            if self._is_due() or (self._find(kid) is None and self._may_try()):
-                self._refresh()
-            if not self._keys:
-                raise Unavailable("The issuer's keys cannot be had.", retry_after=int(PAUSE))
+            return known
+        started = self._start_fetching()
+        if self._fetching and (started or not known):
+            self._fetching.join(MOMENT if known else self._timeout)
+        if self._keys:
             return self._find(kid)
+        if self._misconfigured:
+            raise IssuerMisconfigured
+        raise Unavailable("The issuer's keys cannot be had.", retry_after=int(PAUSE))
+
+    def is_ambiguous(self, kid: str | None) -> bool:
+        """Whether more than one key could be meant."""
+        several = len(self._keys) + len(self._ambiguous) > 1
+        return kid in self._ambiguous or (kid is None and several)
+
+    def _find(self, kid: str | None) -> jwt.PyJWK | None:
+        keys = self._keys  # replaced as a whole, never changed
+        if kid is None and len(keys) == 1 and not self._ambiguous:
+            return next(iter(keys.values()))
+        return keys.get(kid)
 
     def _is_due(self) -> bool:
         return self._may_try() and self._clock() - self._fetched_at > LIFETIME
@@ -81,45 +113,83 @@ class Jwks:
     def _may_try(self) -> bool:
         return self._clock() - self._tried_at >= PAUSE
 
-    def _find(self, kid: str | None) -> jwt.PyJWK | None:
-        keys = self._keys  # replaced as a whole, never changed
-        if kid is None and len(keys) == 1:
-            return next(iter(keys.values()))
-        return keys.get(kid)
+    def _start_fetching(self) -> bool:
+        """Starts a thread that fetches, if the last one has ended and is long enough ago."""
+        with self._lock:
+            if not self._may_try() or (self._fetching and self._fetching.is_alive()):
+                return False
+            self._tried_at = self._clock()
+            self._fetching = threading.Thread(target=self._refresh, daemon=True)
+            self._fetching.start()
+            return True
 
     def _refresh(self) -> None:
         """Keeps the old keys where no new ones can be had."""
-        self._tried_at = self._clock()
         try:
-            published = list(json.loads(self._fetch(self._url))["keys"])
-        except _NO_DOCUMENT:
+            keys, ambiguous = _read(self._fetch(self._url))
+        except Exception as error:  # whatever it is, the log is where it can be seen
+            unusable = error if isinstance(error, _NotUsable) else None
+            self._misconfigured = unusable is not None and unusable.published
+            reason = str(unusable) if unusable else kind_of(error)
+            told: dict[str, Any] = {"reason": reason, "keys": len(self._keys)}
+            log.warning("issuer keys not fetched", extra={"fields": told})
             return
-        usable = {jwk.get("kid"): key for jwk in published if (key := _public_key(jwk))}
-        if usable:
-            self._keys = usable
-            self._fetched_at = self._clock()
+        self._ambiguous, self._keys = ambiguous, keys  # in this order: no guess in between
+        self._fetched_at = self._clock()
+        told = {"keys": len(keys), "ambiguous": len(ambiguous)}
+        if ambiguous:
+            log.warning("issuer keys ambiguous", extra={"fields": told})
+        else:
+            log_event("issuer keys fetched", told)
 
 
-_NO_DOCUMENT = (
-    OSError,
-    http.client.HTTPException,  # cut off, or no HTTP
-    ValueError,
-    KeyError,
-    TypeError,
-    RecursionError,
-)
+def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str | None]]:
+    """The usable keys by `kid`, and the `kid`s that more than one of them has.
+
+    Such a `kid` gets no key, since taking either would be a guess. The other keys are not affected.
+    """
+    jwks = json.loads(document)
+    published = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(published, list):
+        raise _NotUsable("not_a_jwks")
+    entries = [jwk for jwk in published if isinstance(jwk, dict)]
+    keys: dict[str | None, jwt.PyJWK] = {}
+    seen: dict[str | None, dict[str, Any]] = {}
+    ambiguous = set()
+    for jwk in entries:
+        if key := _public_key(jwk):
+            kid = jwk.get("kid")
+            keys[kid] = key
+            if seen.setdefault(kid, jwk) != jwk:
+                ambiguous.add(kid)
+    usable = {kid: key for kid, key in keys.items() if kid not in ambiguous}
+    if not usable:
+        kind = "ambiguous_keys" if ambiguous else "no_usable_key" if entries else "no_keys"
+        raise _NotUsable(kind, published=bool(entries))
+    return usable, frozenset(ambiguous)
 
 
-def _public_key(jwk: Any) -> jwt.PyJWK | None:
-    """None for what is not a key for verifying RS256 or ES256 signatures, or is broken: one such
-    entry must not take the others with it."""
-    if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str | None):
+def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
+    """None for what is not a key for verifying signatures, or is broken: one such entry must not
+    take the others with it."""
+    kind = " ".join(str(jwk[name]) for name in ("kty", "crv") if name in jwk)
+    algorithms = ALGORITHMS.get(kind, ())
+    algorithm = jwk.get("alg", algorithms[0] if algorithms else None)
+    if algorithm not in algorithms or not isinstance(jwk.get("kid"), str | None):
         return None
-    algorithm = ALGORITHMS.get(str(jwk.get("kty")))
-    if not algorithm or jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
+    if jwk.get("use", "sig") != "sig" or not _may_verify(jwk):
         return None
     public = {name: value for name, value in jwk.items() if name != "d"}
     try:
-        return jwt.PyJWK(public, algorithm=algorithm)
-    except jwt.PyJWTError:
+        key = jwt.PyJWK(public, algorithm="EdDSA" if jwk["kty"] == "OKP" else algorithm)
+    except Exception:  # PyJWT's and cryptography's, for whatever an issuer may write
         return None
+    key.algorithm_name = algorithm  # PyJWT does not know Ed25519 and Ed448 (RFC 9864) by name
+    return key
+
+
+def _may_verify(jwk: dict[str, Any]) -> bool:
+    operations = jwk.get("key_ops", ["verify"])
+    # A private key that was published by mistake says "sign"; its public part verifies.
+    wanted = "sign" if "d" in jwk else "verify"
+    return isinstance(operations, list) and ("verify" in operations or wanted in operations)

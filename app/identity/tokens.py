@@ -25,15 +25,16 @@ LEEWAY = 30
 MOST_REMEMBERED = 1000
 """Verified tokens that are kept at a time."""
 
-MAX_TOKEN = 8192
-"""Characters. API Gateway takes 10,240 bytes of headers in all."""
+MAX_TOKEN = 16_384
+"""Characters of the whole header; Entra's reach 12 KB. The Dockerfile has gunicorn take more, so
+that this limit is the one that holds. API Gateway takes 10,240 bytes of headers in all."""
 
 _BEARER = re.compile(r"Bearer +([\w-]+)\.([\w-]+)\.([\w-]+)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a verified token says. `scopes` is None if it says nothing about scopes."""
+    """What a verified token says. `scopes` is None if it has no authorisation claim."""
 
     caller: Caller
     scopes: frozenset[str] | None
@@ -50,7 +51,19 @@ class _Remembered:
 
 
 class InvalidToken(Exception):
-    """Why a token was refused. The client is not told."""
+    """Why a token was refused, in a word for the log. The client is not told."""
+
+
+_REASONS: dict[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "expired",
+    jwt.ImmatureSignatureError: "not_yet_valid",
+    jwt.InvalidIssuerError: "wrong_issuer",
+    jwt.InvalidAudienceError: "wrong_audience",
+    jwt.InvalidAlgorithmError: "wrong_algorithm",
+    jwt.InvalidSignatureError: "wrong_signature",
+    jwt.InvalidKeyError: "weak_key",
+    NotACaller: "unusable_id",
+}
 
 
 class Verifier:
@@ -69,17 +82,19 @@ class Verifier:
             Unavailable: the issuer's keys cannot be had.
         """
         if not authorization:
-            raise Unauthorized(error=None)
+            raise Unauthorized(error=None, reason="no_token")
+        if len(authorization) > MAX_TOKEN:
+            raise Unauthorized(reason="too_long")
         match = _BEARER.fullmatch(authorization)
-        if not match or len(authorization) > MAX_TOKEN:
-            raise Unauthorized
+        if not match:
+            raise Unauthorized(reason="not_a_bearer_token")
         try:
             known = self._remembered.get(authorization)
             if known and time.time() < known.expires_at and self._key(known.head)[0] is known.key:
                 return known.identity
             return self._verify_new(authorization, *match.groups())
-        except (jwt.PyJWTError, NotACaller, InvalidToken):
-            raise Unauthorized from None
+        except (jwt.PyJWTError, NotACaller, InvalidToken) as error:
+            raise Unauthorized(reason=_reason(error)) from None
 
     def _verify_new(
         self, authorization: str, header: str, payload: str, signature: str
@@ -100,12 +115,12 @@ class Verifier:
         _, payload, signature = parts
         claims = _parse(payload)
         if "crit" in head or "b64" in head:
-            raise InvalidToken("an extension that changes how the token is read")
+            raise InvalidToken("unknown_extension")
         if base64.urlsafe_b64encode(_decode(signature)).rstrip(b"=") != signature.encode():
-            raise InvalidToken("a signature with more than one spelling")
+            raise InvalidToken("malformed")
         for name in ("exp", "nbf", "iat"):
             if name in claims and not _is_time(claims[name]):
-                raise InvalidToken(f"{name} is not a time")
+                raise InvalidToken("not_a_time")
         config = self._config
         verified: dict[str, Any] = jwt.decode(
             ".".join(parts),
@@ -127,21 +142,23 @@ class Verifier:
             return self._config.jwt_secret, "HS256"
         kid = head.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise InvalidToken("kid is not a string")
+            raise InvalidToken("malformed")
         key = self._jwks.key(kid)
         if key is None:
-            raise InvalidToken("unknown key")
+            raise InvalidToken("ambiguous_key" if self._jwks.is_ambiguous(kid) else "unknown_key")
         return key, key.algorithm_name
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         config = self._config
         tenant = _claim(claims, config.jwt_tenant_claim)
         user = _claim(claims, config.jwt_user_claim)
+        if tenant is None or user is None:
+            raise InvalidToken("no_tenant_claim" if tenant is None else "no_user_claim")
         agent = None
         if "act" in claims:  # RFC 8693 section 4.1
             actor = claims["act"]
             if not (isinstance(actor, dict) and actor.get("sub")):
-                raise InvalidToken("act has no sub")
+                raise InvalidToken("no_actor")
             agent = actor["sub"]
         return Identity(Caller(tenant, user, agent), _scopes(claims))
 
@@ -153,18 +170,18 @@ def _parse(part: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            raise InvalidToken("a repeated name")
+            raise InvalidToken("repeated_name")
         return members
 
     try:
         text = _decode(part).decode()
         if is_too_deep(text):
-            raise InvalidToken("nested too deeply")
+            raise InvalidToken("malformed")
         value = json.loads(text, object_pairs_hook=unique)
     except ValueError:
-        raise InvalidToken("not JSON") from None
+        raise InvalidToken("malformed") from None
     if not isinstance(value, dict):
-        raise InvalidToken("not an object")
+        raise InvalidToken("malformed")
     return value
 
 
@@ -172,7 +189,7 @@ def _decode(part: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
-        raise InvalidToken("not base64url") from None
+        raise InvalidToken("malformed") from None
 
 
 def _is_time(value: Any) -> bool:
@@ -198,12 +215,27 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """`scope` of RFC 8693 (words in a string) or `scp` of others (words, or a list of them)."""
-    name = "scope" if "scope" in claims else "scp"
-    if name not in claims:
+    """Everything that the token's authorisation claims list: words in a string, or a list of them.
+
+    `scope` is RFC 8693's, or else `scp`; `roles` is Entra's in app-only tokens, `permissions`
+    Auth0's. A claim that is there and lists nothing grants nothing.
+    """
+    names = ("scope" if "scope" in claims else "scp", "roles", "permissions")
+    present = [claims[name] for name in names if name in claims]
+    if not present:
         return None
-    found = claims[name]
-    words = found.split() if isinstance(found, str) else found
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise InvalidToken("scopes are not a list of words")
-    return frozenset(words)
+    scopes: set[str] = set()
+    for found in present:
+        words = found.split() if isinstance(found, str) else found
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise InvalidToken("not_scopes")
+        scopes.update(words)
+    return frozenset(scopes)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidToken):
+        return str(error)
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return f"no_{error.claim}"  # exp, iss or aud: what jwt.decode is told to ask for
+    return next((word for kind, word in _REASONS.items() if isinstance(error, kind)), "invalid")

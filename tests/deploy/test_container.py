@@ -15,6 +15,7 @@ import pytest
 import requests
 from dynamodb_local import die_with_parent
 
+from app.identity.tokens import MAX_TOKEN
 from app.table import db
 from tests.conftest import AWS
 from tests.deploy.emulator import ROOT
@@ -94,3 +95,29 @@ def test_its_command_serves_the_api(address):
     location = created.headers["Location"]
     assert requests.get(address + location, headers=headers, timeout=30).status_code == 200
     assert requests.get(address + location, timeout=30).status_code == 401
+
+
+def header_of(length: int) -> dict[str, str]:
+    """An Authorization header of so many characters with a good token in it."""
+    token = make_token("acme", "alice", filler="x" * (length * 5 // 7))
+    return {"Authorization": "Bearer" + token.rjust(length - len("Bearer"))}
+
+
+@pytest.mark.parametrize("length", [12_288, MAX_TOKEN])
+def test_its_command_takes_tokens_up_to_the_documented_limit(address, length):
+    """Entra's tokens reach 12 KB; gunicorn's own limit is 8,190 bytes."""
+    answer = requests.get(f"{address}/api/v1/sessions", headers=header_of(length), timeout=30)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("length", [MAX_TOKEN + 1, 20_000])
+def test_a_longer_token_is_refused_by_the_app(address, length):
+    """With its problem, not with gunicorn's HTML."""
+    answer = requests.get(f"{address}/api/v1/sessions", headers=header_of(length), timeout=30)
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "UNAUTHORIZED"
+
+
+def test_the_documented_limit_of_a_token_is_the_one_that_holds():
+    told = (ROOT / "docs/identity.md").read_text()
+    assert f"at most {MAX_TOKEN:,} characters" in told

@@ -165,7 +165,7 @@ def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path):
             "PYTHONPATH": f"{unpacked}:{runtime}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SESSIONS_TABLE": "sessions",
-            "JWT_JWKS_URL": "https://issuer.example.com/jwks.json",
+            "JWT_JWKS_URL": "https://login.acme.example/jwks.json",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "INSTANTIATE_LAMBDA_HANDLER_ON_IMPORT": "1",

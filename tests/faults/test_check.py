@@ -156,7 +156,7 @@ def test_a_record_past_its_time_counts_as_absent(session, change, clock, finding
 
 
 def test_the_command_tells_each_finding_and_exits_with_1(app, session, change):
-    cli.init_app(app, Config(sessions_table="t", jwt_secret=SECRET))
+    cli.init_app(app, Config(sessions_table="none", jwt_secret=SECRET))
     runner = app.test_cli_runner()
     sound = runner.invoke(args=["check"])
     assert sound.output == (

@@ -37,7 +37,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="module")
 def issuer(keys: Keys) -> Iterator[Issuer]:
-    """Publishes an RSA key, an EC key, and a key on a curve that ES256 does not use."""
+    """Publishes an RSA key, and EC keys of two curves."""
     jwks = (
         public_jwk(keys.rsa, "rsa-1", alg="RS256", use="sig"),
         public_jwk(keys.ec, "ec-1"),

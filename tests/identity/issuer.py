@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+)
 Signer = Callable[[bytes], bytes]
 
 ALGORITHMS = jwt.algorithms.get_default_algorithms()
@@ -29,16 +35,20 @@ def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
+def _kind(key: Key) -> Any:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return RSAAlgorithm
+    return ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else OKPAlgorithm
+
+
 def public_jwk(key: Key, kid: str | None = None, **members: Any) -> dict[str, Any]:
-    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
-    jwk = kind.to_jwk(key.public_key(), as_dict=True)
+    jwk = _kind(key).to_jwk(key.public_key(), as_dict=True)
     jwk.pop("key_ops", None)
     return {**jwk, **({"kid": kid} if kid else {}), **members}
 
 
 def private_jwk(key: Key, kid: str) -> dict[str, Any]:
-    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
-    return {**kind.to_jwk(key, as_dict=True), "kid": kid}
+    return {**_kind(key).to_jwk(key, as_dict=True), "kid": kid}
 
 
 def public_pem(key: Key) -> bytes:
@@ -113,6 +123,10 @@ class Issuer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/jwks.json"
 
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """From now on it speaks TLS."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     def stop(self) -> None:
         if self._thread.is_alive():
             self._server.shutdown()
@@ -132,3 +146,18 @@ def send(to: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: 
         to.send_header(name.replace("_", "-"), value)
     to.end_headers()
     to.wfile.write(body)
+
+
+def drip(answer: bytes, seconds: float = 0.05) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Sends a whole answer, status line and all, a byte at a time: each read is soon over."""
+
+    def send_slowly(to: BaseHTTPRequestHandler) -> None:
+        to.close_connection = True
+        try:
+            for n in range(len(answer)):
+                to.wfile.write(answer[n : n + 1])
+                time.sleep(seconds)
+        except OSError:  # the client has hung up
+            pass
+
+    return send_slowly

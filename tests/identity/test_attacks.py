@@ -62,7 +62,7 @@ def another_spelling(signature: str) -> str:
 
 def of_length(length: int) -> str:
     """An Authorization header of this length, padded with spaces after the scheme."""
-    token = signed(filler="x" * 5_800)
+    token = signed(filler="x" * (MAX_TOKEN * 5 // 7))
     return "Bearer" + token.rjust(length - len("Bearer"))
 
 
@@ -183,6 +183,10 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
             "null": None,
             "empty": "",
             "white space": " \t\u00a0",
+            "with white space before it": " alice",
+            "with white space after it": "alice\u2003",
+            "with a NUL": "alice\0",
+            "with a control character": "al\u0085ice",
             "half a surrogate pair": "\ud800",
             "too long for a key": "x" * 2048,
         }.items()
@@ -197,6 +201,7 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
             "without sub": {"client_id": "agent"},
             "with an empty sub": {"sub": ""},
             "with white space as sub": {"sub": "  "},
+            "with a line feed in sub": {"sub": "agent\n7"},
             "with a list as sub": {"sub": ["agent"]},
             "with a number as sub": {"sub": 5},
             "a list": [{"sub": "agent"}],
@@ -206,7 +211,7 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
         f"{claim} {name}": lambda claim=claim, value=value: raw(
             json.dumps({**alice(), claim: value})
         )
-        for claim in ("scope", "scp")
+        for claim in ("scope", "scp", "roles", "permissions")
         for name, value in {
             "null": None,
             "a number": 1,
@@ -275,8 +280,8 @@ BY_KEY: dict[str, Callable[[Any], str]] = {
     "ES256 of a P-384 key that is published": lambda k: write(
         {"alg": "ES256", "kid": "p384-1"}, alice(), asymmetric(k.p384, "ES384")
     ),
-    "ES384 of a P-384 key that is published": lambda k: write(
-        {"alg": "ES384", "kid": "p384-1"}, alice(), asymmetric(k.p384, "ES384")
+    "ES384 of a P-256 key": lambda k: write(
+        {"alg": "ES384", "kid": "ec-1"}, alice(), asymmetric(k.ec, "ES256")
     ),
     "ES256 of a P-384 key under the right kid": lambda k: write(
         {"alg": "ES256", "kid": "ec-1"}, alice(), asymmetric(k.p384, "ES384")
@@ -495,7 +500,7 @@ ACCEPTED: dict[str, Callable[[], str | list[str]]] = {
     "times with fractions": lambda: signed(exp=NOW + 600.5, iat=NOW - 0.5, nbf=NOW - 0.25),
     "nbf and iat in the past": lambda: signed(nbf=NOW - 5, iat=NOW - 5),
     "a kid, which means nothing here": lambda: signed({**HS, "kid": "k"}),
-    "claims of no concern": lambda: signed(email="a@example.com", roles=["x"], deep=[[[{}]]]),
+    "claims of no concern": lambda: signed(email="a@example.com", groups=["x"], deep=[[[{}]]]),
     "an aud where none is configured": lambda: signed(aud="somebody"),
     "act": lambda: signed(act={"sub": "agent"}),
     "a chain of actors": lambda: signed(act={"sub": "agent", "act": {"sub": "another"}}),
@@ -516,7 +521,8 @@ def test_a_good_token_under_a_secret_is_accepted(app_with, name):
 
 
 @pytest.mark.parametrize(
-    ("kid", "algorithm", "key"), [("rsa-1", "RS256", "rsa"), ("ec-1", "ES256", "ec")]
+    ("kid", "algorithm", "key"),
+    [("rsa-1", "RS256", "rsa"), ("ec-1", "ES256", "ec"), ("p384-1", "ES384", "p384")],
 )
 def test_a_good_token_under_a_published_key_is_accepted(
     app_with, issuer, keys, kid, algorithm, key

@@ -2,16 +2,24 @@
 server on loopback; only the clock is ours."""
 
 import json
+import ssl
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+from app import __version__
 from app.config import Config
 from app.errors import Unauthorized, Unavailable
+from app.identity.fetch import fetch, kind_of
 from app.identity.jwks import LIFETIME, PAUSE, Jwks
 from app.identity.tokens import Verifier
 from tests.identity.issuer import (
@@ -19,6 +27,7 @@ from tests.identity.issuer import (
     alice,
     asymmetric,
     b64,
+    drip,
     ec_key,
     hs256,
     private_jwk,
@@ -426,3 +435,489 @@ def test_a_real_app_rotates_and_survives_its_issuer(one_key, keys, seconds, make
     assert alice_with(new, "ec-2").get(f"/sessions/{session_id}").status_code == 200
     forged = write({"alg": "HS256", "kid": "ec-2"}, alice(), hs256(public_pem(new)))
     problem(Client(app, forged).get("/sessions"), 401, "UNAUTHORIZED")
+
+
+# Slow issuers
+
+TYPE = b"Content-Type: application/json\r\n"
+SLOW = {
+    "status line": b"HTTP/1.1 200 " + b"O" * 1000 + b"\r\n\r\n",
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 90,
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000,
+    "body of unstated length": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 1000,
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 200,
+}
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_an_answer_that_drips_is_given_up_at_the_deadline(one_key, answer):
+    """A byte arrives in time for each read; what is late is the whole."""
+    one_key.answer = drip(answer)
+    started = time.monotonic()
+    with pytest.raises(OSError) as raised:  # noqa: PT011
+        fetch(one_key.url, 0.4)
+    assert kind_of(raised.value) == "timeout"
+    assert time.monotonic() - started < 10, "dripping it all would take 50 s"
+
+
+def test_a_quick_answer_is_read_whole(one_key):
+    assert json.loads(fetch(one_key.url, 5)) == {"keys": one_key.jwks}
+
+
+def test_an_issuer_that_drips_from_the_start_makes_503_soon(one_key, keys, seconds):
+    one_key.answer = drip(SLOW["body"])
+    config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
+    verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=0.4))
+    started = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            verifier.verify(token(keys.rsa, "rsa-1"))
+    assert time.monotonic() - started < 10
+    assert one_key.requests == 1
+
+
+class Hanging:
+    """An issuer's answer that does not come until it is told to."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self._issuer = issuer
+        issuer.answer = self
+
+    def __call__(self, to: BaseHTTPRequestHandler) -> None:
+        self.asked.set()
+        self.go_on.wait(30)
+        send(to, json.dumps({"keys": self._issuer.jwks}).encode())
+
+
+def in_thread(work: Any, *arguments: Any) -> tuple[threading.Thread, list[Any]]:
+    given: list[Any] = []
+    thread = threading.Thread(target=lambda: given.append(work(*arguments)), daemon=True)
+    thread.start()
+    return thread, given
+
+
+def test_nobody_whose_key_is_there_waits_for_a_routine_fetch(one_key, keys, seconds):
+    """Not even the request that starts it, beyond a moment. Afterwards the new keys count."""
+    config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
+    verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=20))
+    good = token(keys.rsa, "rsa-1")
+    verifier.verify(good)
+    hanging = Hanging(one_key)
+    seconds.move(LIFETIME + 1)
+    for _ in range(3):
+        thread, given = in_thread(is_refused, verifier, good)
+        thread.join(10)
+        assert given == [False], "answered while the issuer was still silent"
+    assert hanging.asked.wait(10)
+    assert one_key.requests == 2
+    one_key.jwks[:] = [public_jwk(keys.other_rsa, "rsa-2")]
+    hanging.go_on.set()
+    eventually(lambda: is_refused(verifier, good))
+    assert not is_refused(verifier, token(keys.other_rsa, "rsa-2"))
+    assert one_key.requests == 2
+
+
+def test_nobody_whose_key_is_there_waits_for_an_unknown_key(one_key, keys, seconds):
+    """Those with the unknown key do wait, and get it."""
+    config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
+    verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=20))
+    verifier.verify(token(keys.rsa, "rsa-1"))
+    hanging = Hanging(one_key)
+    one_key.jwks.append(public_jwk(keys.other_rsa, "rsa-2"))
+    seconds.move(LIFETIME + PAUSE)
+    waiting = [in_thread(is_refused, verifier, token(keys.other_rsa, "rsa-2")) for _ in range(5)]
+    assert hanging.asked.wait(10)
+    for _ in range(5):
+        thread, given = in_thread(is_refused, verifier, token(keys.rsa, "rsa-1"))
+        thread.join(10)
+        assert given == [False]
+    assert [given for _, given in waiting] == [[]] * 5
+    hanging.go_on.set()
+    for thread, given in waiting:
+        thread.join(10)
+        assert given == [False]
+    assert one_key.requests == 2
+
+
+def test_an_unknown_key_is_waited_for_no_longer_than_the_timeout(one_key, keys, seconds):
+    config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
+    verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=0.4))
+    verifier.verify(token(keys.rsa, "rsa-1"))
+    hanging = Hanging(one_key)
+    seconds.move(PAUSE)
+    waiting = [in_thread(is_refused, verifier, token(keys.other_rsa, "rsa-2")) for _ in range(5)]
+    for thread, given in waiting:
+        thread.join(10)
+        assert given == [True]
+    hanging.go_on.set()
+
+
+def eventually(check: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# What the log says
+
+KINDS = {
+    "an error": "http_500",
+    "not found": "http_404",
+    "no content": "not_json",
+    "empty": "not_json",
+    "HTML": "not_json",
+    "not UTF-8": "not_json",
+    "a list": "not_a_jwks",
+    "null": "not_a_jwks",
+    "no keys": "not_a_jwks",
+    "keys null": "not_a_jwks",
+    "keys a string": "not_a_jwks",
+    "keys empty": "no_keys",
+    "keys of strings": "no_keys",
+    "nested deeply": "not_json",
+    "2 MB": "too_large",
+    "cut off": "connection_broken",
+    "cut off in a chunk": "connection_broken",
+    "not HTTP": "connection_broken",
+    "nothing": "connection_broken",
+}
+
+
+@pytest.mark.parametrize("name", JUNK)
+def test_the_log_says_why_keys_cannot_be_had(one_key, keys, seconds, log_lines, name):
+    one_key.answer = JUNK[name]
+    jwks = Jwks(one_key.url, clock=seconds)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            jwks.key("rsa-1")
+    [line] = log_lines
+    assert line["level"] == "WARNING"
+    assert line["message"] == "issuer keys not fetched"
+    assert (line["reason"], line["keys"]) == (KINDS[name], 0)
+
+
+def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, seconds, log_lines):
+    verifier.verify(token(keys.rsa, "rsa-1"))
+    one_key.answer = lambda to: send(to, b"", 302, Location="https://sign-in.example/")
+    seconds.move(LIFETIME + 1)
+    verifier.verify(token(keys.rsa, "rsa-1"))
+    first, second = log_lines
+    assert (first["message"], first["keys"]) == ("issuer keys fetched", 1)
+    assert (second["reason"], second["keys"]) == ("redirect_302", 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("http://127.0.0.1:1/jwks.json", "connection_refused"),
+        ("https://issuer.invalid/jwks.json", "unknown_host"),
+    ],
+)
+def test_an_issuer_that_is_not_there_has_a_kind(url, kind, log_lines):
+    with pytest.raises(Unavailable):
+        Jwks(url).key("rsa-1")
+    assert [line["reason"] for line in log_lines] == [kind]
+
+
+def test_an_issuer_without_tls_has_a_kind(one_key, log_lines):
+    with pytest.raises(Unavailable):
+        Jwks(one_key.url.replace("http:", "https:")).key("rsa-1")
+    assert [line["reason"] for line in log_lines] == ["tls"]
+
+
+def test_a_fetch_that_fails_in_an_unforeseen_way_is_told_and_tried_again(
+    one_key, keys, seconds, log_lines
+):
+    answers = [ZeroDivisionError("a secret"), json.dumps({"keys": one_key.jwks}).encode()]
+
+    def fetch_badly(_: str) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    jwks = Jwks(one_key.url, fetch=fetch_badly, clock=seconds)
+    with pytest.raises(Unavailable):
+        jwks.key("rsa-1")
+    assert [line["reason"] for line in log_lines] == ["failed"]
+    assert "a secret" not in json.dumps(log_lines)
+    seconds.move(PAUSE)
+    assert jwks.key("rsa-1")
+
+
+def test_we_introduce_ourselves(verifier, one_key, keys):
+    """A proxy in front of the issuer may refuse `Python-urllib`."""
+
+    def refuse_urllib(to: BaseHTTPRequestHandler) -> None:
+        ours = to.headers["User-Agent"] == f"session-store/{__version__}"
+        send(to, json.dumps({"keys": one_key.jwks}).encode(), 200 if ours else 403)
+
+    one_key.answer = refuse_urllib
+    assert not is_refused(verifier, token(keys.rsa, "rsa-1"))
+
+
+# Algorithms
+
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+
+
+@pytest.fixture(scope="module")
+def others(keys):
+    """Keys by what they are for."""
+    ed25519_key, ed448_key = ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()
+    return {
+        **dict.fromkeys(RSA_ALGORITHMS, keys.rsa),
+        "ES256": keys.ec,
+        "ES384": keys.p384,
+        "ES512": ec_key(ec.SECP521R1()),
+        "EdDSA": ed25519_key,
+        "EdDSA with Ed448": ed448_key,
+        "Ed25519": ed25519_key,
+        "Ed448": ed448_key,
+    }
+
+
+ALGORITHM_OF = {
+    name: name.split()[0]
+    for name in (*RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA", "EdDSA with Ed448")
+}
+NAMED_BY_CURVE = {"Ed25519": "EdDSA", "Ed448": "EdDSA"}
+"""RFC 9864's names, by the one under which PyJWT signs."""
+
+
+def signed_with(key: Any, algorithm: str, kid: str | None = "k") -> str:
+    header = {"alg": algorithm, **({"kid": kid} if kid else {})}
+    sign = asymmetric(key, NAMED_BY_CURVE.get(algorithm, algorithm))
+    return "Bearer " + write(header, alice(), sign)
+
+
+@pytest.mark.parametrize("name", [*ALGORITHM_OF, *NAMED_BY_CURVE])
+def test_a_key_verifies_the_algorithm_that_it_names(others, seconds, name):
+    algorithm = ALGORITHM_OF.get(name, name)
+    with Issuer(public_jwk(others[name], "k", alg=algorithm, use="sig")) as issuer:
+        config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
+        verifier = Verifier(config, Jwks(issuer.url, clock=seconds))
+        assert not is_refused(verifier, signed_with(others[name], algorithm))
+
+
+@pytest.mark.parametrize("name", ["RS256", "ES256", "ES384", "ES512", "EdDSA", "EdDSA with Ed448"])
+def test_a_key_that_names_no_algorithm_has_that_of_its_type(others, seconds, name):
+    with Issuer(public_jwk(others[name], "k")) as issuer:
+        config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
+        verifier = Verifier(config, Jwks(issuer.url, clock=seconds))
+        assert not is_refused(verifier, signed_with(others[name], ALGORITHM_OF[name]))
+
+
+@pytest.mark.parametrize("named", [None, *RSA_ALGORITHMS])
+def test_a_token_does_not_choose_among_the_algorithms_of_its_key(others, seconds, log_lines, named):
+    """The signature is good; the key is for another algorithm."""
+    members = {"alg": named} if named else {}
+    with Issuer(public_jwk(others["RS256"], "k", **members)) as issuer:
+        config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
+        verifier = Verifier(config, Jwks(issuer.url, clock=seconds))
+        taken = [
+            algorithm
+            for algorithm in RSA_ALGORITHMS
+            if not is_refused(verifier, signed_with(others["RS256"], algorithm))
+        ]
+    assert taken == [named or "RS256"]
+
+
+UNSUPPORTED = {
+    "a curve nobody signs with": lambda _: [public_jwk(ec_key(ec.SECP256K1()), "k")],
+    "for encryption": lambda k: [public_jwk(k.rsa, "k", use="enc")],
+    "key_ops for encryption": lambda k: [public_jwk(k.rsa, "k", key_ops=["encrypt", "wrapKey"])],
+    "an algorithm of encryption": lambda k: [public_jwk(k.rsa, "k", alg="RSA-OAEP")],
+    "another type": lambda _: [{"kty": "AKP", "kid": "k", "alg": "ML-DSA-44", "pub": "AAAA"}],
+    "a shared secret": lambda _: [{"kty": "oct", "kid": "k", "k": b64(b"x" * 32)}],
+    "broken": lambda _: [{"kty": "RSA", "kid": "k", "e": "AQAB"}],
+    "a kid twice and nothing else": lambda k: [public_jwk(k.rsa, "k"), public_jwk(k.ec, "k")],
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
+    keys, seconds, make_app, log_lines, name
+):
+    with Issuer(*UNSUPPORTED[name](keys)) as issuer:
+        config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
+        verifier = Verifier(config, Jwks(issuer.url, clock=seconds))
+        client = Client(
+            make_app(jwt_jwks_url=issuer.url, verifier=verifier),
+            token(keys.rsa, "k").removeprefix("Bearer "),
+        )
+        answer = client.get("/sessions")
+        body = problem(answer, 503, "ISSUER_MISCONFIGURED")
+        assert "Trying again does not help" in body["detail"]
+        assert "Retry-After" not in answer.headers
+        fetched = log_lines[0]
+        assert fetched["message"] == "issuer keys not fetched"
+        assert fetched["reason"] in ("no_usable_key", "ambiguous_keys")
+
+        issuer.jwks[:] = [public_jwk(keys.rsa, "k")]
+        seconds.move(PAUSE)
+        assert client.get("/sessions").status_code == 200, "mended without a restart"
+
+
+# Which key is meant
+
+
+@pytest.fixture
+def publishing(seconds):
+    """A verifier of an issuer that publishes these."""
+    with Issuer() as issuer:
+
+        def publish(*jwks: Any) -> Verifier:
+            issuer.jwks[:] = jwks
+            config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
+            return Verifier(config, Jwks(issuer.url, clock=seconds))
+
+        yield publish
+
+
+def why(verifier: Verifier, authorization: str) -> str | None:
+    """Why the log says that the token was refused."""
+    try:
+        verifier.verify(authorization)
+    except Unauthorized as refusal:
+        return refusal.reason
+    return None
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_keys_without_kid_are_ambiguous(publishing, keys, log_lines, turned):
+    jwks = [public_jwk(keys.rsa), public_jwk(keys.other_rsa)]
+    verifier = publishing(*(reversed(jwks) if turned else jwks), public_jwk(keys.ec, "ec-1"))
+    assert why(verifier, token(keys.rsa, None)) == "ambiguous_key"
+    assert why(verifier, token(keys.other_rsa, None)) == "ambiguous_key"
+    assert why(verifier, token(keys.ec, None)) == "ambiguous_key"
+    assert why(verifier, token(keys.ec, "ec-1")) is None, "the others stay"
+    assert (log_lines[0]["message"], log_lines[0]["level"]) == ("issuer keys ambiguous", "WARNING")
+    assert (log_lines[0]["keys"], log_lines[0]["ambiguous"]) == (1, 1)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_kid_that_two_keys_have_is_ambiguous(publishing, keys, turned):
+    jwks = [public_jwk(keys.rsa, "a"), public_jwk(keys.other_rsa, "a")]
+    verifier = publishing(*(reversed(jwks) if turned else jwks), public_jwk(keys.ec, "ec-1"))
+    assert why(verifier, token(keys.rsa, "a")) == "ambiguous_key"
+    assert why(verifier, token(keys.other_rsa, "a")) == "ambiguous_key"
+    assert why(verifier, token(keys.ec, None)) == "ambiguous_key"
+    assert why(verifier, token(keys.ec, "ec-1")) is None
+
+
+def test_a_kid_of_keys_of_two_types_is_ambiguous_too(publishing, keys):
+    """RFC 7517 section 4.5 allows it; but then the token's alg would choose."""
+    verifier = publishing(
+        public_jwk(keys.rsa, "a"), public_jwk(keys.ec, "a"), public_jwk(keys.other_rsa, "b")
+    )
+    assert why(verifier, token(keys.rsa, "a")) == "ambiguous_key"
+    assert why(verifier, token(keys.ec, "a")) == "ambiguous_key"
+
+
+def test_the_same_key_published_twice_is_one_key(publishing, keys):
+    verifier = publishing(public_jwk(keys.rsa, "a"), public_jwk(keys.rsa, "a"))
+    assert why(verifier, token(keys.rsa, "a")) is None
+    assert why(verifier, token(keys.rsa, None)) is None
+
+
+def test_a_key_that_cannot_be_used_makes_no_other_ambiguous(publishing, keys):
+    verifier = publishing(public_jwk(keys.other_rsa, "a", use="enc"), public_jwk(keys.rsa, "a"))
+    assert why(verifier, token(keys.rsa, "a")) is None
+
+
+def test_a_token_without_kid_is_ambiguous_among_several_keys(publishing, keys):
+    verifier = publishing(public_jwk(keys.rsa, "a"), public_jwk(keys.other_rsa, "b"))
+    assert why(verifier, token(keys.rsa, None)) == "ambiguous_key"
+
+
+def test_ambiguity_ends_with_the_next_fetch(one_key, verifier, keys, seconds):
+    one_key.jwks.append(public_jwk(keys.other_rsa, "rsa-1"))
+    one_key.jwks.append(public_jwk(keys.ec, "ec-1"))
+    assert why(verifier, token(keys.rsa, "rsa-1")) == "ambiguous_key"
+    del one_key.jwks[1]
+    seconds.move(PAUSE)
+    assert why(verifier, token(keys.rsa, "rsa-1")) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "usable"),
+    [
+        ({"key_ops": ["verify"]}, True),
+        ({"key_ops": ["sign", "verify"]}, True),
+        ({"key_ops": ["verify"], "use": "sig"}, True),
+        ({"key_ops": []}, False),
+        ({"key_ops": ["sign"]}, False),
+        ({"key_ops": ["encrypt", "wrapKey"]}, False),
+        ({"key_ops": "verify"}, False),
+        ({"key_ops": None}, False),
+        ({"key_ops": [["verify"]]}, False),
+        ({"key_ops": ["verify"], "use": "enc"}, False),
+        ({"use": "enc"}, False),
+        ({"use": "Sig"}, False),
+        ({"use": None}, False),
+        ({"use": ["sig"]}, False),
+    ],
+    ids=str,
+)
+def test_a_key_is_used_for_what_it_is_published_for(publishing, keys, members, usable):
+    verifier = publishing(public_jwk(keys.rsa, "a", **members), public_jwk(keys.ec, "b"))
+    assert why(verifier, token(keys.rsa, "a")) == (None if usable else "unknown_key")
+
+
+# The way there
+
+
+@pytest.fixture
+def https_issuer(one_key, keys, tmp_path, monkeypatch):
+    """The issuer behind TLS, with a certificate that this process trusts."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(keys.ec.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(keys.ec, SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    private = keys.ec.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "both.pem").write_bytes(private + pem)
+    (tmp_path / "trusted.pem").write_bytes(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    one_key.wrap(context)
+    return one_key
+
+
+def test_keys_are_fetched_over_https(https_issuer):
+    url = https_issuer.url.replace("http://127.0.0.1", "https://localhost")
+    assert json.loads(fetch(url, 10)) == {"keys": https_issuer.jwks}
+
+
+def test_the_deadline_holds_over_https_too(https_issuer):
+    https_issuer.answer = drip(SLOW["headers"])
+    url = https_issuer.url.replace("http://127.0.0.1", "https://localhost")
+    with pytest.raises(OSError) as raised:  # noqa: PT011
+        fetch(url, 1)
+    assert kind_of(raised.value) == "timeout"
+
+
+def test_a_certificate_of_another_name_is_refused(https_issuer, log_lines):
+    with pytest.raises(Unavailable):
+        Jwks(https_issuer.url.replace("http://", "https://")).key("rsa-1")
+    assert [line["reason"] for line in log_lines] == ["tls"]
+
+
+def test_the_environments_proxy_is_used(one_key, monkeypatch):
+    """As urllib has it: an issuer may be out of reach without."""
+    monkeypatch.setenv("http_proxy", one_key.url)
+    monkeypatch.setenv("no_proxy", "")
+    assert json.loads(fetch("http://issuer.invalid/jwks.json", 5)) == {"keys": one_key.jwks}

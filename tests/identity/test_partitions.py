@@ -111,12 +111,42 @@ def test_the_library_and_the_verifier_agree_on_who_can_be_a_caller(pair):
         ("x" * 1024, "y" * 1024),
         ("#" * 683, "alice"),
         ("acme", "😀" * 256),
+        ("acme", "alice\0"),
+        ("ac\nme", "alice"),
+        ("acme", "al\x7fice"),
+        ("acme", "al\x9fice"),
+        (" acme", "alice"),
+        ("acme", "alice\u2003"),
+        ("acme", "alice\u2028"),
     ],
 )
 def test_an_invalid_id_makes_no_caller(pair):
     assert partition_of(pair) is None
     with pytest.raises(NotACaller):
         Caller(*pair)
+
+
+@pytest.mark.parametrize("agent", ["", " ", "a\0", "a\x1b[2J", " a", "a ", "a\x85b"])
+def test_an_agent_is_held_to_the_same_rules(agent):
+    with pytest.raises(NotACaller):
+        Caller("acme", "alice", agent)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("jos\u00e9", "jose\u0301"),
+        ("alice", "Alice"),
+        ("alice", "al\u200bice"),
+        ("alice", "\ufeffalice"),
+        ("a b", "a\u00a0b"),
+    ],
+)
+def test_ids_that_look_alike_are_different_users(one, other):
+    """docs/identity.md says so: ids are compared byte for byte."""
+    partitions = {partition_of(("acme", one)), partition_of(("acme", other))}
+    assert None not in partitions
+    assert len(partitions) == 2
 
 
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, b"acme", ["acme"], {"id": "acme"}])
@@ -134,7 +164,7 @@ def test_the_longest_ids_that_fit_a_key_are_accepted():
     assert partition_of(("x" * 1024, "y" * 1024)) is None
 
 
-@pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü/#% " * 25, "😀" * 60)])
+@pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü /#%" * 25, "😀" * 60)])
 def test_long_and_unusual_ids_work_end_to_end(app, items, pair):
     from tests.people import Client, make_token
 

@@ -136,3 +136,54 @@ def test_the_log_names_who_was_not_allowed(app, log_lines):
     Client(app, make_token("acme", "alice", scope="openid")).get("/sessions")
     line = log_lines[-1]
     assert (line["status"], line["tenant"], line["user"]) == (403, "acme", "alice")
+
+
+# Claims that say what a token may do. One that is there and names nothing of ours grants nothing.
+
+GRANTS: dict[str, tuple[dict, set[str]]] = {
+    "Entra, app-only": ({"roles": ["sessions:read", "sessions:write"]}, {"read", "write"}),
+    "Entra, app-only, to read": ({"roles": ["sessions:read"]}, {"read"}),
+    "Entra, app-only, other roles": ({"roles": ["Directory.Read.All"], "idtyp": "app"}, set()),
+    "Entra, app-only, no roles": ({"roles": []}, set()),
+    "Entra, roles a string": ({"roles": "sessions:read"}, {"read"}),
+    "Entra, a user's token": ({"scp": "access_as_user", "roles": ["sessions:write"]}, {"write"}),
+    "Entra, a user without roles": ({"scp": "sessions:read", "roles": []}, {"read"}),
+    "Auth0 RBAC, none": ({"permissions": []}, set()),
+    "Auth0 RBAC, none, with scope": ({"scope": "openid profile", "permissions": []}, set()),
+    "Auth0 RBAC, others": ({"permissions": ["billing:read"]}, set()),
+    "Auth0 RBAC": ({"scope": "openid", "permissions": ["sessions:read"]}, {"read"}),
+    "all of them": (
+        {"scope": "sessions:read", "roles": ["x"], "permissions": ["sessions:write"]},
+        {"read", "write"},
+    ),
+    "scope before scp, as ever": (
+        {"scope": "sessions:read", "scp": "sessions:write", "permissions": []},
+        {"read"},
+    ),
+    "empty everywhere": ({"scope": "", "scp": [], "roles": [], "permissions": []}, set()),
+    "none of them": ({"groups": ["admins"], "role": "admin"}, {"read", "write"}),
+}
+
+
+@pytest.mark.parametrize("require_scopes", [False, True])
+@pytest.mark.parametrize("name", GRANTS)
+def test_a_token_may_do_what_its_claims_list_and_no_more(make_app, name, require_scopes):
+    claims, may = GRANTS[name]
+    if require_scopes and name == "none of them":
+        may = set()
+    app = make_app(jwt_require_scopes=require_scopes)
+    client = Client(app, make_token("acme", "alice", **claims))
+    read, write = client.get("/sessions"), client.post("/sessions", {"domain_id": "d"})
+    assert read.status_code == (200 if "read" in may else 403)
+    assert write.status_code == (201 if "write" in may else 403)
+
+
+@pytest.mark.parametrize("claim", ["roles", "permissions"])
+def test_acting_for_a_user_can_be_granted_by_role_or_permission(app, claim):
+    rights = ["sessions:read", "sessions:act-for-user"]
+    service = Client(app, make_token("acme", "agent-7", **{claim: rights}))
+    assert service.get("/sessions", headers={"Act-For-User": "alice"}).status_code == 200
+    rights.pop()
+    service = Client(app, make_token("acme", "agent-7", **{claim: rights}))
+    answer = service.get("/sessions", headers={"Act-For-User": "alice"})
+    lacks(answer, "sessions:act-for-user")
