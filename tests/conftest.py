@@ -71,8 +71,9 @@ def client(engine: dynamodb_local.Engine) -> Any:
 
 
 @pytest.fixture
-def table(client: Any) -> Iterator[db.Table]:
-    table = db.Table(f"test-{uuid4()}", client)
+def table(client: Any, clock: Clock) -> Iterator[db.Table]:
+    """The database's time is that of the tests' clock."""
+    table = db.Table(f"test-{uuid4()}", client, database_time=clock)
     list(provision.create(table))
     yield table
     client.update_table(TableName=table.name, DeletionProtectionEnabled=False)

@@ -14,7 +14,7 @@ from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
 from app.table import db, ids
 
-HOUR = 60 * 60 * 1000
+HALF_A_MINUTE = 30 * 1000
 ALICE = Caller("acme", "alice")
 
 Clock = Callable[[], int]
@@ -24,17 +24,17 @@ def shifted(milliseconds: int) -> Clock:
     return lambda: ids.system_clock() + milliseconds
 
 
-def jumping_back_an_hour() -> Clock:
+def jumping_back() -> Clock:
     """After its tenth reading, as when NTP sets a clock that was wrong."""
     readings = count()
-    return lambda: ids.system_clock() + (HOUR if next(readings) < 10 else 0)
+    return lambda: ids.system_clock() + (HALF_A_MINUTE if next(readings) < 10 else 0)
 
 
 CLOCKS: dict[str, Callable[[], Clock]] = {
     "exact": lambda: shifted(0),
     "fast": lambda: shifted(10_000),
     "slow": lambda: shifted(-10_000),
-    "jumps back": jumping_back_an_hour,
+    "jumps back": jumping_back,
 }
 
 
