@@ -64,6 +64,14 @@ class Exchange:
             f"x-amzn-RequestId: {uuid4()}\r\nContent-Length: {len(content)}\r\n\r\n"
         ).encode() + content
 
+    def redate(self, date: str) -> None:
+        """Gives the answer another `Date`."""
+        assert self.answer_to_send is not None
+        head, body = self.answer_to_send.split(b"\r\n\r\n", 1)
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"date:")]
+        head = b"\r\n".join([*lines, f"Date: {date}".encode()])
+        self.answer_to_send = head + b"\r\n\r\n" + body
+
     def cut(self) -> None:
         raise Cut
 
