@@ -268,6 +268,15 @@ def over_capacity(exchange: Exchange) -> None:
     _refuse(exchange, 400, code, "The level of configured provisioned throughput was exceeded.")
 
 
+def refused(code: str) -> Fault:
+    """DynamoDB's answer to bad credentials, a missing right and the like."""
+
+    def refused(exchange: Exchange) -> None:
+        _refuse(exchange, 400, code, "Not for the client's eyes.")
+
+    return refused
+
+
 def in_conflict(exchange: Exchange) -> None:
     """Another transaction has the items: each API says so in its own way."""
     if exchange.call.operation != "TransactWriteItems":
