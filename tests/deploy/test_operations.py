@@ -20,12 +20,12 @@ TEXT = (ROOT / "docs" / "operations.md").read_text()
 QUERIES = re.findall(r"\*\*([^*]+)\*\*\n\n<!-- query -->\n```\n(.*?)```", TEXT, re.DOTALL)
 
 OF_THE_LANGUAGE = {"and", "as", "asc", "avg", "bin", "by", "count", "desc", "fields", "filter"}
-OF_THE_LANGUAGE |= {"or", "pct", "sort", "stats", "sum"}
+OF_THE_LANGUAGE |= {"like", "or", "pct", "sort", "stats", "sum"}
 """Words of Logs Insights."""
 
 
-def test_there_are_the_five_queries():
-    assert len(QUERIES) == 5
+def test_there_are_the_six_queries():
+    assert len(QUERIES) == 6
 
 
 @pytest.mark.parametrize(

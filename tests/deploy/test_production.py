@@ -269,8 +269,9 @@ def test_without_one_permission_a_request_is_denied(stage, emulator, issuer, per
         assert error, told
         assert "AccessDenied" in told["errorMessage"]
     else:
-        assert answer.status_code == 500, answer.text
-        assert answer.json()["code"] == "INTERNAL_ERROR"
+        # A delete has marked the session by then, and leaves the rest to the sweep.
+        began = permission[0] in ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
+        assert answer.status_code == (202 if began else 503), answer.text
         assert len(stage.logged("AccessDenied")) > before
 
 
@@ -318,6 +319,7 @@ def test_alarms_watch_metrics_that_the_function_reports(stage, project, emulator
         "latency",
         "throttled-by-lambda",
         "throttled-by-dynamodb",
+        "sweep-backlog",
         "sweep-failed",
         "sweep-missing",
     }
