@@ -149,6 +149,12 @@ class Unavailable(ApiError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+class ClockDisagrees(Unavailable):
+    """This host's clock is too far from the database's to make ids and expiry times of it."""
+
+    detail = "The clock of the server that took the request is wrong. Nothing was written."
+
+
 class OutcomeUnknown(Unavailable):
     """The connection broke after the request had left. An Idempotency-Key makes repeating safe."""
 

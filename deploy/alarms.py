@@ -67,13 +67,25 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         },
         {
             "AlarmName": "sweep-failed",
-            "AlarmDescription": "The sweep ended with an exception. The next run goes on.",
+            "AlarmDescription": "The sweep could not remove something, or removed nothing at all. "
+            'The next run goes on. Logs: filter message = "sweep" and sweep_failed = 1.',
             **ours,
             "MetricName": "sweep_failed",
             "Statistic": "Sum",
             "Period": HOUR,
             "EvaluationPeriods": 1,
             "Threshold": 0,
+        },
+        {
+            "AlarmName": "sweep-backlog",
+            "AlarmDescription": "Something has been due for removal for more than 3 hours: the "
+            "sweep does not get to it, or cannot remove it.",
+            **ours,
+            "MetricName": "sweep_backlog_seconds",
+            "Statistic": "Maximum",
+            "Period": HOUR,
+            "EvaluationPeriods": 1,
+            "Threshold": 3 * HOUR,
         },
         {
             "AlarmName": "sweep-missing",
@@ -142,7 +154,14 @@ def dashboard(stage: Stage) -> dict[str, Any]:
                 ["AWS/Lambda", "Throttles", *function],
             ],
         ),
-        ("Sweeps", [[ours, "sweep_failed", {"stat": stat}] for stat in ("SampleCount", "Sum")]),
+        (
+            "Sweeps",
+            [
+                [ours, "sweep_failed", {"stat": "SampleCount"}],
+                [ours, "sweep_failed"],
+                [ours, "sweep_backlog_seconds", {"stat": "Maximum", "yAxis": "right"}],
+            ],
+        ),
     ]
     widgets = [
         {

@@ -1,5 +1,7 @@
 """The real engine, a table of its own for each test, and three people with real tokens."""
 
+import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from threading import Thread
@@ -12,6 +14,7 @@ import flask
 import pytest
 from werkzeug.serving import make_server
 
+from app import logs
 from app.config import Config
 from app.factory import create_app
 from app.operations import provision
@@ -71,8 +74,9 @@ def client(engine: dynamodb_local.Engine) -> Any:
 
 
 @pytest.fixture
-def table(client: Any) -> Iterator[db.Table]:
-    table = db.Table(f"test-{uuid4()}", client)
+def table(client: Any, clock: Clock) -> Iterator[db.Table]:
+    """The database's time is that of the tests' clock."""
+    table = db.Table(f"test-{uuid4()}", client, database_time=clock)
     list(provision.create(table))
     yield table
     client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
@@ -95,6 +99,20 @@ def items(raw: Any, table: db.Table) -> Callable[[], list[dict[str, Any]]]:
         return sorted(found, key=lambda item: (item["PK"]["S"], item["SK"]["S"]))
 
     return read
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """Fills with the lines of the app's log."""
+    lines: list[dict[str, Any]] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        lines.append(json.loads(logs.JsonFormatter().format(record)))
+        return True
+
+    logs.log.addFilter(note)  # a filter: handlers are replaced as an app is made
+    yield lines
+    logs.log.removeFilter(note)
 
 
 @pytest.fixture

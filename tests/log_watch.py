@@ -55,6 +55,7 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "db_retries": _number,
     "db_throttles": _number,
     "db_units": _number,
+    "db_failure": _word,
     "tenant": _name,
     "user": _name,
     "agent": _name,

@@ -37,6 +37,7 @@ def init_app(app: flask.Flask, seconds: float, metrics_namespace: str | None = N
     def end(response: flask.Response) -> flask.Response:
         response.headers["X-Request-Id"] = request_id()
         log_event("request", _fields(response) | metrics())
+        budget.end()
         return response
 
 
@@ -70,6 +71,7 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "db_retries": used.retries,
         "db_throttles": used.throttles,
         "db_units": used.units,
+        "db_failure": used.failure,
         "tenant": caller and caller.tenant,
         "user": caller and caller.user,
         "agent": caller and caller.agent,

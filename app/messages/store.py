@@ -11,6 +11,7 @@ from app.messages import model
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
 from app.table import budget, idempotency, ids, keys, writes
+from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch, match_version
@@ -47,8 +48,9 @@ class MessageStore:
         request_budget = budget.current()
         while True:
             request_budget.check()
-            now = ids.iso_time(self.ulids.clock())
-            ulids = self.ulids.new(len(bodies), after=last_ulid)
+            checked = checked_time(self.table, self.ulids.clock, caller.partition)
+            now = ids.iso_time(checked)
+            ulids = self.ulids.new(len(bodies), after=last_ulid, now=checked)
             appended = _messages(session_ulid, ulids, bodies)
             parts = {"session": self._advance(caller, session_ulid, ulids, now, if_match)}
             if idempotency_key:

@@ -21,7 +21,8 @@ EVERYTHING = ("\x00", "\U0010ffff")
 
 ATTRIBUTES = (
     "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, expires_at, message_count, version,"
-    f" last_ulid, create_record, parts, session_count, first_id, {TTL_ATTRIBUTE}"
+    " last_ulid, create_record, parts, session_count, erase_until, first_id,"
+    f" {TTL_ATTRIBUTE}"
 )
 """Everything but what people wrote."""
 
@@ -131,6 +132,7 @@ class _Partition:
         self.complain = complain
         self.creates: dict[str, Item] = {}  # records by SK, of one day
         self.unmarked = 0
+        self.last_session = ""
         self.user: Item | None = None
 
     def check_group(self, session: str, items: Iterator[Item]) -> None:
@@ -162,6 +164,10 @@ class _Partition:
                 "session_count is wrong",
                 f"{user.get('session_count')}, and there are {self.unmarked} sessions",
             )
+        if str(user.get("last_ulid", "~")) < self.last_session:  # older items have none
+            self.complain(user, "last_ulid is before the last session", self.last_session)
+        noted = keys.by_due_time(self.partition, str(user.get("GSI2SK", "")))
+        self._indexes(user, {}, noted if "erase_until" in user else {})
 
     def _session(self, session: str, head: Item, items: Iterator[Item]) -> None:
         if not keys.is_session(str(head["SK"])):
@@ -169,6 +175,7 @@ class _Partition:
                 self.complain(orphan, "belongs to no session")
             return
         self.checked.sessions += 1
+        self.last_session = session
         self._create_record(head, session)
         if "deleted_at" in head:
             self.checked.pending += 1

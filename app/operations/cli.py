@@ -9,9 +9,10 @@ import jwt
 from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config
+from app.errors import Unavailable
 from app.operations import provision
 from app.operations.check import Checked, check
-from app.operations.sweep import sweep
+from app.operations.sweep import SweepFailed, sweep
 from app.table.db import Table
 
 table_group = AppGroup("table", help="The DynamoDB table.")
@@ -100,9 +101,14 @@ def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str
 @with_appcontext
 def sweep_command(seconds: float) -> None:
     """Finish deletes that were begun and remove expired sessions."""
-    report = sweep(_table(), seconds=seconds)
+    try:
+        report = sweep(_table(), seconds=seconds)
+    except (Unavailable, SweepFailed) as error:
+        raise click.ClickException(f"nothing was removed: {error}") from None
     rest = "nothing is left to do" if report.finished else "more remains; run it again"
     click.echo(f"removed {report.sessions} sessions, {report.messages} messages; {rest}")
+    if report.failed:
+        raise click.ClickException(f"{report.failed} could not be removed: {report.failure}")
 
 
 @click.command("check")

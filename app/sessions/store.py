@@ -11,9 +11,11 @@ from app.identity.caller import Caller
 from app.sessions import erasure, model, removal
 from app.sessions.model import Session
 from app.table import idempotency, ids, keys, writes
+from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch, match_version
+from app.table.writes import Write
 
 _DAY = 24 * 60 * 60 * 1000
 
@@ -36,6 +38,10 @@ class SessionStore:
         """Pattern 1: one transaction. The second value says whether this replays an earlier, same
         request.
 
+        A user's sessions have rising ids, as a session's messages do, so that an erasure knows
+        which sessions it is about (`app.sessions.erasure`). If another writer was first, the failed
+        condition tells the last id, and the session takes the next one.
+
         Raises:
             IdempotencyKeyReused: the key came with a different request before.
         """
@@ -55,30 +61,40 @@ class SessionStore:
                 last_ulid=ulid,
             )
 
-        [ulid] = self.ulids.new()
-        session = session_as(ulid)
+        last_ulid = ""
+        while True:
+            now = self._writing_time(caller)
+            [ulid] = self.ulids.new(after=last_ulid, now=now)
+            session = session_as(ulid)
+            try:
+                self.table.transact(self._creation(caller, session, idempotency_key))
+                return session, False
+            except ConditionFailed as failed:
+                record, user = failed.found.get("record"), failed.found.get("user")
+                if idempotency_key and record:
+                    return session_as(idempotency.first_id_of(record, idempotency_key)), True
+                if not user:
+                    raise  # a session with this id exists, which the user's condition rules out
+                last_ulid = str(user["last_ulid"])
+
+    def _creation(
+        self, caller: Caller, session: Session, idempotency_key: IdempotencyKey | None
+    ) -> dict[str, Write]:
         attributes = model.all_attributes(session) | keys.by_activity(
-            caller.partition, ulid, session.last_activity
+            caller.partition, session.ulid, session.last_activity
         )
         if session.expires_at:
-            attributes |= keys.by_due_time(ulid, session.expires_at)
-        parts = {"user": removal.count_sessions(caller.partition, +1)}
+            attributes |= keys.by_due_time(session.ulid, session.expires_at)
+        parts = {"user": erasure.count_new_session(caller.partition, session.ulid)}
         if idempotency_key:
             record_key = keys.create_record(caller.partition, idempotency_key.name)
             attributes["create_record"] = record_key["SK"]
             parts["record"] = idempotency.put_record(
-                record_key, idempotency_key, ulid, self.ulids.clock
+                record_key, idempotency_key, session.ulid, self.ulids.clock
             )
-        key = keys.session(caller.partition, ulid)
+        key = keys.session(caller.partition, session.ulid)
         parts["session"] = writes.put(key, attributes, "attribute_not_exists(PK)")
-        try:
-            self.table.transact(parts)
-        except ConditionFailed as failed:
-            record = failed.found.get("record")
-            if not idempotency_key or not record:
-                raise
-            return session_as(idempotency.first_id_of(record, idempotency_key)), True
-        return session, False
+        return parts
 
     def get(self, caller: Caller, session_id: str) -> Session:
         """Pattern 8: the session without its messages, strongly consistent.
@@ -105,12 +121,13 @@ class SessionStore:
             SessionNotFound, PreconditionFailed
         """
         ulid = model.ulid_of(session_id)
-        now = self._now()
+        written_at = self._writing_time(caller)
+        now = ids.iso_time(written_at)
         changed = {name: changes[name] for name in ("title", "metadata") if name in changes}
         sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(changed)}
         removes: list[str] = []
         if "expires_in_days" in changes:
-            until = _expiry(self.ulids.clock(), changes["expires_in_days"])
+            until = _expiry(written_at, changes["expires_in_days"])
             if until:
                 sets |= {"expires_at": until, **keys.by_due_time(ulid, until)}
             else:
@@ -147,7 +164,7 @@ class SessionStore:
             SessionNotFound, PreconditionFailed
         """
         ulid = model.ulid_of(session_id)
-        now = self._now()
+        now = ids.iso_time(self._writing_time(caller))
         condition, versions = match_version(if_match)
         try:
             removal.mark(
@@ -163,10 +180,13 @@ class SessionStore:
 
     def delete_all(self, caller: Caller) -> removal.Receipt:
         """Pattern 10: everything of the caller, the same way."""
-        return erasure.erase(self.table, caller.partition, self._now())
+        return erasure.erase(self.table, caller.partition, self._writing_time(caller))
 
     def _now(self) -> str:
         return ids.iso_time(self.ulids.clock())
+
+    def _writing_time(self, caller: Caller) -> int:
+        return checked_time(self.table, self.ulids.clock, caller.partition)
 
 
 def _expiry(start: int, days: int | None) -> str | None:

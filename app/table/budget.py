@@ -12,6 +12,8 @@ from app.errors import Unavailable
 DEFAULT_SECONDS = 20.0
 """For programs that set no budget. API Gateway gives up after 29."""
 
+OUT_OF_TIME = "OutOfTime"
+
 
 @dataclass(slots=True)
 class Budget:
@@ -23,6 +25,9 @@ class Budget:
     throttles: int = 0
     seconds: float = 0.0
     units: float = 0.0
+    failure: str | None = None
+    """Why a call was given up, if one was: DynamoDB's code, or a word of ours. For the log."""
+
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def remaining(self) -> float:
@@ -35,6 +40,7 @@ class Budget:
             Unavailable: the time is used up.
         """
         if self.remaining() <= 0:
+            self.failure = OUT_OF_TIME
             raise Unavailable
 
     def count(self, seconds: float, answer: Mapping[str, Any]) -> None:
@@ -50,10 +56,16 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 def begin(seconds: float = DEFAULT_SECONDS) -> Budget:
-    """All calls from here on share this time and are counted together, until the next `begin`."""
+    """All calls from here on share this time and are counted together, until the next `begin` or
+    `end`."""
     started = Budget(time.monotonic() + seconds)
     _current.set(started)
     return started
+
+
+def end() -> None:
+    """What follows belongs to no request."""
+    _current.set(None)
 
 
 def current() -> Budget:

@@ -1,10 +1,12 @@
-"""The DynamoDB client: the only module that imports boto3 and botocore."""
+"""The clients of AWS: the only module that imports boto3 and botocore."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError as BotoCoreError
 from botocore.exceptions import ClientError as ClientError
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError as HTTPClientError
@@ -15,7 +17,7 @@ from app import __version__
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["ClientError", "HTTPClientError", "NotConnected", "connect"]
+__all__ = ["BotoCoreError", "ClientError", "HTTPClientError", "NotConnected", "connect", "invoke"]
 
 
 class _PlainParser(JSONParser):
@@ -30,6 +32,12 @@ class _PlainParser(JSONParser):
 class _PlainParsers(ResponseParserFactory):
     def create_parser(self, protocol_name: str) -> JSONParser:  # noqa: ARG002
         return _PlainParser(**self._defaults)  # type: ignore[attr-defined]
+
+
+def invoke(function: str, event: Any) -> None:
+    """Has Lambda call a function with this event, and does not wait for it."""
+    client = boto3.client("lambda", config=ClientConfig(connect_timeout=2, read_timeout=8))
+    client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
 
 
 def connect(**options: Any) -> "DynamoDBClient":

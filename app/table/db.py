@@ -1,7 +1,10 @@
 """The calls to DynamoDB that the stores need.
 
 A failed condition comes back as `ConditionFailed`. What another try may cure is tried again within
-the request's time (`app.table.retries`) and ends as `Unavailable`.
+the request's time, and what only an operator can cure is not (`app.table.retries`): both end as
+`Unavailable`. No call begins after the request's time.
+
+Longer than other modules, because every call to DynamoDB is here.
 """
 
 import time
@@ -13,9 +16,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.table import budget
-from app.table.client import ClientError, HTTPClientError, NotConnected, connect
+from app.table.client import BotoCoreError, ClientError, HTTPClientError, NotConnected, connect
+from app.table.database_time import DatabaseTime
+from app.table.ids import Clock
 from app.table.ranges import Range
-from app.table.retries import NO_ANSWER, THROTTLED, Retry, failed_conditions, retryable_code
+from app.table.retries import (
+    NO_ANSWER,
+    THROTTLED,
+    Retry,
+    failed_conditions,
+    operators_code,
+    retryable_code,
+)
 from app.table.writes import Item, Value, Write, decode, encode
 
 if TYPE_CHECKING:
@@ -30,10 +42,18 @@ BATCH = 25
 
 PARALLEL_BATCHES = 8
 
+ENTRIES_BEHIND_A_FILTER = 1_000
+"""How many entries of an index a page looks at where the first one, as large as what was asked for,
+was not enough because a filter left entries out."""
+
 _SINGLE: dict[str, Call] = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 
 CALLS_THAT_WRITE = {"put_item", "update_item", "transact_write_items"}
 """Calls whose outcome matters when the answer is lost. Deleting twice is the same as once."""
+
+
+CANNOT_BE_USED = "The database cannot be used at the moment. Nothing was written."
+"""Why is for the operator, who finds it in the log."""
 
 
 class ConditionFailed(Exception):
@@ -65,10 +85,15 @@ class Table:
         client: "DynamoDBClient | None" = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        database_time: Clock | None = None,
     ) -> None:
+        """`database_time` takes the place of DynamoDB's own time (`app.table.database_time`): for
+        tests that move their clock."""
         self.name = name
         self.client = client or connect()
         self.pause = sleep
+        self._measured_time = DatabaseTime()
+        self.database_time = database_time or self._measured_time
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         """One item, strongly consistent."""
@@ -149,19 +174,24 @@ class Table:
         options["ExpressionAttributeValues"] = encode(values)
         if limit:
             options["Limit"] = limit
-        return self._pages("query", options)
+        return self._pages("query", options, later_limit=ENTRIES_BEHIND_A_FILTER if unless else 0)
 
     def scan(self, *, only: str) -> Iterator[list[Item]]:
         """The whole table, for `app.operations.check` alone: the service's role may not do this."""
         return self._pages("scan", {"ProjectionExpression": only, "ConsistentRead": True})
 
-    def _pages(self, operation: Call, options: dict[str, Any]) -> Iterator[list[Item]]:
+    def _pages(
+        self, operation: Call, options: dict[str, Any], *, later_limit: int = 0
+    ) -> Iterator[list[Item]]:
+        """`later_limit` is the least limit of the pages after the first, if they have one."""
         while True:
             answer = self._call(operation, **options)
             yield [decode(attributes) for attributes in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return
             options = {**options, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            if later_limit and "Limit" in options:
+                options["Limit"] = max(options["Limit"], later_limit)
 
     def execute(self, write: Write) -> Item:
         """Carries out one write from `app.table.writes`; an update gives the item as it is
@@ -237,6 +267,7 @@ class Table:
         retry = Retry(self.pause, writes=operation in CALLS_THAT_WRITE)
         send = getattr(self.client, operation)
         current = budget.current()
+        current.check()
         while True:
             started = time.perf_counter()
             answer: Any = {}
@@ -248,6 +279,8 @@ class Table:
                 if (failed := failed_conditions(answer, names)) is not None:
                     found = {name: decode(item) for name, item in failed.items()}
                     raise ConditionFailed(found, repeated=retry.unknown) from None
+                if code := operators_code(answer):
+                    raise retry.given_up(code, CANNOT_BE_USED) from error
                 if (code := retryable_code(answer)) is None:
                     raise
                 retry.wait(code, error)
@@ -255,5 +288,10 @@ class Table:
                 retry.wait("NotConnected", error)
             except HTTPClientError as error:
                 retry.wait(NO_ANSWER, error)
+            except (
+                BotoCoreError
+            ) as error:  # nothing was sent: there are no credentials, or the like
+                raise retry.given_up(type(error).__name__, CANNOT_BE_USED) from error
             finally:
                 current.count(time.perf_counter() - started, answer)
+                self._measured_time.note(answer)

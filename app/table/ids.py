@@ -12,11 +12,19 @@ from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
 
+from app import logs
+from app.errors import ClockDisagrees
+
 SESSION_PREFIX = "sess_"
 MESSAGE_PREFIX = "msg_"
 
 Clock = Callable[[], int]
 """Milliseconds since 1970, UTC."""
+
+_END_OF_9999 = 253_402_300_799_999
+"""Neither an id nor ISO 8601 with four digits goes beyond."""
+
+GREATEST = "7" + "Z" * 25
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +34,18 @@ _FROM_CROCKFORD = bytes.maketrans(
 
 
 def system_clock() -> int:
-    return time.time_ns() // 1_000_000
+    """
+    Raises:
+        ClockDisagrees: the host's clock is before 1970 or after 9999.
+    """
+    return _in_range(time.time_ns() // 1_000_000)
+
+
+def _in_range(now: int) -> int:
+    if not 0 <= now <= _END_OF_9999:
+        logs.log.error("the clock is before 1970 or after 9999")
+        raise ClockDisagrees
+    return now
 
 
 class UlidSource:
@@ -35,19 +54,34 @@ class UlidSource:
     def __init__(
         self, clock: Clock = system_clock, entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
-        self.clock = clock
+        self._clock = clock
         self._entropy = entropy
 
-    def new(self, count: int = 1, *, after: str = "") -> list[str]:
+    def clock(self) -> int:
+        """As `system_clock`, also for a clock that was given."""
+        return _in_range(self._clock())
+
+    def new(self, count: int = 1, *, after: str = "", now: int | None = None) -> list[str]:
         """`count` ids, each the direct successor of the one before, all greater than `after`.
 
-        The first has the present time. If that is not greater (this clock lags behind the clock
-        of whoever wrote `after`), it is the successor of `after`: order matters more than time.
+        The first has the time `now`, by default the present. If that is not greater (this clock
+        lags behind the clock of whoever wrote `after`), it is the successor of `after`: order
+        matters more than time.
         """
-        first = str(ULID(self.clock().to_bytes(6, "big") + self._entropy(10)))
+        now = self._clock() if now is None else now
+        first = str(ULID(now.to_bytes(6, "big") + self._entropy(10)))
         if first <= after:
             first = series(after, 2)[1]
         return series(first, count)
+
+
+def greatest_of(milliseconds: int) -> str:
+    """The greatest id with that time.
+
+    >>> greatest_of(1469922850259)
+    '01ARZ3NDEKZZZZZZZZZZZZZZZZ'
+    """
+    return str(ULID(milliseconds.to_bytes(6, "big") + b"\xff" * 10))
 
 
 def parse(prefix: str, value: str) -> str | None:

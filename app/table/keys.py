@@ -5,8 +5,8 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 
 | Item                  | PK          | SK                             | GSI1PK, GSI1SK        | GSI2PK, GSI2SK       |
 |-----------------------|-------------|--------------------------------|-----------------------|----------------------|
-| User (session count)  | tenant#user | USER                           |                       | while being erased:  |
-|                       |             |                                |                       | SWEEP#<shard>, <due> |
+| User (session count,  | tenant#user | USER                           |                       | while being erased:  |
+| last session's ULID)  |             |                                |                       | SWEEP#<shard>, <due> |
 | Session               | tenant#user | SESSION#<ulid>                 | PK, <activity>#<ulid> | if it expires:       |
 |                       |             |                                |                       | SWEEP#<shard>, <due> |
 | Session being deleted | tenant#user | SESSION#<ulid>                 |                       | SWEEP#<shard>, <due> |

@@ -7,7 +7,15 @@ Range = tuple[str, str]
 _LAST = "~"
 """Sorts after every character of a ULID and after `#`."""
 
-ALL_SESSIONS: Range = (SESSION_PREFIX, f"{SESSION_PREFIX}{_LAST}")
+
+def sessions_until(session_ulid: str) -> Range:
+    """All sessions of a partition up to one, with what is under them.
+
+    >>> low, high = sessions_until("01S")
+    >>> low < "SESSION#01R" < "SESSION#01S#REQUEST#h4sh" < high < "SESSION#01T"
+    True
+    """
+    return SESSION_PREFIX, f"{SESSION_PREFIX}{session_ulid}#{_LAST}"
 
 
 def session_with_messages(session_ulid: str) -> Range:

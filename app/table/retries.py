@@ -1,4 +1,9 @@
-"""Which failed calls to DynamoDB are tried again, after what pause, and when to give up."""
+"""Which failed calls to DynamoDB are tried again, after what pause, and when to give up.
+
+What another try may cure is tried again. What only an operator can cure (credentials, permissions,
+a table that is not there) is given up at once. Both end as 503. All else is our own mistake, and
+a 500.
+"""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +25,31 @@ NOT_DONE = {
     "TransactionConflictException",
     "TransactionInProgressException",
     "LimitExceededException",
+    "TransactionCanceledException",
 }
-"""Codes after which DynamoDB did nothing and the same call may succeed.
+"""Codes after which DynamoDB did nothing and the same call may succeed. A cancelled transaction has
+its codes in its reasons; its own code is here for one that comes without reasons.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
+
+FOR_THE_OPERATOR = {
+    "AccessDenied",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignature",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "ResourceNotFound",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+}
+"""Codes that say what is wrong with the credentials, the host's clock, the role or the table. Some
+have `Exception` behind them.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html"""
 
 THROTTLED = "ThrottlingException"
 """Also for a batch that DynamoDB carried out only in part."""
@@ -56,10 +83,15 @@ class Retry:
         pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
         self._tries += 1
         if pause >= self._budget.remaining():
-            raise (OutcomeUnknown if self.unknown else Unavailable)() from cause
+            raise self.given_up(code) from cause
         self._budget.retries += 1
         self._budget.throttles += "Thrott" in code or "Throughput" in code
         self._sleep(pause)
+
+    def given_up(self, code: str, detail: str | None = None) -> Unavailable:
+        """The error to raise, `code` being noted for the log."""
+        self._budget.failure = code
+        return OutcomeUnknown() if self.unknown else Unavailable(detail)
 
 
 def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
@@ -69,7 +101,7 @@ def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[s
         return {names[0]: answer.get("Item", {})}
     found = {
         name: reason.get("Item", {})
-        for name, reason in zip(names, answer.get("CancellationReasons", []), strict=False)
+        for name, reason in zip(names, answer.get("CancellationReasons") or (), strict=False)
         if reason.get("Code") == FAILED_IN_TRANSACTION
     }
     return found or None
@@ -77,13 +109,22 @@ def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[s
 
 def retryable_code(answer: Mapping[str, Any]) -> str | None:
     """The code in an error answer that makes another try worthwhile, or None."""
-    codes: list[str] = [answer["Error"]["Code"]]
-    if codes == ["TransactionCanceledException"]:
-        reasons = answer.get("CancellationReasons", [])
-        codes = [reason["Code"] for reason in reasons if reason.get("Code") not in (None, "None")]
-        if not all(code in NOT_DONE for code in codes):
-            return None
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if codes[0] in NOT_DONE:
+    codes = _codes(answer)
+    if all(code in NOT_DONE for code in codes):
         return codes[0]
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return NO_ANSWER if status >= 500 else None
+
+
+def operators_code(answer: Mapping[str, Any]) -> str | None:
+    """The code in an error answer that an operator has to look at, or None."""
+    codes = (code for code in _codes(answer) if code.removesuffix("Exception") in FOR_THE_OPERATOR)
+    return next(codes, None)
+
+
+def _codes(answer: Mapping[str, Any]) -> list[str]:
+    """The error's code, or those of the writes that made a transaction fail; at least one."""
+    code = str(answer["Error"]["Code"])
+    reasons = answer.get("CancellationReasons") or ()
+    codes = [reason["Code"] for reason in reasons if reason.get("Code") not in (None, "None")]
+    return codes or [code]

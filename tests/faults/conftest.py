@@ -31,9 +31,9 @@ def proxy(engine: dynamodb_local.Engine) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def far_table(table: db.Table, proxy: Proxy) -> db.Table:
+def far_table(table: db.Table, proxy: Proxy, clock: Any) -> db.Table:
     """This test's table, reached through the proxy."""
-    return db.Table(table.name, db.connect(endpoint_url=proxy.url))
+    return db.Table(table.name, db.connect(endpoint_url=proxy.url), database_time=clock)
 
 
 @pytest.fixture

@@ -67,6 +67,14 @@ class Exchange:
             f"x-amzn-RequestId: {uuid4()}\r\nContent-Length: {len(content)}\r\n\r\n"
         ).encode() + content
 
+    def redate(self, date: str) -> None:
+        """Gives the answer another `Date`."""
+        assert self.answer_to_send is not None
+        head, body = self.answer_to_send.split(b"\r\n\r\n", 1)
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"date:")]
+        head = b"\r\n".join([*lines, f"Date: {date}".encode()])
+        self.answer_to_send = head + b"\r\n\r\n" + body
+
     def cut(self) -> None:
         raise Cut
 
@@ -263,6 +271,15 @@ def throttled(exchange: Exchange) -> None:
 def over_capacity(exchange: Exchange) -> None:
     code = "ProvisionedThroughputExceededException"
     _refuse(exchange, 400, code, "The level of configured provisioned throughput was exceeded.")
+
+
+def refused(code: str) -> Fault:
+    """DynamoDB's answer to bad credentials, a missing right and the like."""
+
+    def refused(exchange: Exchange) -> None:
+        _refuse(exchange, 400, code, "Not for the client's eyes.")
+
+    return refused
 
 
 def in_conflict(exchange: Exchange) -> None:

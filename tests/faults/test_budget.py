@@ -1,5 +1,6 @@
 """How long a request tries, and what it says when that was not enough."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 
 from app.errors import Unavailable
-from app.table import budget, db, retries
+from app.table import budget, db, ids, retries
 from tests.faults.conftest import HURRY
 from tests.faults.proxy import (
+    Exchange,
+    Plan,
     always,
     bad_gateway,
     broken_inside,
@@ -21,7 +24,7 @@ from tests.faults.proxy import (
     partly_done,
     throttled,
 )
-from tests.people import API, make_token, problem
+from tests.people import API, Client, make_token, problem
 
 MESSAGE = {"role": "user", "content": "Any potholes near me?"}
 NEVER_DONE = [throttled, over_capacity, in_conflict]
@@ -226,3 +229,82 @@ def test_tokens_are_checked_before_any_time_is_spent(far_alice, proxy):
     far_alice.token = make_token("acme", "alice", secret="another-secret-of-32-bytes-or-more..")
     assert far_alice.get("/sessions").status_code == 401
     assert proxy.calls == []
+
+
+# The time is looked at before every call.
+
+
+def slowed(seconds: float, operation: str | None = None) -> Plan:
+    def slow(exchange: Exchange) -> None:
+        time.sleep(seconds)
+        exchange.forward()
+
+    return always(slow, operation)
+
+
+def test_no_call_begins_after_the_time(make_far_app, alice, proxy):
+    """Of requests that need more calls than their time allows: two begin within 0.5 s."""
+    hurried = Client(make_far_app(request_budget=0.5), alice.token)
+    session = alice.create_session()["session_id"]
+    alice.fill(session, 100, size=40_000)  # 4 pages of DynamoDB's
+    path = f"/sessions/{session}"
+    for method, what, status in (
+        ("GET", f"{path}/messages?limit=1000", 503),
+        ("GET", path, 503),
+        ("DELETE", path, 202),
+        ("DELETE", "/sessions?confirm=all", 202),
+    ):
+        proxy.forget()
+        proxy.plan = slowed(0.4)
+        answer = hurried.request(method, what)
+        assert answer.status_code == status
+        if status == 503:
+            problem(answer, 503, "STORE_UNAVAILABLE")
+        begun = [call for call in proxy.calls if call != "BatchWriteItem"]  # which are parallel
+        assert len(begun) <= 2
+        assert len(proxy.calls) <= 2 + db.PARALLEL_BATCHES
+
+
+def test_calls_in_threads_have_the_time_of_their_request(make_far_app, alice, proxy):
+    """60 batches, 8 at a time: in 1 s, at most 4 of 0.3 s each begin in each thread."""
+    session = alice.create_session()["session_id"]
+    alice.fill(session, 1500)
+    proxy.plan = slowed(0.3, "BatchWriteItem")
+    answer = Client(make_far_app(request_budget=1), alice.token).delete(f"/sessions/{session}")
+    assert answer.status_code == 202
+    time.sleep(0.5)  # for the calls under way
+    assert 8 <= proxy.calls.count("BatchWriteItem") <= 4 * db.PARALLEL_BATCHES
+
+
+@pytest.fixture
+def expired_sessions(alice, raw, table, items, clock) -> str:
+    """3,000 sessions of Alice's that the sweep has not got to, and behind them one that lives."""
+    alive: str = alice.create_session()["session_id"]
+    clock.move(seconds=1)
+    one = alice.create_session(expires_in_days=1)["session_id"].removeprefix("sess_")
+    [item] = [item for item in items() if item["SK"]["S"] == f"SESSION#{one}"]
+    text = json.dumps(item)
+    copies = [json.loads(text.replace(one, ulid)) for ulid in ids.series(one, 3_000)[1:]]
+    for start in range(0, len(copies), 25):
+        puts = [{"PutRequest": {"Item": copy}} for copy in copies[start : start + 25]]
+        raw.batch_write_item(RequestItems={table.name: puts})
+    clock.move(days=2)
+    return alive
+
+
+def test_a_list_behind_many_expired_sessions_takes_a_handful_of_queries(
+    expired_sessions, far_alice, proxy
+):
+    answer = far_alice.get("/sessions?limit=1")
+    assert [s["session_id"] for s in answer.json["sessions"]] == [expired_sessions]
+    assert answer.json["pagination"]["next_cursor"] is None
+    assert proxy.calls.count("Query") <= 5
+
+
+def test_an_ordinary_list_reads_no_more_than_it_shows(alice, far_alice, proxy):
+    for _ in range(5):
+        alice.create_session()
+    far_alice.get("/sessions?limit=2")
+    assert proxy.calls == ["GetItem", "Query"]
+    far_alice.get("/sessions?limit=2&page=2")
+    assert proxy.calls == ["GetItem", "Query"] * 2

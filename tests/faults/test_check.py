@@ -112,6 +112,13 @@ def test_a_sound_table_has_no_findings(table, clock, findings):
         ),
         (" USER$", {}, {"session_count is wrong"}),
         (" USER$", {"session_count": {"N": "2"}}, {"session_count is wrong"}),
+        (" USER$", {"last_ulid": {"S": "0" * 26}}, {"last_ulid is before the last session"}),
+        (" USER$", {"erase_until": {"S": "0" * 26}}, {"its keys in GSI2 are wrong"}),
+        (
+            " USER$",
+            {"GSI2PK": {"S": "SWEEP#0"}, "GSI2SK": {"S": "2026-01-01T00:00:00.000Z"}},
+            {"its keys in GSI2 are wrong"},
+        ),
         (" REQUEST#", {}, {"the record of its creation is missing"}),
         (
             " REQUEST#",

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from itertools import count
 from typing import Any
 
 import pytest
 
+from app.config import Config
+from app.factory import create_app
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
 from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
 from app.table import db, ids
+from tests.faults.proxy import Exchange, Fault, always, nothing, refused
+from tests.people import SECRET, Client, problem
 
-HOUR = 60 * 60 * 1000
+HALF_A_MINUTE = 30 * 1000
 ALICE = Caller("acme", "alice")
 
 Clock = Callable[[], int]
@@ -24,17 +29,17 @@ def shifted(milliseconds: int) -> Clock:
     return lambda: ids.system_clock() + milliseconds
 
 
-def jumping_back_an_hour() -> Clock:
+def jumping_back() -> Clock:
     """After its tenth reading, as when NTP sets a clock that was wrong."""
     readings = count()
-    return lambda: ids.system_clock() + (HOUR if next(readings) < 10 else 0)
+    return lambda: ids.system_clock() + (HALF_A_MINUTE if next(readings) < 10 else 0)
 
 
 CLOCKS: dict[str, Callable[[], Clock]] = {
     "exact": lambda: shifted(0),
     "fast": lambda: shifted(10_000),
     "slow": lambda: shifted(-10_000),
-    "jumps back": jumping_back_an_hour,
+    "jumps back": jumping_back,
 }
 
 
@@ -113,3 +118,160 @@ def test_the_clock_of_a_reader_changes_nothing(table, session):
         reader = MessageReader(table, make())
         _, page = reader.read(ALICE, session)
         assert [message.content for message in page.messages] == ["from the future"]
+
+
+# A clock that is wrong, by DynamoDB's own. These tables are told no other time: they take the real
+# `Date` of the answers.
+
+DAY = 24 * HALF_A_MINUTE * 120
+WRONG = {
+    "two minutes ahead": 120_000,
+    "a day ahead": DAY,
+    "100 years ahead": 36_525 * DAY,
+    "8,000 years ahead": 8_000 * 366 * DAY,
+    "two days behind": -2 * DAY,
+    "before 1970": -100 * 366 * DAY,
+}
+
+
+@pytest.fixture
+def hosted(table: db.Table, far_table: db.Table, alice: Client) -> Callable[[Clock], Client]:
+    """Alice, at a host of its own with such a clock; its calls pass the proxy."""
+
+    def at(clock: Clock) -> Client:
+        config = Config(sessions_table=table.name, jwt_secret=SECRET)
+        own = db.Table(table.name, far_table.client)
+        return Client(create_app(config, table=own, ulids=ids.UlidSource(clock)), alice.token)
+
+    return at
+
+
+def writes(session: str) -> list[tuple[str, str, Any]]:
+    said = {"role": "user", "content": "x"}
+    return [
+        ("POST", "/sessions", {"domain_id": "d"}),
+        ("POST", f"/sessions/{session}/messages", said),
+        ("POST", f"/sessions/{session}/messages/batch", {"messages": [said]}),
+        ("PUT", f"/sessions/{session}", {"title": "New", "expires_in_days": 1}),
+        ("DELETE", f"/sessions/{session}", None),
+        ("DELETE", "/sessions?confirm=all", None),
+    ]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("first", [True, False], ids=["first call", "later"])
+def test_a_host_whose_clock_is_wrong_writes_nothing(
+    wrong, first, alice, hosted, proxy, items, logged
+):
+    session = alice.create_session()["session_id"]
+    before = items()
+    for method, path, body in writes(session):
+        host = hosted(shifted(WRONG[wrong]))
+        if not first:
+            assert host.get("/sessions").status_code in (200, 503)
+        del logged[:]
+        answer = host.request(method, path, json=body)
+        problem(answer, 503, "STORE_UNAVAILABLE")
+        assert "clock" in answer.json["detail"]
+        assert any("clock" in line["message"] for line in logged), "the log says why"
+    assert items() == before
+    assert "TransactWriteItems" not in proxy.calls
+    assert "UpdateItem" not in proxy.calls
+
+
+def test_a_host_ahead_within_bounds_writes(alice, hosted, items):
+    session = alice.create_session()["session_id"]
+    for method, path, body in writes(session):
+        answer = hosted(shifted(50_000)).request(method, path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_host_whose_clock_is_wrong_still_reads_or_says_503(wrong, alice, hosted):
+    session = alice.create_session()["session_id"]
+    message = alice.append(session)["message_id"]
+    host = hosted(shifted(WRONG[wrong]))
+    for path in ("", f"/{session}", f"/{session}/messages", f"/{session}/messages/{message}"):
+        assert host.get(f"/sessions{path}").status_code in (200, 503)
+
+
+def test_a_process_asks_for_the_databases_time_once(alice, hosted, proxy):
+    session = alice.create_session()["session_id"]
+    host = hosted(ids.system_clock)
+    for _ in range(3):
+        host.append(session)
+    assert proxy.calls == ["GetItem", *["TransactWriteItems"] * 3]
+
+
+def test_a_process_that_has_read_knows_the_time(alice, hosted, proxy):
+    session = alice.create_session()["session_id"]
+    host = hosted(ids.system_clock)
+    host.get(f"/sessions/{session}/messages")
+    proxy.forget()
+    host.append(session)
+    assert proxy.calls == ["TransactWriteItems"]
+
+
+def redated(milliseconds: int) -> Fault:
+    """The database's answers come with another time."""
+
+    def redated(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.redate(formatdate((ids.system_clock() + milliseconds) / 1000, usegmt=True))
+
+    return redated
+
+
+def test_a_process_that_was_frozen_asks_again_before_it_refuses(alice, hosted, proxy):
+    """What it remembers is ten minutes old, as after Lambda has let it sleep."""
+    session = alice.create_session()["session_id"]
+    host = hosted(ids.system_clock)
+    proxy.plan = always(redated(-600_000))
+    host.get(f"/sessions/{session}/messages")
+    proxy.plan = nothing
+    proxy.forget()
+    host.append(session)
+    assert proxy.calls == ["GetItem", "TransactWriteItems"]
+
+
+def test_a_clock_that_goes_wrong_later_is_noticed(alice, hosted, items):
+    session = alice.create_session()["session_id"]
+    wrong = [0]
+    host = hosted(lambda: ids.system_clock() + wrong[0])
+    host.append(session)
+    before = items()
+    wrong[0] = DAY
+    said = {"role": "user", "content": "x"}
+    problem(host.post(f"/sessions/{session}/messages", said), 503, "STORE_UNAVAILABLE")
+    assert items() == before
+    wrong[0] = 0
+    host.append(session)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT"])
+def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
+    session = alice.create_session()["session_id"]
+
+    def undated(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.redate(date)
+
+    proxy.plan = always(undated)
+    hosted(ids.system_clock).append(session)
+
+
+def test_a_role_that_may_not_read_learns_the_time_from_the_refusal(alice, hosted, proxy, items):
+    """A program that only appends may have no right to GetItem."""
+    session = alice.create_session()["session_id"]
+
+    def denied(exchange: Exchange) -> None:
+        refused("AccessDeniedException")(exchange)
+        exchange.redate(formatdate(usegmt=True))
+
+    proxy.plan = always(denied, "GetItem")
+    hosted(ids.system_clock).append(session)
+    before = items()
+    said = {"role": "user", "content": "x"}
+    answer = hosted(shifted(DAY)).post(f"/sessions/{session}/messages", said)
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    assert items() == before

@@ -37,11 +37,11 @@ class Request:
 
 def carry_out(request: Request, user: str, table_name: str, url: str, late: int) -> None:
     """In the child: one app, one request."""
-    table = db.Table(table_name, db.connect(endpoint_url=url))
 
     def clock() -> int:
         return ids.system_clock() + late
 
+    table = db.Table(table_name, db.connect(endpoint_url=url), database_time=clock)
     if request.method == "SWEEP":
         sweep(table, clock)
         return

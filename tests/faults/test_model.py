@@ -100,9 +100,9 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = db.Table(f"model-{uuid4()}", self.client)
-        list(provision.create(self.table))
         self.clock = Clock()
+        self.table = db.Table(f"model-{uuid4()}", self.client, database_time=self.clock)
+        list(provision.create(self.table))
         self.clock.freeze(START)
         config = Config(sessions_table=self.table.name, jwt_secret=SECRET, log_level="ERROR")
         app = create_app(config, table=self.table, ulids=ids.UlidSource(self.clock))

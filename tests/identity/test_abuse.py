@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+from collections.abc import Callable
 from importlib.metadata import distributions
 from typing import Any
 from urllib.parse import urlsplit
@@ -317,17 +318,19 @@ def tells_nothing(answer: Any) -> None:
 
 
 @pytest.fixture
-def broken(make_app, client: Any) -> flask.Flask:
-    """An app whose table does not exist."""
+def app_over(client: Any) -> Callable[[str], flask.Flask]:
+    """An app over a table of any name."""
     from app.factory import create_app
     from tests.people import SECRET
 
-    return create_app(
-        Config(sessions_table="gone", jwt_secret=SECRET), table=db.Table("gone", client)
-    )
+    def over(name: str) -> flask.Flask:
+        config = Config(sessions_table=name, jwt_secret=SECRET)
+        return create_app(config, table=db.Table(name, client))
+
+    return over
 
 
-@pytest.mark.parametrize(
+every_route = pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("POST", "/sessions", NEW_SESSION),
@@ -343,15 +346,29 @@ def broken(make_app, client: Any) -> flask.Flask:
         ),
     ],
 )
-def test_an_internal_error_reveals_no_internals(broken, log_lines, method, path, body):
-    client = Client(broken, make_token("acme", "alice"))
+
+
+@every_route
+def test_an_internal_error_reveals_no_internals(app_over, log_lines, method, path, body):
+    """The error here: a table name that DynamoDB does not accept."""
+    client = Client(app_over("not a name"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     told = problem(answer, 500, "INTERNAL_ERROR")
     assert told["detail"] == "Something went wrong on our side. The request_id finds it in the log."
     tells_nothing(answer)
     [fault] = [line for line in log_lines if line["level"] == "ERROR"]
     assert fault["request_id"] == told["request_id"]
-    assert fault["error_code"] == "ResourceNotFoundException", "the log names the error"
+    assert fault["error_code"] == "ValidationException", "the log names the error"
+
+
+@every_route
+def test_a_missing_table_reveals_no_internals(app_over, log_lines, method, path, body):
+    client = Client(app_over("gone"), make_token("acme", "alice"))
+    answer = client.request(method, path, json=body)
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    tells_nothing(answer)
+    [line] = [line for line in log_lines if line["message"] == "request"]
+    assert line["db_failure"] == "ResourceNotFoundException", "the log names the error"
 
 
 @pytest.mark.parametrize(
