@@ -12,7 +12,6 @@ from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
     count_sessions,
-    delete_create_record,
     mark_write,
     while_time_allows,
 )
@@ -62,8 +61,6 @@ def continue_erasing(table: Table, partition: str, now: str, made_until: str = "
                 if marking:
                     _mark_all(table, partition, page.unmarked, now, made_until)
                 table.delete_many(page.under_marked)
-                for head in page.emptied:
-                    delete_create_record(table, head)
                 table.delete_many(page.emptied)
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)

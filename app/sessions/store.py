@@ -6,13 +6,14 @@ Works without Flask. Every method takes the caller first and reaches no partitio
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import OutcomeUnknown, PreconditionFailed, SessionNotFound
+from app.errors import GoneSince, OutcomeUnknown, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal
 from app.sessions.model import Session
 from app.table import idempotency, ids, keys, writes
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
+from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.versions import IfMatch, match_version
 
 _DAY = 24 * 60 * 60 * 1000
@@ -34,29 +35,26 @@ class SessionStore:
         idempotency_key: IdempotencyKey | None = None,
     ) -> tuple[Session, bool]:
         """Pattern 1: one transaction. The second value says whether this replays an earlier, same
-        request.
+        request; the session is then read, as it is by now.
 
         Raises:
             IdempotencyKeyReused: the key came with a different request before.
+            GoneSince: the session that the earlier request created is gone.
         """
-
-        def session_as(ulid: str) -> Session:
-            created_at = ids.timestamp(ulid)
-            return Session(
-                ulid=ulid,
-                domain_id=domain_id,
-                title=title,
-                metadata=metadata,
-                message_count=0,
-                version=1,
-                updated_at=created_at,
-                last_activity=created_at,
-                expires_at=_expiry(ids.milliseconds(ulid), expires_in_days),
-                last_ulid=ulid,
-            )
-
         [ulid] = self.ulids.new()
-        session = session_as(ulid)
+        created_at = ids.timestamp(ulid)
+        session = Session(
+            ulid=ulid,
+            domain_id=domain_id,
+            title=title,
+            metadata=metadata,
+            message_count=0,
+            version=1,
+            updated_at=created_at,
+            last_activity=created_at,
+            expires_at=_expiry(ids.milliseconds(ulid), expires_in_days),
+            last_ulid=ulid,
+        )
         attributes = model.all_attributes(session) | keys.by_activity(
             caller.partition, ulid, session.last_activity
         )
@@ -65,7 +63,6 @@ class SessionStore:
         parts = {"user": removal.count_sessions(caller.partition, +1)}
         if idempotency_key:
             record_key = keys.create_record(caller.partition, idempotency_key.name)
-            attributes["create_record"] = record_key["SK"]
             parts["record"] = idempotency.put_record(
                 record_key, idempotency_key, ulid, self.ulids.clock
             )
@@ -77,8 +74,18 @@ class SessionStore:
             record = failed.found.get("record")
             if not idempotency_key or not record:
                 raise
-            return session_as(idempotency.first_id_of(record, idempotency_key)), True
+            return self._created(caller, idempotency.first_id_of(record, idempotency_key)), True
         return session, False
+
+    def _created(self, caller: Caller, ulid: str) -> Session:
+        """The session of an earlier create. The record of that request may be visible a moment
+        before the session is, so a session that is not there is looked for again."""
+        key = keys.session(caller.partition, ulid)
+        looks = (self.table.get(key) for _ in range(READS_OF_A_TRANSACTION))
+        item = next((item for item in looks if item), None)
+        if not model.is_live(item, self._now()):
+            raise GoneSince(ids.SESSION_PREFIX + ulid)
+        return model.from_item(Session, item)
 
     def get(self, caller: Caller, session_id: str) -> Session:
         """Pattern 8: the session without its messages, strongly consistent.

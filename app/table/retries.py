@@ -24,6 +24,10 @@ NOT_DONE = {
 """Codes after which DynamoDB did nothing and the same call may succeed.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
 
+READS_OF_A_TRANSACTION = 3
+"""A transaction's items become visible one after another, within milliseconds. A reader that misses
+one of them reads this often in all."""
+
 THROTTLED = "ThrottlingException"
 """Also for a batch that DynamoDB carried out only in part."""
 
