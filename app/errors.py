@@ -31,15 +31,19 @@ class ApiError(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
+        """`members` extend the problem (RFC 9457 section 3.2)."""
         super().__init__(detail or self.detail)
         self.errors = errors
         self.headers = dict(headers or {})
+        self.members = members or {}
 
     def problem(self, request_id: str) -> dict[str, Any]:
-        return problem(
+        body = problem(
             self.status, self.code, self.title, str(self), request_id, errors=self.errors
         )
+        return {**body, **self.members}
 
 
 def problem(
@@ -107,9 +111,35 @@ class MessageNotFound(ApiError):
     detail = "There is no such message in this session."
 
 
+class GoneSince(ApiError):
+    """A repeated request whose result no longer exists: it is not carried out a second time."""
+
+    status, code, title = 410, "GONE_SINCE", "Carried out before, and gone since"
+    detail = (
+        "A request with this Idempotency-Key was carried out before. What it created (ids) has "
+        "been deleted or has expired since."
+    )
+
+    def __init__(self, *created: str) -> None:
+        super().__init__(members={"ids": list(created)})
+
+
 class PreconditionFailed(ApiError):
     status, code, title = 412, "PRECONDITION_FAILED", "Precondition failed"
     detail = "The session has changed: its ETag is none of those in If-Match."
+
+
+class NotTheLastMessage(ApiError):
+    """`last_message_id` is None if the session has no messages."""
+
+    status, code, title = 412, "NOT_THE_LAST_MESSAGE", "The session has gone on"
+    detail = (
+        "The session's last message is not the one in `after`. Read what came since "
+        "(last_message_id is the last), then append after that."
+    )
+
+    def __init__(self, last_message_id: str | None) -> None:
+        super().__init__(members={"last_message_id": last_message_id})
 
 
 class TooLarge(ApiError):

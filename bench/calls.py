@@ -76,7 +76,7 @@ def routes(world: World) -> list[Route]:
     long = world.new_session(USER, 3000, 2000)
     cursor = world.send(USER, "GET", "/sessions?limit=20")["pagination"]["next_cursor"]
     known = world.send(USER, "GET", f"/sessions/{twenty}")
-    one = known["messages"][0]["message_id"]
+    one, seen, last = (known["messages"][at]["message_id"] for at in (0, -2, -1))
     keys = iter(range(10**9))
     new = {"domain_id": "civic_complaints_v1", "title": "Pothole issues"}
     turn = {"messages": [message(role="user"), message()]}
@@ -89,6 +89,11 @@ def routes(world: World) -> list[Route]:
         world.send(USER, "POST", append, message(), idempotency_key=key)
         return world.request(USER, "POST", append, message(), idempotency_key=key)
 
+    def create_replayed() -> Any:
+        key = f"key-{next(keys)}"
+        world.send(USER, "POST", "/sessions", new, idempotency_key=key)
+        return world.request(USER, "POST", "/sessions", new, idempotency_key=key)
+
     def delete() -> Any:
         return world.request(USER, "DELETE", f"/sessions/{world.new_session(USER, DELETED)}")
 
@@ -96,6 +101,7 @@ def routes(world: World) -> list[Route]:
     return [
         Route("create", 1, request("POST", "/sessions", new)),
         Route("create, Idempotency-Key", 1, with_key("/sessions", new)),
+        Route("create, sent again", 2, create_replayed),
         Route("list, page 1 of 20", 2, request("GET", "/sessions?limit=20")),
         Route("list, by cursor", 2, request("GET", f"/sessions?limit=20&cursor={cursor}")),
         Route("get, no messages", 1, request("GET", f"/sessions/{world.new_session(USER)}")),
@@ -121,9 +127,11 @@ def routes(world: World) -> list[Route]:
         ),
         Route(
             "latest 20 messages",
-            2,
+            3,
             request("GET", f"/sessions/{thousand}/messages?order=desc&limit=20"),
         ),
+        Route("poll, nothing new", 1, request("GET", f"/sessions/{twenty}/messages?after={last}")),
+        Route("poll, one new", 3, request("GET", f"/sessions/{twenty}/messages?after={seen}")),
         Route("one message", 1, request("GET", f"/sessions/{twenty}/messages/{one}")),
         Route(f"delete, {DELETED} messages", 3 + ceil(DELETED / 25), delete, 10),
     ]

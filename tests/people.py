@@ -93,13 +93,16 @@ class Client:
         return ids
 
 
-def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
-    """Checks that the answer is this problem, with all members. Returns its body."""
+def problem(answer: TestResponse, status: int, code: str, **extension: Any) -> dict[str, Any]:
+    """Checks that the answer is this problem, with these extension members and no others. Returns
+    its body."""
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
     body = json.loads(answer.text)
     assert body["code"] == code
     assert body["status"] == status
-    assert set(body) == {"type", "title", "status", "detail", "code", "errors", "request_id"}
+    usual = {"type", "title", "status", "detail", "code", "errors", "request_id"}
+    assert {name: body[name] for name in body.keys() - usual} == extension
+    assert usual <= set(body)
     assert body["request_id"] == answer.headers["X-Request-Id"]
     return body

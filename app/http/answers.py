@@ -31,6 +31,15 @@ def json_object(members: Mapping[str, Any]) -> JsonText:
     )
 
 
+def with_members(text: str, members: Mapping[str, Any]) -> str:
+    """JSON text of an object that is not empty, with more members.
+
+    >>> with_members('{"a":1}', {"b": None}), with_members('{"a":1}', {})
+    ('{"a":1,"b":null}', '{"a":1}')
+    """
+    return f"{text[:-1]},{json_object(members)[1:]}" if members else text
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, JsonText) else json.dumps(value, separators=(",", ":"))
 

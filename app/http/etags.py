@@ -1,30 +1,66 @@
 """A session's ETag is its version. RFC 9110 section 13: If-Match compares strongly, If-None-Match
-weakly; `*` stands for any version that exists."""
+weakly; `*` stands for any version that exists.
 
-from werkzeug.http import parse_etags
+A header that is not a list of entity tags as RFC 9110 section 8.8.3 has them (a tag without quotes,
+`"3" "4"`, `*` among others) matches nothing, not even by those of its tags that are well-formed.
+"""
 
-from app.table.versions import IfMatch
+import re
 
-MOST_VERSIONS = 100
-"""DynamoDB's IN takes 100 operands; a client knows one version, rarely two."""
+from app.errors import ValidationFailed
+from app.table.versions import MOST_VERSIONS, IfMatch
+
+# Possessive throughout: the work is proportional to the header's length.
+_ELEMENT = re.compile(
+    r'[ \t]*+(?:(?P<weak>W/)?+"(?P<tag>[\x21\x23-\x7e\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)'
+)
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def accepted_versions(if_match: str | None) -> IfMatch | None:
     """What a write's condition accepts; None if any version will do.
 
-    >>> accepted_versions('"3", W/"4", "x"'), accepted_versions("*"), accepted_versions(None)
+    >>> accepted_versions('"3", W/"4", "x", "05"'), accepted_versions("*"), accepted_versions(None)
     ((3,), None, None)
+    >>> accepted_versions('"3", 4')
+    ()
+
+    Raises:
+        ValidationFailed: more versions than one condition takes.
     """
-    if if_match is None:
+    if if_match is None or _is_any(if_match):
         return None
-    etags = parse_etags(if_match)
-    if etags.star_tag:
-        return None
-    tags = [tag for tag in etags.as_set() if tag.isascii() and tag.isdigit() and len(tag) < 19]
-    return tuple(sorted({int(tag) for tag in tags})[:MOST_VERSIONS])
+    strong = {tag for weak, tag in _entity_tags(if_match) if not weak and _VERSION.fullmatch(tag)}
+    if len(strong) > MOST_VERSIONS:
+        message = f"Names {len(strong)} versions; it may name {MOST_VERSIONS}."
+        raise ValidationFailed(
+            errors=[{"location": "headers", "field": "If-Match", "message": message}]
+        )
+    return tuple(sorted(map(int, strong)))
 
 
 def is_unchanged(version: int, if_none_match: str) -> bool:
-    """Whether the client's copy is current, so that 304 is the whole answer."""
-    etags = parse_etags(if_none_match)
-    return etags.star_tag or etags.contains_weak(str(version))
+    """Whether the client's copy is current, so that 304 is the whole answer.
+
+    >>> is_unchanged(3, 'W/"3"'), is_unchanged(3, '"03"'), is_unchanged(3, "3")
+    (True, False, False)
+    """
+    tags = (tag for _, tag in _entity_tags(if_none_match))
+    return _is_any(if_none_match) or str(version) in tags
+
+
+def _is_any(header: str) -> bool:
+    return header.strip(" \t") == "*"
+
+
+def _entity_tags(header: str) -> list[tuple[bool, str]]:
+    """Whether each tag is weak, and its text; none at all if the header is malformed."""
+    tags, position = [], 0
+    while position < len(header):
+        element = _ELEMENT.match(header, position)
+        if not element:
+            return []
+        if element["tag"] is not None:
+            tags.append((element["weak"] is not None, element["tag"]))
+        position = element.end()
+    return tags

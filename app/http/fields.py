@@ -74,7 +74,8 @@ class IfMatchSchema(ma.Schema):
     if_match = fields.String(
         data_key="If-Match",
         metadata={
-            "description": "The session's ETag: write only if it is still that",
+            "description": "The session's ETag: write only if it is still that. Up to 100 of them "
+            "as RFC 9110 writes lists, or `*`. A weak or malformed one never matches",
             "example": "*",
         },
     )

@@ -16,12 +16,14 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": ma.RAISE}
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
+        """The body; `flask.g.sent` keeps it as it came, before the schema's defaults."""
         if not is_json_request(req):
             raise errors.UnsupportedMediaType
         body = req.get_data()
         if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
             raise errors.TooLarge  # Werkzeug truncates a chunked body at the limit without an error
-        return strict_json.loads(body)
+        flask.g.sent = strict_json.loads(body)
+        return flask.g.sent
 
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Only the headers that the schema names, as a dict: marshmallow looks each up several

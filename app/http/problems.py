@@ -38,6 +38,17 @@ class ProblemSchema(ma.Schema):
     code = fields.String(required=True, metadata={"description": "Stable, for programs"})
     errors = fields.List(fields.Nested(FieldErrorSchema), required=True)
     request_id = fields.String(required=True)
+    ids = fields.List(
+        fields.String(),
+        metadata={"description": "With `GONE_SINCE`: what the first request created"},
+    )
+    last_message_id = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "With `NOT_THE_LAST_MESSAGE`: the session's last message; null if it "
+            "has none"
+        },
+    )
 
 
 DOCUMENTED: dict[int, type[ApiError]] = {
@@ -47,6 +58,7 @@ DOCUMENTED: dict[int, type[ApiError]] = {
         errors.Unauthorized,
         errors.Forbidden,
         errors.SessionNotFound,
+        errors.GoneSince,
         errors.PreconditionFailed,
         errors.TooLarge,
         errors.UnsupportedMediaType,

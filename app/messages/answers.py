@@ -1,15 +1,24 @@
 """Messages in an answer. Their stored text goes out as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.http.answers import JsonText, json_array
 from app.messages.model import Message
 from app.messages.reader import MessagePage
+from app.table.ids import MESSAGE_PREFIX
 
 
 def message_list(messages: Iterable[Message]) -> JsonText:
     return json_array([message.to_json() for message in messages])
+
+
+def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:
+    """The member `previous`, if the request said in `after` what the message before has to be."""
+    if "after" not in query:
+        return {}
+    after = query["after"]
+    return {"previous": after if after.startswith(MESSAGE_PREFIX) else None}
 
 
 def page_members(page: MessagePage) -> dict[str, Any]:

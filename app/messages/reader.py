@@ -13,13 +13,10 @@ from app.sessions.model import Session, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
+from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.writes import Item
 
 Order = Literal["asc", "desc"]
-
-READS_OF_ONE_VERSION = 3
-"""A transaction becomes visible as a whole within milliseconds. A count that never matches is
-damage that `check` reports, and no reason to withhold the messages."""
 
 MAX_ANSWER = 4_500_000
 """Bytes of messages in one answer. Lambda takes 6 MB with the body escaped inside a JSON string,
@@ -42,29 +39,32 @@ class MessageReader:
     def read(self, caller: Caller, session_id: str) -> tuple[Session, MessagePage]:
         """Pattern 3: the session and its messages, oldest first, as they were at one version.
 
-        A query does not see a transaction's items all at once
-        (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
-        So messages later than the session's own state are left out, and the query is repeated if a
-        message that the session counts is not there yet.
+        Messages later than the session's own state are left out, and the query is repeated if a
+        message that the session counts is not there yet. If an older one stays missing, that is
+        damage, which `check` reports, and no reason to withhold the others.
 
         Raises:
             SessionNotFound
         """
         session_ulid = ulid_of(session_id)
-        now = ids.iso_time(self.clock())
-        for _ in range(READS_OF_ONE_VERSION):
+        scope = _scope(caller, session_ulid, "asc")
+        for _ in range(READS_OF_A_TRANSACTION):
             pages = self.table.query(caller.partition, ranges.session_with_messages(session_ulid))
             items = chain.from_iterable(pages)
             head = next(items, None)
-            if not is_live(head, now):
+            if not is_live(head, self._now()):
                 raise SessionNotFound
             session = from_item(Session, head)
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
             counted = (item for item in items if str(item["SK"]) <= last)
-            page = _fill(session_ulid, counted, None, _scope(caller, session_ulid, "asc"))
-            if page.next_cursor or len(page.messages) == session.message_count:
+            page = _fill(session_ulid, counted, None, scope)
+            if not page.next_cursor and len(page.messages) == session.message_count:
+                return session, page
+            missing = self._first_missing(caller, head, page, "asc")
+            if page.next_cursor and not missing:
                 break
-        return session, page
+        self._live(caller, session_ulid)
+        return session, _end_before(missing, page, scope) if missing else page
 
     def page(
         self,
@@ -79,13 +79,16 @@ class MessageReader:
         """Pattern 7: up to `limit` messages in either order, from a cursor on, or later than the
         message `after`. Ends early, with a cursor, if the answer would grow too large.
 
+        The session is read first. The page has nothing beyond its last message, and if one of its
+        newest messages is not there yet, nothing beyond that: whoever polls would never see it. The
+        session is read once more afterwards: a removal begins with a mark, so nothing was missing
+        from a session that is still live.
+
         Raises:
             SessionNotFound, MessageNotFound (`after` is not a message id), InvalidCursor
         """
         session_ulid = ulid_of(session_id)
-        head = self.table.get(keys.session(caller.partition, session_ulid))
-        if not is_live(head, ids.iso_time(self.clock())):
-            raise SessionNotFound
+        head = self._live(caller, session_ulid)
         low = (ids.parse(ids.MESSAGE_PREFIX, after) if after else "") or ""
         if after and not low:
             raise MessageNotFound
@@ -96,40 +99,113 @@ class MessageReader:
             if not ids.is_ulid(position):
                 raise InvalidCursor
             low, high = (max(low, position), "") if order == "asc" else (low, position)
-        if high and low >= high:
+        last = str(head["last_ulid"])
+        if last == session_ulid or low >= min(high or last, last):
             return MessagePage([], None)
-        items = chain.from_iterable(
-            self.table.query(
+
+        def fill(high: str) -> MessagePage:
+            start, end = ranges.messages_between(session_ulid, low, high)
+            _, end_of_last = ranges.message_with_parts(session_ulid, last)
+            pages = self.table.query(
                 caller.partition,
-                ranges.messages_between(session_ulid, low, high),
+                (start, min(end, end_of_last)),
                 backwards=order == "desc",
                 limit=limit + 1,
             )
-        )
-        return _fill(session_ulid, items, limit, scope)
+            return _fill(session_ulid, chain.from_iterable(pages), limit, scope)
+
+        for _ in range(READS_OF_A_TRANSACTION):
+            page = fill(high)
+            missing = self._first_missing(caller, head, page, order, low, high)
+            if not missing:
+                break
+        if missing:
+            page = _end_before(missing, page, scope) if order == "asc" else fill(missing)
+        is_part = cursor or after or page.next_cursor
+        if is_part or len(page.messages) != int(head["message_count"]):
+            self._live(caller, session_ulid)
+        return page
 
     def get(self, caller: Caller, session_id: str, message_id: str) -> Message:
-        """Pattern 9.
+        """Pattern 9. A message that is not there whole may be visible by half, or being removed:
+        it is looked for again, together with its session.
 
         Raises:
             SessionNotFound, MessageNotFound
         """
         session_ulid = ulid_of(session_id)
         message_ulid = ids.parse(ids.MESSAGE_PREFIX, message_id)
-        wanted = [keys.session(caller.partition, session_ulid)]
-        if message_ulid:
-            wanted.append(keys.message(caller.partition, session_ulid, message_ulid))
-        found = self.table.get_many(wanted)
-        if not is_live(found.get(wanted[0]["SK"]), ids.iso_time(self.clock())):
-            raise SessionNotFound
-        first = found.get(wanted[-1]["SK"])
-        if not message_ulid or not first:
+        session_key = keys.session(caller.partition, session_ulid)
+        if not message_ulid:
+            self._live(caller, session_ulid)
             raise MessageNotFound
-        items = [first]
-        if "parts" in first:
-            parts = ranges.message_with_parts(session_ulid, message_ulid)
-            items = list(chain.from_iterable(self.table.query(caller.partition, parts)))
-        return next(model.assemble(session_ulid, items))
+        key = keys.message(caller.partition, session_ulid, message_ulid)
+        for _ in range(READS_OF_A_TRANSACTION):
+            found = self.table.get_many([session_key, key])
+            head, item = found.get(session_key["SK"]), found.get(key["SK"])
+            if not is_live(head, self._now()):
+                raise SessionNotFound
+            if not item and message_ulid not in _newest(head):
+                break
+            items = [item] if item else []
+            if item and "parts" in item:
+                parts = ranges.message_with_parts(session_ulid, message_ulid)
+                items = list(chain.from_iterable(self.table.query(caller.partition, parts)))
+            for message in model.assemble(session_ulid, items):
+                return message
+        raise MessageNotFound
+
+    def _live(self, caller: Caller, session_ulid: str) -> Item:
+        """
+        Raises:
+            SessionNotFound
+        """
+        head = self.table.get(keys.session(caller.partition, session_ulid))
+        if not is_live(head, self._now()):
+            raise SessionNotFound
+        return head
+
+    def _first_missing(
+        self,
+        caller: Caller,
+        head: Item,
+        page: MessagePage,
+        order: Order,
+        low: str = "",
+        high: str = "",
+    ) -> str | None:
+        """The first of the newest messages, between `low` and `high`, that should be visible by now
+        and is not. A later page of an ascending list is not looked at. A descending page that ends
+        among the newest costs another query: what is above a gap must not be shown."""
+        newest = [ulid for ulid in _newest(head) if low < ulid and (not high or ulid < high)]
+        found = {message.ulid for message in page.messages}
+        if page.next_cursor:
+            end = page.messages[-1].ulid
+            if order == "asc":
+                newest = [ulid for ulid in newest if ulid < end]
+            elif below := [ulid for ulid in newest if ulid < end]:
+                session_ulid = keys.session_of(str(head["SK"]))
+                first, _ = ranges.message_with_parts(session_ulid, below[0])
+                _, last = ranges.message_with_parts(session_ulid, below[-1])
+                items = chain.from_iterable(self.table.query(caller.partition, (first, last)))
+                found |= {message.ulid for message in model.assemble(session_ulid, items)}
+        return next((ulid for ulid in newest if ulid not in found), None)
+
+    def _now(self) -> str:
+        return ids.iso_time(self.clock())
+
+
+def _newest(head: Item) -> list[str]:
+    """The ids that the latest append gave out. A query may not see all of a transaction's items yet
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
+    count = min(int(head.get("last_count", 0)), model.MAX_BATCH)
+    return ids.series_until(str(head["last_ulid"]), count)
+
+
+def _end_before(missing: str, page: MessagePage, scope: str) -> MessagePage:
+    """An ascending page without what comes after the missing message, and a cursor to go on."""
+    messages = [message for message in page.messages if message.ulid < missing]
+    return MessagePage(messages, make_cursor(scope, messages[-1].ulid) if messages else None)
 
 
 def _fill(session_ulid: str, items: Iterable[Item], limit: int | None, scope: str) -> MessagePage:

@@ -7,24 +7,26 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app.http.answers import json_object, json_response, location_of
+from app.http.answers import json_object, json_response, location_of, with_members
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
+from app.http.repeats import request_key
 from app.identity.auth import current_caller
-from app.messages.answers import message_list, page_members
+from app.messages.answers import message_list, page_members, previous_member
 from app.messages.model import Message, NewMessage
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
+    AppendedMessageSchema,
+    AppendedMessagesSchema,
+    AppendQuerySchema,
     MessageBatchSchema,
-    MessageListSchema,
     MessagePageSchema,
     MessageSchema,
     NewMessageSchema,
     PageQuerySchema,
 )
 from app.messages.store import MessageStore
-from app.table import idempotency
 
 blp = Blueprint("messages", __name__, description="What was said, and what it rests on")
 
@@ -65,13 +67,17 @@ EXAMPLE = {
 @blp.post("/sessions/<session_id>/messages")
 @blp.arguments(NewMessageSchema, example=EXAMPLE)
 @blp.arguments(AppendHeadersSchema, location="headers")
-@blp.response(201, MessageSchema, headers=LOCATION)
+@blp.arguments(AppendQuerySchema, location="query")
+@blp.response(201, AppendedMessageSchema, headers=LOCATION)
 @blp.problems(400, 404, 412, 413, 415, 422)
-def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str) -> flask.Response:
+def append_message(
+    new: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
+) -> flask.Response:
     """Append a message"""
-    [message], replayed = _append(session_id, [new], headers)
+    [message], replayed = _append(session_id, [new], headers, query)
     location = location_of(message.message_id)
-    return json_response(message.to_json(), 201, {"Location": location, **_replayed(replayed)})
+    text = with_members(message.to_json(), previous_member(query))
+    return json_response(text, 201, {"Location": location, **_replayed(replayed)})
 
 
 @blp.post("/sessions/<session_id>/messages/batch")
@@ -80,14 +86,15 @@ def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str
     example={"messages": [{"role": "user", "content": "Any potholes near me?"}, EXAMPLE]},
 )
 @blp.arguments(AppendHeadersSchema, location="headers")
-@blp.response(201, MessageListSchema)
+@blp.arguments(AppendQuerySchema, location="query")
+@blp.response(201, AppendedMessagesSchema)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_messages(
-    batch: dict[str, Any], headers: dict[str, str], session_id: str
+    batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
     """Append up to 50 messages, all or none, in order"""
-    messages, replayed = _append(session_id, batch["messages"], headers)
-    members = {"messages": message_list(messages)}
+    messages, replayed = _append(session_id, batch["messages"], headers, query)
+    members = {"messages": message_list(messages), **previous_member(query)}
     return json_response(json_object(members), 201, _replayed(replayed))
 
 
@@ -110,18 +117,16 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 
 
 def _append(
-    session_id: str, new: list[dict[str, Any]], headers: dict[str, str]
+    session_id: str, new: list[dict[str, Any]], headers: dict[str, str], query: dict[str, str]
 ) -> tuple[list[Message], bool]:
     caller = current_caller()
-    key = headers.get("idempotency_key")
     return store.append(
         caller,
         session_id,
         [NewMessage(**message) for message in new],
         if_match=accepted_versions(headers.get("if_match")),
-        idempotency_key=(
-            idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
-        ),
+        idempotency_key=request_key(headers.get("idempotency_key"), caller.writer, query),
+        after=query.get("after"),
     )
 
 

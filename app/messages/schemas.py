@@ -11,6 +11,8 @@ from app.messages.model import MAX_BATCH
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
 """No `javascript:` and the like: front ends make links of these."""
 
+AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
+
 ROLES = ("user", "assistant", "system", "tool")
 
 
@@ -181,6 +183,34 @@ class MessagePageSchema(MessageListSchema):
     next_cursor = NEXT_CURSOR
 
 
+class AppendQuerySchema(ma.Schema):
+    after = fields.String(
+        validate=validate.Regexp(f"{AFTER}\\Z", error="No message_id."),
+        metadata={
+            "description": "Append only if this message is the session's last (or if the session "
+            "has none: its session_id). Otherwise 412 `NOT_THE_LAST_MESSAGE`, and "
+            "`last_message_id` says which is the last",
+            "pattern": f"{AFTER}$",
+        },
+    )
+
+
+PREVIOUS = fields.String(
+    allow_none=True,
+    metadata={
+        "description": "Only if the request had `after`: the message before; null for the first"
+    },
+)
+
+
+class AppendedMessageSchema(MessageSchema):
+    previous = PREVIOUS
+
+
+class AppendedMessagesSchema(MessageListSchema):
+    previous = PREVIOUS
+
+
 class PageQuerySchema(ma.Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
@@ -192,7 +222,9 @@ class PageQuerySchema(ma.Schema):
     after = fields.String(
         validate=validate.Regexp(r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z", error="No message_id."),
         metadata={
-            "description": "A message_id: only what is later than that",
+            "description": "A message_id: only what is later than that. To poll, give the last "
+            "one that you have **read**, never one that you have just written: others may have "
+            "written before it what you have not read yet",
             "pattern": "^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}$",
         },
     )

@@ -5,7 +5,7 @@ Works without Flask: another program gives it a table and a caller, and appends.
 
 from collections.abc import Sequence
 
-from app.errors import PreconditionFailed, SessionNotFound
+from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
 from app.messages import model
 from app.messages.model import Message, NewMessage
@@ -31,6 +31,7 @@ class MessageStore:
         *,
         if_match: IfMatch | None = None,
         idempotency_key: IdempotencyKey | None = None,
+        after: str | None = None,
     ) -> tuple[list[Message], bool]:
         """All of the messages or none, in order, in one transaction. The second value says whether
         this replays an earlier, same request.
@@ -39,10 +40,14 @@ class MessageStore:
         writer was first, or this clock lags), the failed condition tells the last id and the write
         is tried again with the next ones: no read before the write, no lock, no error to anyone.
 
+        `after` is what the session's last message must be, or the session's own id if it must have
+        none yet.
+
         Raises:
-            SessionNotFound, PreconditionFailed, IdempotencyKeyReused, TooLarge
+            SessionNotFound, PreconditionFailed, NotTheLastMessage, IdempotencyKeyReused, TooLarge
         """
         session_ulid = ulid_of(session_id)
+        previous = None if after is None else _previous(session_ulid, after)
         bodies = model.bodies(messages, caller.writer)
         last_ulid = ""
         request_budget = budget.current()
@@ -52,7 +57,8 @@ class MessageStore:
             now = ids.iso_time(checked)
             ulids = self.ulids.new(len(bodies), after=last_ulid, now=checked)
             appended = _messages(session_ulid, ulids, bodies)
-            parts = {"session": self._advance(caller, session_ulid, ulids, now, if_match)}
+            advance = self._advance(caller, session_ulid, ulids, now, if_match, previous)
+            parts = {"session": advance}
             if idempotency_key:
                 record_key = keys.append_record(
                     caller.partition, session_ulid, idempotency_key.name
@@ -78,6 +84,9 @@ class MessageStore:
                 if if_match is not None and session["version"] not in if_match:
                     raise PreconditionFailed from None
                 last_ulid = str(session["last_ulid"])
+                if previous not in (None, last_ulid):
+                    last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
+                    raise NotTheLastMessage(last) from None
 
     def _advance(
         self,
@@ -86,12 +95,16 @@ class MessageStore:
         ulids: Sequence[str],
         now: str,
         if_match: IfMatch | None,
+        previous: str | None,
     ) -> Write:
-        condition, versions = match_version(if_match)
+        condition, values = match_version(if_match)
+        if previous is not None:
+            condition += " AND last_ulid = :previous"
+            values = {**values, ":previous": previous}
         activity = ids.timestamp(ulids[-1])
         return writes.update(
             keys.session(caller.partition, session_ulid),
-            "SET last_ulid = :last, updated_at = :activity, GSI1SK = :gsi1sk"
+            "SET last_ulid = :last, last_count = :count, updated_at = :activity, GSI1SK = :gsi1sk"
             " ADD message_count :count, version :one",
             {
                 ":first": ulids[0],
@@ -101,10 +114,18 @@ class MessageStore:
                 ":count": len(ulids),
                 ":one": 1,
                 ":now": now,
-                **versions,
+                **values,
             },
             f"{LIVE} AND last_ulid < :first{condition}",
         )
+
+
+def _previous(session_ulid: str, after: str) -> str:
+    """The `last_ulid` that a session must have; no session has an empty one."""
+    message_ulid = ids.parse(ids.MESSAGE_PREFIX, after)
+    if message_ulid and message_ulid != session_ulid:
+        return message_ulid
+    return session_ulid if after == ids.SESSION_PREFIX + session_ulid else ""
 
 
 def _messages(session_ulid: str, ulids: Sequence[str], bodies: Sequence[str]) -> list[Message]:

@@ -6,6 +6,7 @@ with yours. Memory stays flat: it goes from item to item and remembers the ids o
 session at most.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
@@ -21,10 +22,13 @@ EVERYTHING = ("\x00", "\U0010ffff")
 
 ATTRIBUTES = (
     "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, expires_at, message_count, version,"
-    " last_ulid, create_record, parts, session_count, erase_until, first_id,"
+    " last_ulid, last_count, parts, session_count, erase_until, first_id, fingerprint,"
     f" {TTL_ATTRIBUTE}"
 )
 """Everything but what people wrote."""
+
+MOST_AT_ONCE = 100
+"""Items in a transaction, so messages in an append."""
 
 READINGS = 3
 """A finding is read again before it is reported: a table in use changes between two pages."""
@@ -130,7 +134,6 @@ class _Partition:
         self.now = now
         self.checked = checked
         self.complain = complain
-        self.creates: dict[str, Item] = {}  # records by SK, of one day
         self.unmarked = 0
         self.last_session = ""
         self.user: Item | None = None
@@ -146,17 +149,13 @@ class _Partition:
         for item in items:
             sk = str(item["SK"])
             if sk.startswith(keys.CREATE_RECORD_PREFIX):
-                self.checked.records += 1
-                if not self._is_past(item):
-                    self.creates[sk] = item
+                self._create_record(item)
             elif item["SK"] == keys.user(self.partition)["SK"]:
                 self.user = item
             else:
                 self.complain(item, "unknown item")
 
     def end(self) -> None:
-        for record in self.creates.values():
-            self.complain(record, "record of a create without its session", record["first_id"])
         user = self.user or {**keys.user(self.partition), "session_count": 0}
         if user.get("session_count") != self.unmarked:
             self.complain(
@@ -176,7 +175,6 @@ class _Partition:
             return
         self.checked.sessions += 1
         self.last_session = session
-        self._create_record(head, session)
         if "deleted_at" in head:
             self.checked.pending += 1
             self._indexes(head, {}, keys.by_due_time(session, str(head["deleted_at"])))
@@ -194,14 +192,13 @@ class _Partition:
         )
         self._messages(head, session, items)
 
-    def _create_record(self, head: Item, session: str) -> None:
-        """A session and the record of its creation exist together, for the record's lifetime."""
-        sk = str(head.get("create_record", ""))
-        record = self.creates.get(sk)
-        if record and record["first_id"] == session:
-            del self.creates[sk]
-        elif sk and "deleted_at" not in head and self._is_of_today(session):
-            self.complain(head, "the record of its creation is missing", sk)
+    def _create_record(self, record: Item) -> None:
+        """It outlives its session, and a session may have been created without one. So only the
+        record itself can be told to be wrong: a replay could not be answered from it."""
+        self.checked.records += 1
+        whole = {"fingerprint", "first_id", TTL_ATTRIBUTE} <= record.keys()
+        if not whole or not ids.is_ulid(str(record["first_id"])):
+            self.complain(record, "cannot be understood", str(record.get("first_id")))
 
     def _indexes(
         self, head: Item, by_activity: dict[str, str], by_due_time: dict[str, str]
@@ -213,7 +210,8 @@ class _Partition:
                 self.complain(head, f"its keys in {index} are wrong", f"{found}, not {expected}")
 
     def _messages(self, head: Item, session: str, items: Iterator[Item]) -> None:
-        count, last = 0, session
+        count = 0
+        newest = deque([session], MOST_AT_ONCE)
         recent: set[str] = set()  # all that an append's record can be about
         for name, group in groupby(items, key=_message):
             if not name:
@@ -224,15 +222,22 @@ class _Partition:
             if name > str(head["last_ulid"]):  # or written since the session was read
                 self.complain(parts[0], "is later than its session's last message")
             elif self._message(name, parts):
-                count, last = count + 1, name
+                count += 1
+                newest.append(name)
             if self._is_of_today(name):
                 recent.add(name)
         if count != head["message_count"]:
             self.complain(
                 head, "message_count is wrong", f"{head['message_count']}, and there are {count}"
             )
+        last = newest[-1]
         if last != head["last_ulid"]:
             self.complain(head, "last_ulid is not the last", f"{head['last_ulid']}, not {last}")
+            return
+        most = MOST_AT_ONCE + 1  # bounds the work on a damaged count, and is always missing
+        batch = ids.series_until(last, min(int(head.get("last_count", 0)), most))
+        if missing := set(batch) - set(newest):
+            self.complain(head, "last_count is wrong", f"{len(missing)} of {len(batch)} missing")
 
     def _message(self, name: str, parts: list[Item]) -> bool:
         """Whether the message's first item exists. Every item says how many there must be."""

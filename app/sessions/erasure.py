@@ -14,7 +14,6 @@ from app.errors import Unavailable
 from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
-    delete_create_record,
     mark_write,
     while_time_allows,
 )
@@ -91,8 +90,6 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
                 if marking:
                     _mark_all(table, partition, page.unmarked, now, until)
                 table.delete_many(page.under_marked)
-                for head in page.emptied:
-                    delete_create_record(table, head)
                 table.delete_many(page.emptied)
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)

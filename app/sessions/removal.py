@@ -6,19 +6,18 @@ repeated one, or the sweep, which finds the session in GSI2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import Unavailable
 from app.table import budget, keys, ranges, writes
-from app.table.db import ConditionFailed, Table
-from app.table.writes import Item, Value, Write
+from app.table.db import Table
+from app.table.writes import Value, Write
 
 TIME_FOR_A_PAGE = 3.0
 """Seconds that must be left to begin removing another MB."""
 
-NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count, create_record"
+NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count"
 
 Page = TypeVar("Page")
 
@@ -78,9 +77,8 @@ def mark_write(
 
 def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
     """Removes a marked session: what is under it first, its own item last, so that nothing is left
-    without it. 1 query per MB, ⌈items/25⌉ batch writes, 1 delete, and 1 more for the record of its
-    creation if there is one."""
-    head: Item = {}
+    without it. 1 query per MB, ⌈items/25⌉ batch writes, 1 delete. The record of the request that
+    created it stays for its day (`app.table.idempotency`)."""
     messages = 0
     pages = table.query(partition, ranges.all_of_session(session_ulid), only=NEEDED_TO_REMOVE)
     try:
@@ -89,21 +87,10 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
                 head, *items = items
                 messages = int(head["message_count"])
             table.delete_many(items)
-        delete_create_record(table, head)
         table.execute(writes.delete(keys.session(partition, session_ulid)))
     except Unavailable:
         return Receipt(0, messages, finished=False)
     return Receipt(1, messages, finished=True)
-
-
-def delete_create_record(table: Table, head: Item) -> None:
-    """Deletes the record of the request that created a session, unless the key has been used again
-    since and the record is now about a later session."""
-    if "create_record" in head:
-        record = {"PK": str(head["PK"]), "SK": str(head["create_record"])}
-        session_ulid = keys.session_of(str(head["SK"]))
-        with suppress(ConditionFailed):
-            table.execute(writes.delete(record, "first_id = :session", {":session": session_ulid}))
 
 
 def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from werkzeug.local import LocalProxy
 
 from app.http.answers import location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import IdempotencySchema, IfMatchSchema
+from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.sessions.listing import SessionLister
 from app.sessions.schemas import (
@@ -22,7 +23,6 @@ from app.sessions.schemas import (
     SessionSchema,
 )
 from app.sessions.store import SessionStore
-from app.table import idempotency
 
 blp = Blueprint("sessions", __name__, description="Conversations, each with its messages")
 
@@ -42,13 +42,16 @@ Headers = dict[str, str]
 )
 @blp.arguments(IdempotencySchema, location="headers")
 @blp.response(201, SessionSchema, headers=ETAG | LOCATION)
-@blp.problems(400, 413, 415, 422)
+@blp.problems(400, 410, 413, 415, 422)
 def create_session(new: dict[str, Any], headers: Headers) -> Any:
-    """Create a session"""
+    """Create a session
+
+    Sent again with the same `Idempotency-Key`, it answers with the session as it is by then, or
+    410 where that has been deleted or has expired.
+    """
     caller = current_caller()
     new.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
-    key = headers.get("idempotency_key")
-    identified = idempotency.identify(key, request.path, caller.writer, new) if key else None
+    identified = request_key(headers.get("idempotency_key"), caller.writer)
     session, replayed = store.create(caller, **new, idempotency_key=identified)
     answer = {"ETag": session.etag, "Location": location_of(session.session_id)}
     return session, answer | ({"Idempotent-Replayed": "true"} if replayed else {})
@@ -88,7 +91,7 @@ def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -
 @blp.arguments(IfMatchSchema, location="headers")
 @blp.response(200, DeletionSchema)
 @blp.alt_response(202, schema=DeletionSchema, headers=RETRY_AFTER, success=True)
-@blp.problems(404, 412)
+@blp.problems(404, 412, 422)
 def delete_session(headers: Headers, session_id: str) -> Any:
     """Delete a session and everything under it
 

@@ -6,7 +6,7 @@ Works without Flask. Every method takes the caller first and reaches no partitio
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import OutcomeUnknown, PreconditionFailed, SessionNotFound
+from app.errors import GoneSince, OutcomeUnknown, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal
 from app.sessions.model import Session
@@ -14,6 +14,7 @@ from app.table import idempotency, ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
+from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.versions import IfMatch, match_version
 from app.table.writes import Write
 
@@ -36,7 +37,7 @@ class SessionStore:
         idempotency_key: IdempotencyKey | None = None,
     ) -> tuple[Session, bool]:
         """Pattern 1: one transaction. The second value says whether this replays an earlier, same
-        request.
+        request; the session is then read, as it is by now.
 
         A user's sessions have rising ids, as a session's messages do, so that an erasure knows
         which sessions it is about (`app.sessions.erasure`). If another writer was first, the failed
@@ -44,11 +45,14 @@ class SessionStore:
 
         Raises:
             IdempotencyKeyReused: the key came with a different request before.
+            GoneSince: the session that the earlier request created is gone.
         """
-
-        def session_as(ulid: str) -> Session:
+        last_ulid = ""
+        while True:
+            now = self._writing_time(caller)
+            [ulid] = self.ulids.new(after=last_ulid, now=now)
             created_at = ids.timestamp(ulid)
-            return Session(
+            session = Session(
                 ulid=ulid,
                 domain_id=domain_id,
                 title=title,
@@ -60,19 +64,14 @@ class SessionStore:
                 expires_at=_expiry(ids.milliseconds(ulid), expires_in_days),
                 last_ulid=ulid,
             )
-
-        last_ulid = ""
-        while True:
-            now = self._writing_time(caller)
-            [ulid] = self.ulids.new(after=last_ulid, now=now)
-            session = session_as(ulid)
             try:
                 self.table.transact(self._creation(caller, session, idempotency_key))
                 return session, False
             except ConditionFailed as failed:
                 record, user = failed.found.get("record"), failed.found.get("user")
                 if idempotency_key and record:
-                    return session_as(idempotency.first_id_of(record, idempotency_key)), True
+                    first_ulid = idempotency.first_id_of(record, idempotency_key)
+                    return self._created(caller, first_ulid), True
                 if not user:
                     raise  # a session with this id exists, which the user's condition rules out
                 last_ulid = str(user["last_ulid"])
@@ -88,13 +87,22 @@ class SessionStore:
         parts = {"user": erasure.count_new_session(caller.partition, session.ulid)}
         if idempotency_key:
             record_key = keys.create_record(caller.partition, idempotency_key.name)
-            attributes["create_record"] = record_key["SK"]
             parts["record"] = idempotency.put_record(
                 record_key, idempotency_key, session.ulid, self.ulids.clock
             )
         key = keys.session(caller.partition, session.ulid)
         parts["session"] = writes.put(key, attributes, "attribute_not_exists(PK)")
         return parts
+
+    def _created(self, caller: Caller, ulid: str) -> Session:
+        """The session of an earlier create. The record of that request may be visible a moment
+        before the session is, so a session that is not there is looked for again."""
+        key = keys.session(caller.partition, ulid)
+        looks = (self.table.get(key) for _ in range(READS_OF_A_TRANSACTION))
+        item = next((item for item in looks if item), None)
+        if not model.is_live(item, self._now()):
+            raise GoneSince(ids.SESSION_PREFIX + ulid)
+        return model.from_item(Session, item)
 
     def get(self, caller: Caller, session_id: str) -> Session:
         """Pattern 8: the session without its messages, strongly consistent.

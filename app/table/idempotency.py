@@ -1,8 +1,8 @@
 """Sent twice, stored once: what becomes of an Idempotency-Key.
 
 A record is written in the same transaction as what it is about. It holds a fingerprint of the
-request and the first id given out, never content: the first answer follows from these and the
-request itself, so a replay reads nothing more.
+request and the first id given out, never content. It lives out its day, also when what it is about
+is deleted: the record of a create then keeps a late retry from making a second session.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -34,9 +34,13 @@ class IdempotencyKey:
 
 
 def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
-    """`route` is part of the name: the same key on two routes is two requests."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return IdempotencyKey(_digest(f"{route}\n{key}"), _digest(canonical))
+    """`route` names the operation, whichever way its path was spelled: the same key on two routes
+    is two requests. The record's own key has the caller and the session.
+
+    `content` is what the client sent, without our defaults, and who sent it. The order of an
+    object's members does not count; 1 and 1.0 differ.
+    """
+    return IdempotencyKey(_digest(route, key), _digest(*content))
 
 
 def put_record(
@@ -68,6 +72,8 @@ def first_id_of(record: Item, idempotency_key: IdempotencyKey) -> str:
     return str(record["first_id"])
 
 
-def _digest(text: str) -> str:
+def _digest(*parts: Any) -> str:
+    """Of the parts as a JSON array, which keeps them apart."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -148,3 +148,17 @@ def series(first: str, count: int) -> list[str]:
         return [first]
     number = int(ULID.from_str(first))
     return [first, *(str(ULID.from_int(number + step)) for step in range(1, count))]
+
+
+def series_until(last: str, count: int) -> list[str]:
+    """The series of that many ids that ends with `last`.
+
+    >>> series_until("01ARZ3NDEKTSV4RRFFQ69G5FB0", 2)
+    ['01ARZ3NDEKTSV4RRFFQ69G5FAZ', '01ARZ3NDEKTSV4RRFFQ69G5FB0']
+    >>> series_until("01ARZ3NDEKTSV4RRFFQ69G5FB0", 0)
+    []
+    """
+    if count <= 1:
+        return [last][:count]
+    number = int(ULID.from_str(last))
+    return [str(ULID.from_int(number - step)) for step in reversed(range(count))]

@@ -15,17 +15,22 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | Record of an append   | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
 
+Records are removed by DynamoDB's TTL, those of appends also with their session.
+
 | #  | Access pattern                   | DynamoDB calls                                                    |
 |----|----------------------------------|-------------------------------------------------------------------|
-| 1  | create a session                 | 1 transaction: session, user's count, record of the request       |
+| 1  | create a session                 | 1 transaction: session, user's count, record of the request;      |
+|    |                                  | 1 get of the session where the request is a repeated one          |
 | 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`                    |
-| 3  | a session with its messages      | 1 query per MB, strongly consistent                               |
+| 3  | a session with its messages      | 1 query per MB, strongly consistent;                              |
+|    |                                  | 1 get of the session where not all of it fits                     |
 | 4  | change title, metadata, expiry   | 1 conditional update                                              |
 | 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record            |
 | 6  | delete a session                 | 1 transaction, 1 query per MB, ⌈items/25⌉ batch writes, 1 delete  |
-| 7  | a page of messages               | 1 get of the session, 1 query per MB, in either order             |
+| 7  | a page of messages               | 1 get of the session; unless nothing is new, 1 query per MB, in   |
+|    |                                  | either order; 1 get more, unless the page is the whole session    |
 | 8  | unchanged since `If-None-Match`? | 1 get                                                             |
-| 9  | one message                      | 1 batch get: session and message                                  |
+| 9  | one message                      | 1 batch get: session and message; 1 query where it is divided     |
 | 10 | erase a user                     | 1 update to note it, then as 6 over the whole partition           |
 | 11 | what the sweep has to remove     | 1 query of GSI2 per shard                                         |
 

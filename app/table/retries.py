@@ -51,6 +51,10 @@ FOR_THE_OPERATOR = {
 have `Exception` behind them.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html"""
 
+READS_OF_A_TRANSACTION = 3
+"""A transaction's items become visible one after another, within milliseconds. A reader that misses
+one of them reads this often in all."""
+
 THROTTLED = "ThrottlingException"
 """Also for a batch that DynamoDB carried out only in part."""
 

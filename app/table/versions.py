@@ -1,10 +1,18 @@
 """Versions of a session, as conditions of a write."""
 
+from collections.abc import Mapping
+
+from app.table.writes import Value
+
+MOST_VERSIONS = 100
+"""DynamoDB's IN takes 100 operands.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
 IfMatch = tuple[int, ...]
 """The versions that a write accepts; empty if none can match."""
 
 
-def match_version(if_match: IfMatch | None) -> tuple[str, dict[str, int]]:
+def match_version(if_match: IfMatch | None) -> tuple[str, Mapping[str, Value]]:
     """The part of a condition, with its values, that makes a write depend on the version. Empty
     for None, which accepts any version.
 

@@ -89,7 +89,7 @@ class Model:
         self.answers = {
             made: (at, body, answer)
             for made, (at, body, answer) in self.answers.items()
-            if session not in made[1] and answer.get("session_id") != session
+            if session not in made[1]
         }
         return len(self.messages.pop(session))
 
@@ -404,6 +404,12 @@ class Machine(RuleBasedStateMachine):
         if not same(body, first_body):
             assert answer.status_code == 422, answer.text
             assert answer.json["code"] == "IDEMPOTENCY_KEY_REUSED"
+            return True
+        if path == "/sessions":  # the session as it is by now
+            first_answer = self.model.find(who, first_answer["session_id"], self.now)
+        if first_answer is None:
+            assert answer.status_code == 410, answer.text
+            assert answer.json["code"] == "GONE_SINCE"
         else:
             assert answer.status_code == 201, answer.text
             assert answer.headers["Idempotent-Replayed"] == "true"

@@ -1,12 +1,15 @@
 """Sent twice, stored once: what a client sees that repeats itself, whatever went wrong before."""
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from tests.faults.proxy import Exchange, cut_after, cut_before, first, once
-from tests.people import API, Client, problem
+from app.operations.sweep import sweep
+from app.table.idempotency import identify
+from tests.faults.proxy import Exchange, always, cut_after, cut_before, first, once, throttled
+from tests.people import API, Client, make_token, problem
 
 KEY = {"Idempotency-Key": "a-key"}
 SAID = {"role": "user", "content": "Any potholes near me?"}
@@ -43,15 +46,28 @@ def test_a_replay_gives_the_first_answer_again(alice, post, items):
     assert items() == stored
 
 
-def test_a_replay_is_the_first_answer_also_when_the_session_has_changed_since(alice, session):
+def test_the_replay_of_an_append_is_the_first_answer_also_when_the_session_has_changed(
+    alice, session
+):
     path = f"/sessions/{session}/messages"
     answer = alice.post(path, SAID, headers=KEY)
     alice.append(session, "more")
     alice.put(f"/sessions/{session}", {"title": "Renamed"})
     assert alice.post(path, SAID, headers=KEY).text == answer.text
+
+
+def test_the_replay_of_a_create_shows_the_session_as_it_is_now(alice):
     created = alice.post("/sessions", {"domain_id": "d"}, headers=KEY)
-    alice.append(created.json["session_id"])
-    assert alice.post("/sessions", {"domain_id": "d"}, headers=KEY).text == created.text
+    session = created.json["session_id"]
+    alice.append(session)
+    alice.put(f"/sessions/{session}", {"title": "Renamed"})
+    replay = alice.post("/sessions", {"domain_id": "d"}, headers=KEY)
+    assert (replay.status_code, replay.headers["Idempotent-Replayed"]) == (201, "true")
+    assert replay.headers["Location"] == created.headers["Location"]
+    assert replay.headers["ETag"] == '"3"'
+    shown = alice.get(f"/sessions/{session}").json
+    assert replay.json == {name: shown[name] for name in created.json}
+    assert (replay.json["title"], replay.json["message_count"]) == ("Renamed", 1)
 
 
 def test_a_replay_does_not_ask_if_match_again(alice, session):
@@ -85,6 +101,14 @@ def test_another_route_session_or_user_may_use_the_same_key(alice, bob, session)
         answer = alice.post(path, body, headers=KEY)
         assert answer.status_code == 201
         assert "Idempotent-Replayed" not in answer.headers
+    # Route and key do not run together.
+    for path, body, key in (
+        (f"/sessions/{session}/messages", SAID, "s1"),
+        (f"/sessions/{session}/messages/batch", BATCH, "1"),
+        (f"/sessions/{session}/messages", SAID, "/batch1"),
+    ):
+        answer = alice.post(path, body, headers={"Idempotency-Key": key})
+        assert (answer.status_code, answer.headers.get("Idempotent-Replayed")) == (201, None)
     bobs = bob.post("/sessions", {"domain_id": "d"}, headers=KEY)
     assert bobs.status_code == 201
     assert "Idempotent-Replayed" not in bobs.headers
@@ -95,6 +119,137 @@ def test_a_key_has_up_to_255_characters(alice, session):
     for name, status in (("k" * 255, 201), ("k" * 256, 422)):
         headers = {"Idempotency-Key": name}
         assert alice.post(path, SAID, headers=headers).status_code == status
+
+
+# The route and not its spelling
+
+
+def send(client: Client, path: str, body: Any, **options: Any) -> Any:
+    """To a path as it stands: the test client would encode it anew."""
+    headers = {"Authorization": f"Bearer {client.token}", **options.pop("headers", KEY)}
+    return client.app.test_client().post(path, json=body, headers=headers, **options)
+
+
+@pytest.mark.parametrize("first_spelling", [0, 1, 2, 3, 4])
+def test_the_route_counts_and_not_how_its_path_is_spelled(alice, post, items, first_spelling):
+    path, body = post
+    plain = f"{API}{path}"
+    spellings: list[dict[str, Any]] = [
+        {"path": plain},
+        {"path": f"{plain}/"},
+        {"path": plain.replace("/sess", "/%73ess").replace("mess", "m%65ss")},
+        {"path": plain, "base_url": "https://x.example/production"},  # a stage, as SCRIPT_NAME
+        {"path": f"{plain}?"},
+    ]
+    spellings.insert(0, spellings.pop(first_spelling))
+    answers = [send(alice, body=body, **spelling) for spelling in spellings[:1]]
+    stored = items()
+    answers += [send(alice, body=body, **spelling) for spelling in spellings[1:]]
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.text for answer in answers} == {answers[0].text}
+    assert items() == stored
+
+
+def test_a_user_named_by_token_or_by_header_is_one_caller(app, items):
+    scopes = "sessions:read sessions:write sessions:act-for-user"
+    token = make_token("acme", "a|b", act={"sub": "agent"})
+    by_token = Client(app, token)
+    by_header = Client(app, make_token("acme", "agent", scope=scopes))
+    first_answer = by_token.post("/sessions", {"domain_id": "d"}, headers=KEY)
+    stored = items()
+    for spelled in ("a%7Cb", "a%7cb", "%61%7Cb", "a|b"):
+        headers = {**KEY, "Act-For-User": spelled}
+        answer = by_header.post("/sessions", {"domain_id": "d"}, headers=headers)
+        assert (answer.status_code, answer.text) == (201, first_answer.text)
+    assert items() == stored
+
+
+def test_the_parts_of_a_records_name_do_not_run_together():
+    pairs = [("a", "b\nc"), ("c\na", "b"), ("ab", "c"), ("b", "ca"), ('a","b', "c"), ("b", 'c","a')]
+    names = {identify(key, route, {}).name for key, route in pairs}
+    assert len(names) == len(pairs)
+    parts: list[tuple[Any, ...]] = [("a", "b"), ("b", "a"), ("ab",), (["a", "b"],), ("", "ab")]
+    prints = {identify("k", "r", *each).fingerprint for each in parts}
+    assert len(prints) == len(parts)
+
+
+# What the client sent, and not what became of it
+
+
+def test_another_default_between_two_tries_is_no_other_request(make_app, alice, items):
+    body = {"domain_id": "d"}
+    first_answer = alice.post("/sessions", body, headers=KEY)
+    stored = items()
+    for days in (30, 7):
+        other = Client(make_app(retention_days=days), alice.token)
+        replay = other.post("/sessions", body, headers=KEY)
+        assert (replay.status_code, replay.text) == (201, first_answer.text)
+    assert items() == stored
+
+
+SAME = {
+    "order of members": (
+        b'{"role": "user", "content": "a", "metadata": {"x": 1, "y": [{"b": 1, "a": 2}]}}',
+        b'{"metadata": {"y": [{"a": 2, "b": 1}], "x": 1}, "content": "a", "role": "user"}',
+    ),
+    "white space and escapes": (
+        b'{"role": "user", "content": "\xc3\xa9"}',
+        b'{"role":"user",\n"content":"\\u00e9"}',
+    ),
+}
+
+DIFFERENT = {
+    "1 and 1.0": (
+        b'{"role": "user", "content": "a", "metadata": {"x": 1}}',
+        b'{"role": "user", "content": "a", "metadata": {"x": 1.0}}',
+    ),
+    "1 and true": (
+        b'{"role": "user", "content": "a", "metadata": {"x": 1}}',
+        b'{"role": "user", "content": "a", "metadata": {"x": true}}',
+    ),
+    "order of items": (
+        b'{"role": "user", "content": "a", "metadata": {"x": [1, 2]}}',
+        b'{"role": "user", "content": "a", "metadata": {"x": [2, 1]}}',
+    ),
+    "a default, said and not said": (
+        b'{"role": "user", "content": "a"}',
+        b'{"role": "user", "content": "a", "name": null}',
+    ),
+}
+
+
+@pytest.mark.parametrize("bodies", SAME.values(), ids=SAME)
+def test_what_json_says_counts_and_not_how(alice, session, bodies, items):
+    path = f"/sessions/{session}/messages"
+    first_answer = alice.post(path, data=bodies[0], headers=KEY)
+    stored = items()
+    replay = alice.post(path, data=bodies[1], headers=KEY)
+    assert (replay.status_code, replay.json) == (201, first_answer.json)
+    assert items() == stored
+
+
+@pytest.mark.parametrize("bodies", DIFFERENT.values(), ids=DIFFERENT)
+def test_what_says_something_else_is_another_request(alice, session, bodies):
+    path = f"/sessions/{session}/messages"
+    assert alice.post(path, data=bodies[0], headers=KEY).status_code == 201
+    answer = alice.post(path, data=bodies[1], headers=KEY)
+    problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_default_of_ours_that_was_said_is_another_request(alice):
+    assert alice.post("/sessions", {"domain_id": "d"}, headers=KEY).status_code == 201
+    said = {"domain_id": "d", "title": "New Session"}
+    problem(alice.post("/sessions", said, headers=KEY), 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_who_writes_is_part_of_the_request(app, alice, session):
+    """An agent with a user's key must not pass for the user."""
+    path = f"/sessions/{session}/messages"
+    agent = Client(app, make_token("acme", "alice", act={"sub": "agent"}))
+    other = Client(app, make_token("acme", "alice", act={"sub": "other"}))
+    assert agent.post(path, SAID, headers=KEY).json["created_by"] == "agent"
+    for writer in (alice, other):
+        problem(writer.post(path, SAID, headers=KEY), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 def test_a_record_past_its_24_hours_counts_as_absent(alice, post, clock, items, assert_sound):
@@ -126,6 +281,117 @@ def test_a_replay_to_a_session_past_its_time_is_404(alice, clock):
     assert alice.post(path, SAID, headers=KEY).status_code == 201
     clock.move(days=0.2)
     problem(alice.post(path, SAID, headers=KEY), 404, "SESSION_NOT_FOUND")
+
+
+# A create whose session is gone
+
+NEW = {"domain_id": "d", "expires_in_days": 1}
+
+
+def gone_since(client: Client, session: str) -> None:
+    before = client.get("/sessions").json["pagination"]["total"]
+    for _ in range(2):
+        answer = client.post("/sessions", NEW, headers=KEY)
+        body = problem(answer, 410, "GONE_SINCE", ids=[session])
+        assert "Location" not in answer.headers
+        assert body["title"]
+    assert client.get("/sessions").json["pagination"]["total"] == before
+
+
+def delete_it(client: Client, session: str) -> None:
+    assert client.delete(f"/sessions/{session}").status_code == 200
+
+
+def erase_all(client: Client, session: str) -> None:
+    assert client.delete("/sessions?confirm=all").status_code == 200
+
+
+@pytest.mark.parametrize("remove", [delete_it, erase_all])
+def test_a_create_whose_session_is_gone_is_410_and_makes_no_other(
+    alice, clock, assert_sound, remove
+):
+    made = alice.post("/sessions", NEW, headers=KEY).json["session_id"]
+    alice.append(made)
+    remove(alice, made)
+    gone_since(alice, made)
+    clock.move(days=23.9 / 24)
+    gone_since(alice, made)
+    assert_sound()
+    clock.move(days=1.1 / 24)  # past its day the key is new
+    again = alice.post("/sessions", NEW, headers=KEY)
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
+    assert again.json["session_id"] != made
+
+
+@pytest.mark.parametrize("remove", [delete_it, erase_all])
+def test_a_create_whose_session_is_gone_is_410_between_mark_and_removal(
+    alice, hurried_alice, proxy, remove, assert_sound, table, clock
+):
+    made = alice.post("/sessions", NEW, headers=KEY).json["session_id"]
+    alice.append(made)
+    proxy.plan = always(throttled, "BatchWriteItem")
+    with suppress(AssertionError):  # 202
+        remove(hurried_alice, made)
+    assert alice.get(f"/sessions/{made}").status_code == 404
+    gone_since(alice, made)
+    sweep(table, clock)
+    gone_since(alice, made)
+    assert_sound()
+
+
+def test_a_create_whose_session_has_expired_is_410(alice, table, clock, assert_sound):
+    clock.freeze()
+    made = alice.post("/sessions", NEW, headers=KEY).json["session_id"]
+    clock.move(days=1, seconds=-5)
+    # It expires before its record where another host's clock is ahead.
+    clock.move(seconds=-60)
+    assert alice.post("/sessions", NEW, headers=KEY).status_code == 201
+    expire(table, made)
+    gone_since(alice, made)
+    sweep(table, clock)
+    gone_since(alice, made)
+    assert_sound()
+
+
+def expire(table: Any, session: str) -> None:
+    """Behind the app's back: the shortest retention is as long as a record's life."""
+    raw = {
+        "TableName": table.name,
+        "Key": {"PK": {"S": "acme#alice"}, "SK": {"S": f"SESSION#{session[5:]}"}},
+    }
+    past = "2026-01-01T00:00:00.000Z"
+    table.client.update_item(
+        **raw,
+        UpdateExpression="SET expires_at = :past, GSI2SK = :past",
+        ExpressionAttributeValues={":past": {"S": past}},
+    )
+
+
+def test_a_replay_reads_the_session_once_and_a_create_never(alice, far_alice, proxy):
+    assert far_alice.post("/sessions", NEW, headers=KEY).status_code == 201
+    assert proxy.calls == ["TransactWriteItems"]
+    proxy.forget()
+    assert far_alice.post("/sessions", NEW, headers=KEY).status_code == 201
+    assert proxy.calls == ["TransactWriteItems", "GetItem"]
+
+
+def test_a_replay_of_a_create_asks_again_where_its_transaction_is_visible_by_half(
+    alice, far_alice, proxy, raw, table
+):
+    """The record is there, and the session's item follows a moment later."""
+    made = alice.post("/sessions", NEW, headers=KEY)
+    key = {"PK": {"S": "acme#alice"}, "SK": {"S": f"SESSION#{made.json['session_id'][5:]}"}}
+    item = raw.get_item(TableName=table.name, Key=key)["Item"]
+
+    def not_there_yet(exchange: Exchange) -> None:
+        raw.delete_item(TableName=table.name, Key=key)
+        exchange.forward()
+        raw.put_item(TableName=table.name, Item=item)
+
+    proxy.plan = first(2, not_there_yet, "GetItem")
+    replay = far_alice.post("/sessions", NEW, headers=KEY)
+    assert (replay.status_code, replay.text) == (201, made.text)
+    assert proxy.calls == ["TransactWriteItems", "GetItem", "GetItem", "GetItem"]
 
 
 @pytest.mark.parametrize("fault", [cut_before, cut_after])
@@ -224,7 +490,7 @@ def test_an_erasure_whose_answers_were_lost_is_whole(alice, far_alice, proxy, it
         alice.fill(made, 3)
     proxy.plan = lambda call: cut_after if call.number % 2 else None
     assert far_alice.delete("/sessions?confirm=all").status_code == 200
-    assert items() == []
+    assert [item["SK"]["S"][:8] for item in items()] == ["REQUEST#"] * 3  # for their day
 
 
 def test_location_of_a_replay_leads_to_what_was_made(app, alice, post):
