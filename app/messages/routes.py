@@ -7,7 +7,7 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app.http.answers import json_object, json_response, location_of
+from app.http.answers import LOCATION, json_object, json_response, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
@@ -40,8 +40,6 @@ class MessageIdConverter(BaseConverter):
 
     regex = r"(?!batch$)[^/]+"
 
-
-LOCATION = {"Location": {"schema": {"type": "string"}}}
 
 EXAMPLE = {
     "role": "assistant",

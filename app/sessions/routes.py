@@ -5,7 +5,7 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.local import LocalProxy
 
-from app.http.answers import location_of
+from app.http.answers import LOCATION, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import IdempotencySchema, IfMatchSchema
@@ -30,7 +30,6 @@ store: SessionStore = LocalProxy(lambda: current_app.extensions["session_store"]
 lister: SessionLister = LocalProxy(lambda: current_app.extensions["session_lister"])  # type: ignore[assignment]
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The session's version"}}
-LOCATION = {"Location": {"schema": {"type": "string"}}}
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
 
 Headers = dict[str, str]

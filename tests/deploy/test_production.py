@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -77,8 +78,9 @@ def test_a_session_lives_from_creation_to_deletion(stage, alice):
     answer = stage.request("POST", SESSIONS, alice, json={"domain_id": "civic_complaints_v1"})
     assert answer.status_code == 201, answer.text
     session = answer.json()["session_id"]
-    # The address that API Gateway has, stage and all.
-    assert answer.headers["Location"] == f"/production{SESSIONS}/{session}"
+    # Stage and all, as a client finds it.
+    made = urljoin(answer.url, answer.headers["Location"])
+    assert made.endswith(f"/production{SESSIONS}/{session}")
     path = f"{SESSIONS}/{session}"
 
     said = {"role": "user", "content": "Köprü çöktü 🌉", "metadata": {"weight": 1e-7}}
