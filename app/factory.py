@@ -9,7 +9,7 @@ import flask_cors
 from app import __version__, logs
 from app.config import Config
 from app.conversations import routes as conversations
-from app.http import docs, health, request_log
+from app.http import caching, docs, health, request_log
 from app.http.api import Api
 from app.identity import auth
 from app.identity.tokens import Verifier
@@ -80,6 +80,7 @@ def create_app(
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
+    caching.init_app(app)
     if config.cors_origins:
         allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
         flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)

@@ -5,23 +5,18 @@ from typing import Any, NoReturn
 
 import flask
 import marshmallow as ma
-from webargs.flaskparser import FlaskParser, is_json_request
+from webargs.flaskparser import FlaskParser
 
 from app import errors
 from app.errors import FieldError
-from app.http import strict_json
+from app.http import bodies, strict_json
 
 
 class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": ma.RAISE}
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        if not is_json_request(req):
-            raise errors.UnsupportedMediaType
-        body = req.get_data()
-        if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
-            raise errors.TooLarge  # Werkzeug truncates a chunked body at the limit without an error
-        return strict_json.loads(body)
+        return strict_json.loads(bodies.read_json(req))
 
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Only the headers that the schema names, as a dict: marshmallow looks each up several

@@ -58,6 +58,10 @@ DOCUMENTED: dict[int, type[ApiError]] = {
 
 _HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    415: {
+        "Accept": {"schema": {"type": "string"}, "description": "The content type that is taken"},
+        "Accept-Encoding": {"schema": {"type": "string"}, "description": "Codings that are taken"},
+    },
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
 }
 

@@ -1,6 +1,7 @@
 """Behind a prefix: an API Gateway stage, a base path, CloudFront with an origin path, a proxy.
 
 Whether the app knows of it (SCRIPT_NAME) or not, the addresses it gives lead there.
+"""
 
 from urllib.parse import urljoin, urlsplit
 
