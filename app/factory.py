@@ -9,9 +9,9 @@ import flask_cors
 from app import __version__, logs
 from app.config import Config
 from app.conversations import routes as conversations
-from app.http import caching, docs, health, request_log
+from app.http import caching, docs, health, landing, request_log
 from app.http.api import Api
-from app.identity import auth
+from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
 from app.messages import routes as messages
 from app.messages.reader import MessageReader
@@ -91,6 +91,10 @@ def create_app(
     api.register_blueprint(health.blp)
     if config.docs_enabled:
         docs.init_app(app, api)
+    if config.dev_tokens:
+        dev_tokens.init_app(app, config, app.extensions["table"].client.meta.endpoint_url)
+    tokens = "here" if config.dev_tokens else "issuer" if config.jwt_jwks_url else "secret"
+    landing.init_app(app, docs=config.docs_enabled, tokens=tokens)
     return app
 
 

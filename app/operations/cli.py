@@ -1,14 +1,13 @@
 """The commands of operators: flask --app app.wsgi table | token | sweep | check."""
 
 import json
-import time
 
 import click
 import flask
-import jwt
 from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config
+from app.identity.dev_tokens import sign
 from app.operations import provision
 from app.operations.check import Checked, check
 from app.operations.sweep import sweep
@@ -80,19 +79,7 @@ def delete_table(name: str) -> None:
 def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str | None) -> None:
     """Print a token signed with JWT_SECRET, for trying things out."""
     config: Config = flask.current_app.config["JWT"]
-    if not config.jwt_secret:
-        raise click.ClickException("only the issuer behind JWT_JWKS_URL can make tokens")
-    claims = {
-        config.jwt_tenant_claim: tenant,
-        config.jwt_user_claim: user,
-        "exp": int(time.time()) + expires_in,
-        "iss": config.jwt_issuer,
-        "aud": config.jwt_audience,
-        "scope": scope,
-        "act": {"sub": agent} if agent else None,
-    }
-    told = {name: value for name, value in claims.items() if value is not None}
-    click.echo(jwt.encode(told, config.jwt_secret, algorithm="HS256"))
+    click.echo(sign(config, tenant, user, expires_in=expires_in, scope=scope, agent=agent))
 
 
 @click.command("sweep")

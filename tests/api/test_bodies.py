@@ -1,4 +1,4 @@
-"""What a request's body may come as: JSON in UTF-8, also by gzip. All else is told what is taken."""
+"""What a request's body may come as: JSON in UTF-8, also as gzip."""
 
 import base64
 import gzip

@@ -69,7 +69,7 @@ def test_every_operation_has_a_summary_and_documents_its_errors(operations, docu
 
 
 def test_every_route_is_in_the_document(app, document):
-    undocumented = {"/openapi.json", "/docs", "/docs-assets/<name>"}
+    undocumented = {"/", "/openapi.json", "/docs", "/docs/", "/docs-assets/<name>"}
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
