@@ -28,10 +28,14 @@ error with its own figures."""
 SPEC_OPTIONS = {
     "info": {
         "description": "Sessions, the messages in them, and the references that ground each answer "
-        "in its sources.",
+        "in its sources.\n\nEvery request needs a bearer token, and sees what is its user's own. "
+        "Bodies are JSON in UTF-8, as they are or with `Content-Encoding: gzip`. Errors are "
+        "problems ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with a stable `code`. "
+        "Answers may get further members; ignore those that you do not know.",
+        "contact": {"name": "Session Store contributors"},
         "license": {"name": "MIT", "identifier": "MIT"},
     },
-    "servers": [{"url": "./"}],
+    "servers": [{"url": "."}],
     "security": [{"bearer": []}],
     "components": {
         "securitySchemes": {

@@ -75,7 +75,6 @@ class IfMatchSchema(ma.Schema):
         data_key="If-Match",
         metadata={
             "description": "The session's ETag: write only if it is still that",
-            "example": "*",
         },
     )
 

@@ -66,7 +66,11 @@ EXAMPLE = {
 @blp.response(201, MessageSchema, headers=LOCATION)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str) -> flask.Response:
-    """Append a message"""
+    """Append a message
+
+    It becomes the session's last, whoever else is writing. With an `Idempotency-Key` the request
+    may be sent again without storing the message twice.
+    """
     [message], replayed = _append(session_id, [new], headers)
     location = location_of(message.message_id)
     return json_response(message.to_json(), 201, {"Location": location, **_replayed(replayed)})
@@ -83,7 +87,10 @@ def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append up to 50 messages, all or none, in order"""
+    """Append up to 50 messages, all or none, in order
+
+    No message of anybody else's comes between them.
+    """
     messages, replayed = _append(session_id, batch["messages"], headers)
     members = {"messages": message_list(messages)}
     return json_response(json_object(members), 201, _replayed(replayed))
@@ -94,7 +101,11 @@ def append_messages(
 @blp.response(200, MessagePageSchema)
 @blp.problems(404, 422)
 def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
-    """List messages, oldest or latest first"""
+    """List messages, oldest or latest first
+
+    One page; `next_cursor` leads to the next one. `after` lists only what is later than a message
+    you have.
+    """
     page = reader.page(current_caller(), session_id, **query)
     return json_response(json_object(page_members(page)))
 
@@ -103,7 +114,10 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
 @blp.response(200, MessageSchema)
 @blp.problems(404)
 def get_message(session_id: str, message_id: str) -> flask.Response:
-    """Get one message"""
+    """Get one message
+
+    Whole, with its content as it was sent.
+    """
     return json_response(reader.get(current_caller(), session_id, message_id).to_json())
 
 

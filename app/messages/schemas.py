@@ -120,6 +120,7 @@ _CONTENT = {
                 "type": "object",
                 "required": ["type"],
                 "properties": {"type": {"type": "string"}},
+                "additionalProperties": True,
             },
         },
     ],

@@ -43,7 +43,10 @@ Headers = dict[str, str]
 @blp.response(201, SessionSchema, headers=ETAG | LOCATION)
 @blp.problems(400, 413, 415, 422)
 def create_session(new: dict[str, Any], headers: Headers) -> Any:
-    """Create a session"""
+    """Create a session
+
+    It is empty, and yours: of the token's tenant and user.
+    """
     caller = current_caller()
     new.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
     key = headers.get("idempotency_key")
@@ -77,7 +80,10 @@ def list_sessions(query: dict[str, Any]) -> Any:
 @blp.response(200, SessionSchema, headers=ETAG)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -> Any:
-    """Change a session's title, metadata or retention"""
+    """Change a session's title, metadata or retention
+
+    What the body names is replaced; the rest stays as it is.
+    """
     if_match = accepted_versions(headers.get("if_match"))
     session = store.update(current_caller(), session_id, changes, if_match)
     return session, {"ETag": session.etag}

@@ -17,6 +17,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     # Acting for somebody takes a scope that this token lacks.
     if case.headers:
         case.headers.pop("Act-For-User", None)
+        # No ETag but the session's own.
+        case.headers.pop("If-Match", None)
     # No cursor but one that was given out leads anywhere.
     if case.query:
         case.query.pop("cursor", None)

@@ -142,7 +142,7 @@ def operations(app: flask.Flask) -> list[Operation]:
                         | {Place("body", n) for n in leaves(document, media.get("schema", {}))}
                     ),
                     query={
-                        p["name"]: str(p["schema"].get("const", "1"))
+                        p["name"]: p["schema"].get("pattern", "^1$").strip("^$")
                         for p in parameters
                         if p["in"] == "query" and p.get("required")
                     },

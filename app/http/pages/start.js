@@ -21,6 +21,7 @@ window.ui = SwaggerUIBundle({
   persistAuthorization: true,
   displayRequestDuration: true,
   validatorUrl: null,
+  defaultModelsExpandDepth: 0,
 });
 
 const button = document.getElementById("get-token");
