@@ -87,6 +87,10 @@ def in_one_line(error: Exception) -> str | None:
     if isinstance(error, EndpointConnectionError):
         return f"{error} Is AWS_REGION right, and AWS_ENDPOINT_URL_DYNAMODB, if it is set?"
     if isinstance(error, ClientError):
+        if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            return (
+                "There is no such table or index. Is SESSIONS_TABLE right? `table create` makes it."
+            )
         told = error.response.get("Error", {})
         return f"AWS refused {error.operation_name}: {told.get('Code')}: {told.get('Message')}"
     return str(error) if isinstance(error, BotoCoreError) else None

@@ -53,11 +53,9 @@ def test_a_token_and_erasing_everything_are_as_easy_as_they_should_be(make_app, 
         assert page.evaluate(f"document.querySelector('{confirm}').value") == ""
         page.click(f"{operation} .execute")
         page.wait_for(f"!!document.querySelector('{confirm}.invalid')")
-        page.type(confirm, "all")
-        page.click(f"{operation} .execute")
-        answer = f"document.querySelector('{operation} .live-responses-table .response"
-        status = page.wait_for(f"{answer} .response-col_status')?.innerText")
-        assert status.startswith("200"), status
+        assert (
+            page.evaluate(f"!!document.querySelector('{operation} .live-responses-table')") is False
+        )
         assert page.complaints == []
 
 

@@ -353,6 +353,36 @@ def test_alarms_watch_metrics_that_the_function_reports(stage, project, emulator
     assert kept["/aws/lambda/session-store-production"] == 30
 
 
+def smoke(project, fails=False):
+    return project.run(sys.executable, "-m", "deploy.stage", "production", "smoke", fails=fails)
+
+
+def test_the_smoke_test_reaches_the_function_past_the_authorizer(stage, project):
+    assert "session-store-production answers at" in smoke(project)
+
+
+def test_a_function_that_cannot_start_fails_it_with_the_reason(stage, emulator, project):
+    """The gateway alone would answer 401 as ever."""
+    functions = emulator.client("lambda")
+    found = functions.get_function_configuration(FunctionName=stage.function)
+    variables = found["Environment"]["Variables"]
+
+    def set_variables(**changed):
+        functions.update_function_configuration(
+            FunctionName=stage.function, Environment={"Variables": {**variables, **changed}}
+        )
+
+    set_variables(REQUEST_BUDGET="soon")
+    try:
+        printed = smoke(project, fails=True)
+    finally:
+        set_variables()
+    assert "session-store-production does not answer /health" in printed
+    assert "Traceback" not in printed
+    assert "REQUEST_BUDGET" in printed
+    assert "session-store-production answers at" in smoke(project)
+
+
 def test_deploying_again_updates_and_shows_what_changed(stage, project, alice):
     path = create(stage, alice, messages=1)
     errors = project.folder / "app" / "errors.py"
