@@ -147,4 +147,4 @@ def test_every_setting_is_documented():
     )
     settings = {name.upper() for name in Config.__dataclass_fields__}
     assert settings <= documented
-    assert documented - settings == {"AWS_ENDPOINT_URL_DYNAMODB"}
+    assert documented - settings == {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_REGION"}

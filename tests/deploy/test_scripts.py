@@ -1,16 +1,25 @@
 """What the scripts say when something is missing: one line, what to do, and no traceback."""
 
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from dynamodb_local import LICENCE
+import requests
+from dynamodb_local import LICENCE, Engine
 
 from app.table import db
 from tests.deploy.emulator import ROOT, Emulator, Project
 from tests.people import SECRET
+
+README = (ROOT / "README.md").read_text()
 
 SCRIPTS = {
     "deploy": ["./scripts/deploy"],
@@ -115,8 +124,63 @@ def test_a_table_that_is_not_there_is_one_line(table: db.Table, command):
     assert "SESSIONS_TABLE" in last_line(printed)
 
 
+def commands(name: str) -> str:
+    """A block of the README."""
+    found = re.search(rf"<!-- commands: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def here(engine: Engine, project: Project) -> Iterator[dict[str, str]]:
+    """What to run the README's commands with: its table, and tests' engine instead of dev's."""
+    environment = {"DYNAMODB_PORT": str(urlsplit(engine.url).port)}
+    project.run("./scripts/flask", "table", "create", **environment)
+    yield environment
+    project.run("./scripts/flask", "table", "delete", "sessions", **environment)
+
+
+def test_the_readmes_commands_work_as_pasted(project, here):
+    printed = project.run("bash", "-euc", commands("flask"), **here)
+    assert '"TableName": "sessions"' in printed
+    assert "nothing is left to do" in printed
+    assert "0 findings" in printed
+    assert printed.splitlines()[-1].startswith("eyJ")
+
+
+def test_plain_flask_works_as_pasted(project, here, engine):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pasted = commands("plain flask").replace("http://127.0.0.1:8000", engine.url)
+    pasted = pasted.replace("--port 5001", f"--port {port}")
+    process = subprocess.Popen(
+        ["bash", "-euc", pasted],
+        cwd=project.folder,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                answer = requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            except requests.ConnectionError:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        printed = process.communicate(timeout=30)[0]
+    assert answer.json() == {"status": "ok"}
+    assert "0 findings" in printed
+
+
 def test_the_licence_of_dynamodb_local_is_told_in_the_readme_too():
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    readme = " ".join(README.split())
     assert "Amazon DynamoDB Local License Agreement" in LICENCE
     assert "Amazon DynamoDB Local License Agreement" in readme
     assert "AWS account" in readme
