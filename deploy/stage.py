@@ -3,7 +3,6 @@
 python -m deploy.stage STAGE environment | credentials | address | secret | smoke
 """
 
-import base64
 import json
 import os
 import re
@@ -156,15 +155,11 @@ HEALTH = {
 def _expect_the_function_to_start(stage: Stage) -> None:
     functions = stage.client("lambda")
     functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
-    answer = functions.invoke(
-        FunctionName=stage.function, Payload=json.dumps(HEALTH), LogType="Tail"
-    )
+    answer = functions.invoke(FunctionName=stage.function, Payload=json.dumps(HEALTH))
     told = json.load(answer["Payload"])
     if "FunctionError" not in answer and told.get("statusCode") == 200:
         return
-    log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
-    reasons = [line for line in log.splitlines() if line.startswith("session store:")]
-    reason = reasons[-1] if reasons else told.get("errorMessage") or told.get("body") or told
+    reason = told.get("errorMessage") or told.get("body") or told
     sys.exit(
         f"{stage.function} does not answer /health: {reason}\n"
         f"Its log: aws logs tail /aws/lambda/{stage.function} --region {stage.region}"
