@@ -51,6 +51,7 @@ class Config:
     jwt_require_scopes: bool = False
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = False
+    dev_tokens: bool = False
     request_budget: float = 20.0
     retention_days: int | None = None
     log_level: str = "INFO"
@@ -122,6 +123,7 @@ class Config:
             jwt_require_scopes=_flag(env, "JWT_REQUIRE_SCOPES"),
             cors_origins=tuple(env.get("CORS_ORIGINS", "").replace(",", " ").split()),
             docs_enabled=_flag(env, "DOCS_ENABLED"),
+            dev_tokens=_flag(env, "DEV_TOKENS"),
             request_budget=_number(env, "REQUEST_BUDGET", float, 20.0),
             retention_days=_number(env, "RETENTION_DAYS", int, None),
             log_level=env.get("LOG_LEVEL") or "INFO",

@@ -149,7 +149,7 @@ class TooLarge(ApiError):
 
 class UnsupportedMediaType(ApiError):
     status, code, title = 415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"
-    detail = "Send the body as Content-Type: application/json."
+    detail = "Send the body as Content-Type: application/json, in UTF-8."
 
 
 class ValidationFailed(ApiError):

@@ -9,9 +9,9 @@ import flask_cors
 from app import __version__, logs
 from app.config import Config
 from app.conversations import routes as conversations
-from app.http import docs, health, request_log
+from app.http import caching, docs, health, landing, request_log
 from app.http.api import Api
-from app.identity import auth
+from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
 from app.messages import routes as messages
 from app.messages.reader import MessageReader
@@ -28,10 +28,14 @@ error with its own figures."""
 SPEC_OPTIONS = {
     "info": {
         "description": "Sessions, the messages in them, and the references that ground each answer "
-        "in its sources.",
+        "in its sources.\n\nEvery request needs a bearer token, and sees what is its user's own. "
+        "Bodies are JSON in UTF-8, as they are or with `Content-Encoding: gzip`. Errors are "
+        "problems ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with a stable `code`. "
+        "Answers may get further members; ignore those that you do not know.",
+        "contact": {"name": "Session Store contributors"},
         "license": {"name": "MIT", "identifier": "MIT"},
     },
-    "servers": [{"url": "./"}],
+    "servers": [{"url": "."}],
     "security": [{"bearer": []}],
     "components": {
         "securitySchemes": {
@@ -80,6 +84,7 @@ def create_app(
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
+    caching.init_app(app)
     if config.cors_origins:
         allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
         flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)
@@ -90,6 +95,10 @@ def create_app(
     api.register_blueprint(health.blp)
     if config.docs_enabled:
         docs.init_app(app, api)
+    if config.dev_tokens:
+        dev_tokens.init_app(app, config, app.extensions["table"].client.meta.endpoint_url)
+    tokens = "here" if config.dev_tokens else "issuer" if config.jwt_jwks_url else "secret"
+    landing.init_app(app, docs=config.docs_enabled, tokens=tokens)
     return app
 
 

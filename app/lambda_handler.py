@@ -12,7 +12,11 @@ from typing import Any
 # What is imported stays: looking for garbage among it takes a sixth of a cold start, and would take
 # its share of each collection later.
 gc.disable()
-from zappa import handler as zappa  # noqa: E402  makes the app
+try:
+    from zappa import handler as zappa  # makes the app
+except SystemExit as stopped:
+    # Lambda reports an exception to whoever invokes the function; of an exit it says no reason.
+    raise RuntimeError(stopped.code) from None
 
 gc.freeze()
 gc.enable()

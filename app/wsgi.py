@@ -9,8 +9,8 @@ from app.operations import cli
 
 try:
     config = Config.from_env(os.environ)
+    app = create_app(config)
 except ConfigError as error:
     sys.exit(f"session store: {error}")
 
-app = create_app(config)
 cli.init_app(app, config)

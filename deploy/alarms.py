@@ -8,7 +8,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from deploy.stage import Stage
+from deploy.stage import Stage, aws_errors_in_one_line
 
 RETENTION_DAYS = 30
 MINUTE, HOUR = 60, 3600
@@ -236,4 +236,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with aws_errors_in_one_line():
+        main()

@@ -1,6 +1,6 @@
 """What `scripts/deploy` wants of a stage: its settings, its address, a secret, an answer.
 
-python -m deploy.stage STAGE environment | address | secret | smoke
+python -m deploy.stage STAGE environment | credentials | address | secret | smoke
 """
 
 import json
@@ -11,10 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
+
+from app.table.client import in_one_line
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE_SECONDS = 60.0  # a new API answers everywhere after a while
@@ -56,6 +60,16 @@ class Stage:
         return f"https://{self.api}.execute-api.{self.region}.amazonaws.com/{self.name}"
 
 
+@contextmanager
+def aws_errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if told := in_one_line(error):
+            sys.exit(told)
+        raise
+
+
 def _settings(name: str) -> dict[str, Any]:
     """The stage's settings over those it extends, as Zappa reads them."""
     stages = json.loads((ROOT / "zappa_settings.json").read_text())
@@ -86,6 +100,11 @@ def print_environment(stage: Stage) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
+def check_credentials(stage: Stage) -> None:
+    """Zappa says a missing login in many lines, or as a stage that is not deployed."""
+    stage.client("sts").get_caller_identity()
+
+
 def print_address(stage: Stage) -> None:
     print(stage.address)
 
@@ -105,8 +124,10 @@ def set_secret(stage: Stage) -> None:
 
 
 def smoke(stage: Stage) -> None:
-    """Asks the public address for the caller's sessions: without a token, which must be refused,
-    and with TOKEN from the environment, if there is one."""
+    """Asks the function itself whether it is up; the gateway may refuse a request before that. Then
+    the public address for the caller's sessions: without a token, which must be refused, and with
+    TOKEN from the environment, if there is one."""
+    _expect_the_function_to_start(stage)
     url = f"{stage.address}/api/v1/sessions?limit=1"
     _expect(401, url, None)
     if token := os.environ.get("TOKEN"):
@@ -116,6 +137,33 @@ def smoke(stage: Stage) -> None:
         print(f"Swagger UI: {stage.address}/docs")
     if not token:
         print("It was asked without a token only; with TOKEN set, a real request is made.")
+
+
+HEALTH = {
+    "httpMethod": "GET",
+    "path": "/health",
+    "resource": "/{proxy+}",
+    "headers": {},
+    "queryStringParameters": None,
+    "requestContext": {"path": "/health"},
+    "body": None,
+    "isBase64Encoded": False,
+}
+"""What API Gateway would send for it."""
+
+
+def _expect_the_function_to_start(stage: Stage) -> None:
+    functions = stage.client("lambda")
+    functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
+    answer = functions.invoke(FunctionName=stage.function, Payload=json.dumps(HEALTH))
+    told = json.load(answer["Payload"])
+    if "FunctionError" not in answer and told.get("statusCode") == 200:
+        return
+    reason = told.get("errorMessage") or told.get("body") or told
+    sys.exit(
+        f"{stage.function} does not answer /health: {reason}\n"
+        f"Its log: aws logs tail /aws/lambda/{stage.function} --region {stage.region}"
+    )
 
 
 def _expect(status: int, url: str, token: str | None) -> None:
@@ -141,6 +189,7 @@ def _ask(url: str, token: str | None) -> tuple[int, str]:
 
 COMMANDS = {
     "environment": print_environment,
+    "credentials": check_credentials,
     "address": print_address,
     "secret": set_secret,
     "smoke": smoke,
@@ -150,4 +199,5 @@ COMMANDS = {
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[2] not in COMMANDS:
         sys.exit(__doc__)
-    COMMANDS[sys.argv[2]](Stage(sys.argv[1]))
+    with aws_errors_in_one_line():
+        COMMANDS[sys.argv[2]](Stage(sys.argv[1]))

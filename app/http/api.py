@@ -52,10 +52,13 @@ class Blueprint(flask_smorest.Blueprint):
 
 
 class _Converter(OpenAPIConverter):
-    """Adds `Meta.json_schema` of a schema, for what marshmallow cannot express."""
+    """Adds `Meta.json_schema` of a schema, for what marshmallow cannot express. Leaves defaults
+    out: openapi-typescript makes a member with a default required, also where it is sent."""
 
     def schema2jsonschema(self, schema: ma.Schema) -> dict[str, Any]:
         documented: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        for member in documented.get("properties", {}).values():
+            member.pop("default", None)
         return documented | getattr(schema.Meta, "json_schema", {})
 
 
@@ -69,6 +72,9 @@ class Api(flask_smorest.Api):
 
     def __init__(self, app: flask.Flask) -> None:
         super().__init__(app, spec_kwargs={"marshmallow_plugin": _MarshmallowPlugin()})
+
+    def _register_pagination_header(self) -> None:
+        """flask-smorest's pagination is not used; its schema would stand in the document."""
 
     def _register_responses(self) -> None:
         problems.document_responses(self.spec)

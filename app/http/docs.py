@@ -11,44 +11,25 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from app.http.api import Api
+from app.http.landing import SECURITY_HEADERS
+
+PAGES = Path(__file__).with_name("pages")
 
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js")
 """All that Swagger UI needs; the package holds more."""
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Session store</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="docs-assets/swagger-ui.css">
-<div id="swagger-ui"></div>
-<script src="docs-assets/swagger-ui-bundle.js"></script>
-<script src="docs-assets/swagger-ui-standalone-preset.js"></script>
-<script src="docs-assets/start.js"></script>
-"""
+OURS = {"start.js": "text/javascript", "docs.css": "text/css"}
+"""Beside this module, in `pages`."""
 
-_START = """window.ui = SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-  persistAuthorization: true,
-  displayRequestDuration: true,
-  validatorUrl: null,
-});
-"""
-
-_SECURITY_HEADERS = {
+_HEADERS = {
+    **SECURITY_HEADERS,
     # Swagger UI sets style attributes and inlines its images; its scripts are files.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
 }
 
-blueprint = flask.Blueprint("docs", __name__)
+blueprint = flask.Blueprint("docs", __name__, template_folder="pages")
 
 
 def init_app(app: flask.Flask, api: Api) -> None:
@@ -61,26 +42,34 @@ def document(api: Api) -> str:
     return json.dumps(api.spec.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
-@blueprint.get("/docs")
+@blueprint.get("/docs", strict_slashes=True)
 def get_docs() -> flask.Response:
-    return flask.Response(_PAGE, mimetype="text/html", headers=_SECURITY_HEADERS)
+    page = flask.render_template("docs.html")
+    return flask.Response(page, mimetype="text/html", headers=_HEADERS)
 
 
-@blueprint.get("/docs-assets/<name>")
+@blueprint.get("/docs/", strict_slashes=True)
+def redirect_to_docs() -> flask.Response:
+    """The page's links are relative to `/docs`, and so is this."""
+    return flask.Response(status=308, headers={"Location": "../docs"})
+
+
+@blueprint.get("/docs-assets/<name>", strict_slashes=True)
 def get_docs_asset(name: str) -> flask.Response:
-    if name == "start.js":
-        return flask.Response(_START, mimetype="text/javascript", headers=_SECURITY_HEADERS)
-    if name not in ASSETS:
+    if name in OURS:
+        asset = flask.send_from_directory(PAGES, name, mimetype=OURS[name])
+    elif name in ASSETS:
+        asset = flask.send_from_directory(_assets(), name, max_age=86400)
+    else:
         raise NotFound
-    asset = flask.send_from_directory(_assets(), name, max_age=86400)
-    asset.headers.update(_SECURITY_HEADERS)
+    asset.headers.update(_HEADERS)
     return asset
 
 
-@blueprint.get("/openapi.json")
+@blueprint.get("/openapi.json", strict_slashes=True)
 def get_openapi() -> flask.Response:
     text: str = flask.current_app.extensions["openapi_document"]()
-    return flask.Response(text, mimetype="application/json", headers=_SECURITY_HEADERS)
+    return flask.Response(text, mimetype="application/json", headers=_HEADERS)
 
 
 def _assets() -> Path:

@@ -76,7 +76,6 @@ class IfMatchSchema(ma.Schema):
         metadata={
             "description": "The session's ETag: write only if it is still that. Up to 100 of them "
             "as RFC 9110 writes lists, or `*`. A weak or malformed one never matches",
-            "example": "*",
         },
     )
 

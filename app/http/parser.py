@@ -5,11 +5,11 @@ from typing import Any, NoReturn
 
 import flask
 import marshmallow as ma
-from webargs.flaskparser import FlaskParser, is_json_request
+from webargs.flaskparser import FlaskParser
 
 from app import errors
 from app.errors import FieldError
-from app.http import strict_json
+from app.http import bodies, strict_json
 
 
 class Parser(FlaskParser):
@@ -17,12 +17,7 @@ class Parser(FlaskParser):
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
         """The body; `flask.g.sent` keeps it as it came, before the schema's defaults."""
-        if not is_json_request(req):
-            raise errors.UnsupportedMediaType
-        body = req.get_data()
-        if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
-            raise errors.TooLarge  # Werkzeug truncates a chunked body at the limit without an error
-        flask.g.sent = strict_json.loads(body)
+        flask.g.sent = strict_json.loads(bodies.read_json(req))
         return flask.g.sent
 
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:

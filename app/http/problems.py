@@ -12,11 +12,26 @@ from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app.errors import PROBLEM_JSON, ApiError
+from app.errors import PROBLEM_JSON, ApiError, FieldError
 from app.http.request_log import request_id
 from app.logs import log_exception
 
+INTERNAL = "INTERNAL_ERROR"
 INTERNAL_ERROR = "Something went wrong on our side. The request_id finds it in the log."
+
+
+FRAMEWORK_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+"""What Flask and Werkzeug refuse by themselves; the code is the status's name."""
+
+
+def codes() -> list[str]:
+    """Every `code` that an answer can have."""
+
+    def of(error: type[ApiError]) -> set[str]:
+        below = {code for kind in error.__subclasses__() for code in of(kind)}
+        return below | ({error.code} if hasattr(error, "code") else set())
+
+    return sorted(of(ApiError) | {status.name for status in FRAMEWORK_STATUSES} | {INTERNAL})
 
 
 class FieldErrorSchema(ma.Schema):
@@ -35,7 +50,13 @@ class ProblemSchema(ma.Schema):
     title = fields.String(required=True)
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
-    code = fields.String(required=True, metadata={"description": "Stable, for programs"})
+    code = fields.String(
+        required=True,
+        metadata={
+            "description": "Stable, for programs. There may be more of them one day",
+            "enum": codes(),
+        },
+    )
     errors = fields.List(fields.Nested(FieldErrorSchema), required=True)
     request_id = fields.String(required=True)
     ids = fields.List(
@@ -70,6 +91,10 @@ DOCUMENTED: dict[int, type[ApiError]] = {
 
 _HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    415: {
+        "Accept": {"schema": {"type": "string"}, "description": "The content type that is taken"},
+        "Accept-Encoding": {"schema": {"type": "string"}, "description": "Codings that are taken"},
+    },
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
 }
 
@@ -78,11 +103,16 @@ def document_responses(spec: APISpec) -> None:
     """Adds a response `Problem<status>` for each status a route can name."""
     for status, problem in DOCUMENTED.items():
         _document(spec, status, problem.code, problem.title, problem.detail)
-    _document(spec, 500, "INTERNAL_ERROR", "Internal error", INTERNAL_ERROR)
+    _document(spec, 500, INTERNAL, "Internal error", INTERNAL_ERROR)
 
 
 def _document(spec: APISpec, status: int, code: str, title: str, detail: str) -> None:
-    example = errors.problem(status, code, title, detail, "01JD0000000000000000000000")
+    found: list[FieldError] = []
+    if status == 422:
+        url = "metadata.references[0].url"
+        found = [FieldError(location="json", field=url, message="Not an http(s) URL.")]
+    request_id = "01JD0000000000000000000000"
+    example = errors.problem(status, code, title, detail, request_id, errors=found)
     response: dict[str, Any] = {
         "description": title,
         "content": {PROBLEM_JSON: {"schema": ProblemSchema, "example": example}},
@@ -117,9 +147,7 @@ def _answer_http_exception(error: HTTPException) -> Any:
 
 def _answer_unexpected(error: Exception) -> flask.Response:
     log_exception(error, request_id=request_id())
-    return _answer(
-        errors.problem(500, "INTERNAL_ERROR", "Internal error", INTERNAL_ERROR, request_id())
-    )
+    return _answer(errors.problem(500, INTERNAL, "Internal error", INTERNAL_ERROR, request_id()))
 
 
 def _answer(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> flask.Response:

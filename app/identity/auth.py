@@ -13,7 +13,15 @@ READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for
 ACT_FOR_USER_HEADER = "Act-For-User"
 
 OPEN_ENDPOINTS = frozenset(
-    {"meta.get_health", "docs.get_docs", "docs.get_docs_asset", "docs.get_openapi"}
+    {
+        "meta.get_health",
+        "landing.get_landing",
+        "docs.get_docs",
+        "docs.redirect_to_docs",
+        "docs.get_docs_asset",
+        "docs.get_openapi",
+        "dev_tokens.create_token",
+    }
 )
 """Everything that answers without a token. Any other endpoint needs one."""
 

@@ -7,7 +7,7 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app.http.answers import json_object, json_response, location_of, with_members
+from app.http.answers import LOCATION, json_object, json_response, location_of, with_members
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
@@ -43,8 +43,6 @@ class MessageIdConverter(BaseConverter):
     regex = r"(?!batch$)[^/]+"
 
 
-LOCATION = {"Location": {"schema": {"type": "string"}}}
-
 EXAMPLE = {
     "role": "assistant",
     "name": "query-agent",
@@ -73,7 +71,11 @@ EXAMPLE = {
 def append_message(
     new: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append a message"""
+    """Append a message
+
+    It becomes the session's last, whoever else is writing. With an `Idempotency-Key` the request
+    may be sent again without storing the message twice.
+    """
     [message], replayed = _append(session_id, [new], headers, query)
     location = location_of(message.message_id)
     text = with_members(message.to_json(), previous_member(query))
@@ -92,7 +94,10 @@ def append_message(
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append up to 50 messages, all or none, in order"""
+    """Append up to 50 messages, all or none, in order
+
+    No message of anybody else's comes between them.
+    """
     messages, replayed = _append(session_id, batch["messages"], headers, query)
     members = {"messages": message_list(messages), **previous_member(query)}
     return json_response(json_object(members), 201, _replayed(replayed))
@@ -103,7 +108,11 @@ def append_messages(
 @blp.response(200, MessagePageSchema)
 @blp.problems(404, 422)
 def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
-    """List messages, oldest or latest first"""
+    """List messages, oldest or latest first
+
+    One page; `next_cursor` leads to the next one. `after` lists only what is later than a message
+    you have.
+    """
     page = reader.page(current_caller(), session_id, **query)
     return json_response(json_object(page_members(page)))
 
@@ -112,7 +121,10 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
 @blp.response(200, MessageSchema)
 @blp.problems(404)
 def get_message(session_id: str, message_id: str) -> flask.Response:
-    """Get one message"""
+    """Get one message
+
+    Whole, with its content as it was sent.
+    """
     return json_response(reader.get(current_caller(), session_id, message_id).to_json())
 
 

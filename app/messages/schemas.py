@@ -122,6 +122,7 @@ _CONTENT = {
                 "type": "object",
                 "required": ["type"],
                 "properties": {"type": {"type": "string"}},
+                "additionalProperties": True,
             },
         },
     ],

@@ -1,21 +1,46 @@
-"""The commands of operators: flask --app app.wsgi table | token | sweep | check."""
+"""The commands of operators: ./scripts/flask table | token | sweep | check."""
 
 import json
-import time
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import click
 import flask
-import jwt
 from flask.cli import AppGroup, with_appcontext
 
-from app.config import Config
-from app.errors import Unavailable
+from app.config import Config, ConfigError
+from app.errors import ApiError, Unavailable
+from app.identity.dev_tokens import sign
 from app.operations import provision
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
+from app.table.client import in_one_line
 from app.table.db import Table
 
 table_group = AppGroup("table", help="The DynamoDB table.")
+
+
+P = ParamSpec("P")
+
+
+def plainly(command: Callable[P, None]) -> Callable[P, None]:
+    """An operator's errors, such as a table that cannot be reached, in one line."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ConfigError, ApiError) as error:
+            cause = error.__cause__
+            told = in_one_line(cause) if isinstance(cause, Exception) else None
+            raise click.ClickException(told or str(error)) from None
+        except Exception as error:
+            if told := in_one_line(error):
+                raise click.ClickException(told) from None
+            raise
+
+    return with_appcontext(run)
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -34,7 +59,7 @@ def _table() -> Table:
 @table_group.command("create")
 @click.option("--kms-key", help="Encrypt with this key (ARN or id) instead of Amazon's.")
 @click.option("--tag", "tags", multiple=True, help="NAME=VALUE, any number of times.")
-@with_appcontext
+@plainly
 def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
     """Create the table, or bring an existing one up to date, and print what was done."""
     if not all("=" in tag for tag in tags):
@@ -51,7 +76,7 @@ def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
 
 
 @table_group.command("describe")
-@with_appcontext
+@plainly
 def describe_table() -> None:
     """Print DynamoDB's description of the table."""
     description = provision.describe(_table())
@@ -62,7 +87,7 @@ def describe_table() -> None:
 
 @table_group.command("delete")
 @click.argument("name")
-@with_appcontext
+@plainly
 def delete_table(name: str) -> None:
     """Delete the table NAME and every conversation in it."""
     if name != _table().name:
@@ -77,28 +102,16 @@ def delete_table(name: str) -> None:
 @click.option("--expires-in", default=3600, show_default=True, help="Seconds.")
 @click.option("--scope", help="Space-separated scopes; without them, the token may read and write.")
 @click.option("--agent", help="Who acts for the user (RFC 8693 act).")
-@with_appcontext
+@plainly
 def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str | None) -> None:
     """Print a token signed with JWT_SECRET, for trying things out."""
     config: Config = flask.current_app.config["JWT"]
-    if not config.jwt_secret:
-        raise click.ClickException("only the issuer behind JWT_JWKS_URL can make tokens")
-    claims = {
-        config.jwt_tenant_claim: tenant,
-        config.jwt_user_claim: user,
-        "exp": int(time.time()) + expires_in,
-        "iss": config.jwt_issuer,
-        "aud": config.jwt_audience,
-        "scope": scope,
-        "act": {"sub": agent} if agent else None,
-    }
-    told = {name: value for name, value in claims.items() if value is not None}
-    click.echo(jwt.encode(told, config.jwt_secret, algorithm="HS256"))
+    click.echo(sign(config, tenant, user, expires_in=expires_in, scope=scope, agent=agent))
 
 
 @click.command("sweep")
 @click.option("--seconds", default=60.0, show_default=True, help="Stop after so long.")
-@with_appcontext
+@plainly
 def sweep_command(seconds: float) -> None:
     """Finish deletes that were begun and remove expired sessions."""
     try:
@@ -112,7 +125,7 @@ def sweep_command(seconds: float) -> None:
 
 
 @click.command("check")
-@with_appcontext
+@plainly
 def check_command() -> None:
     """Check the whole table for damage; exits with 1 if there is any.
 

@@ -1,7 +1,7 @@
 """The sweep: finishes deletes that were begun and removes expired sessions.
 
 Idempotent, bounded in time, and safe to run twice at once: every removal is conditional. On Lambda
-a schedule calls `app.operations.sweep.handler`; elsewhere `flask --app app.wsgi sweep` runs it.
+a schedule calls `app.operations.sweep.handler`; elsewhere `flask sweep` runs it.
 """
 
 import os

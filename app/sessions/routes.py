@@ -5,7 +5,7 @@ from typing import Any
 from flask import current_app
 from werkzeug.local import LocalProxy
 
-from app.http.answers import location_of
+from app.http.answers import LOCATION, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import IdempotencySchema, IfMatchSchema
@@ -30,7 +30,6 @@ store: SessionStore = LocalProxy(lambda: current_app.extensions["session_store"]
 lister: SessionLister = LocalProxy(lambda: current_app.extensions["session_lister"])  # type: ignore[assignment]
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The session's version"}}
-LOCATION = {"Location": {"schema": {"type": "string"}}}
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
 
 Headers = dict[str, str]
@@ -46,8 +45,9 @@ Headers = dict[str, str]
 def create_session(new: dict[str, Any], headers: Headers) -> Any:
     """Create a session
 
-    Sent again with the same `Idempotency-Key`, it answers with the session as it is by then, or
-    410 where that has been deleted or has expired.
+    It is empty, and belongs to the token's tenant and user. Sent again with the same
+    `Idempotency-Key`, the request gets the session as it is by then, or 410 if it has been deleted
+    or has expired.
     """
     caller = current_caller()
     new.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
@@ -81,7 +81,10 @@ def list_sessions(query: dict[str, Any]) -> Any:
 @blp.response(200, SessionSchema, headers=ETAG)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -> Any:
-    """Change a session's title, metadata or retention"""
+    """Change a session's title, metadata or retention
+
+    What the body names is replaced; the rest stays as it is.
+    """
     if_match = accepted_versions(headers.get("if_match"))
     session = store.update(current_caller(), session_id, changes, if_match)
     return session, {"ETag": session.etag}

@@ -40,7 +40,12 @@ def _pair_error(name: str, text: Any) -> str | None:
 
 def _title(**options: Any) -> fields.String:
     return fields.String(
-        **options, **line(max_length=256, description="Shown in lists", example="Pothole issues")
+        **options,
+        **line(
+            max_length=256,
+            description=f"Shown in lists; `{DEFAULT_TITLE}` if it is not given",
+            example="Pothole issues",
+        ),
     )
 
 
@@ -156,8 +161,9 @@ class DeletionSchema(ma.Schema):
 class ErasureQuerySchema(ma.Schema):
     confirm = fields.String(
         required=True,
-        validate=validate.Equal("all"),
-        metadata={"description": "Must be `all`", "enum": ["all"]},
+        # Not Equal, which is an enum in the document: Swagger UI fills its only value in.
+        validate=validate.Regexp(r"all\Z", error="Must be equal to all."),
+        metadata={"description": "Must be `all`", "pattern": "^all$"},
     )
 
 

@@ -6,18 +6,36 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import BotoCoreError as BotoCoreError
+from botocore.exceptions import (
+    BotoCoreError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
 from botocore.exceptions import ClientError as ClientError
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError as HTTPClientError
 from botocore.parsers import JSONParser, ResponseParserFactory
 
 from app import __version__
+from app.config import ConfigError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["BotoCoreError", "ClientError", "HTTPClientError", "NotConnected", "connect", "invoke"]
+__all__ = [
+    "BotoCoreError",
+    "ClientError",
+    "HTTPClientError",
+    "NotConnected",
+    "connect",
+    "in_one_line",
+    "invoke",
+]
+
+REGION = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
+"""Where the region comes from, before the profile's. boto3 itself reads AWS_DEFAULT_REGION only,
+unlike every other SDK and Lambda."""
 
 
 class _PlainParser(JSONParser):
@@ -46,8 +64,11 @@ def connect(**options: Any) -> "DynamoDBClient":
     It never retries by itself: its retries would multiply with those of `app.table.retries`. It
     does not check parameters against the service model; the tests and DynamoDB do. A fixed user
     agent saves building one for each call, a tenth of the call's CPU.
+
+    Raises:
+        ConfigError: there is no region, or boto3's own settings are not usable.
     """
-    session = botocore.session.get_session()
+    session = botocore.session.get_session({"region": REGION})
     session.register_component("response_parser_factory", _PlainParsers())
     config = ClientConfig(
         connect_timeout=2,
@@ -58,10 +79,33 @@ def connect(**options: Any) -> "DynamoDBClient":
         parameter_validation=False,
         user_agent=f"session-store/{__version__}",
     )
-    client: DynamoDBClient = boto3.Session(botocore_session=session).client(
-        "dynamodb", config=config, **options
-    )
+    try:
+        client: DynamoDBClient = boto3.Session(botocore_session=session).client(
+            "dynamodb", config=config, **options
+        )
+    except NoRegionError:
+        raise ConfigError(
+            "AWS_REGION is not set: the AWS region of the table, such as us-east-1"
+        ) from None
+    except (BotoCoreError, ValueError) as error:  # a profile, endpoint or region that is none
+        raise ConfigError(f"no DynamoDB client with these AWS settings: {error}") from None
     # The endpoint is known by now and does not change. botocore would work it out for each call
     # from all of its parameters; without the rules it takes `client.meta.endpoint_url`.
     client._ruleset_resolver = None  # type: ignore[attr-defined]
     return client
+
+
+def in_one_line(error: Exception) -> str | None:
+    """What an operator can do about an error of AWS; None if it is not one."""
+    if isinstance(error, NoCredentialsError):
+        return "There are no AWS credentials: set AWS_PROFILE, or log in (aws sso login)."
+    if isinstance(error, EndpointConnectionError):
+        return f"{error} Is AWS_REGION right, and AWS_ENDPOINT_URL_DYNAMODB, if it is set?"
+    if isinstance(error, ClientError):
+        if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            return (
+                "There is no such table or index. Is SESSIONS_TABLE right? `table create` makes it."
+            )
+        told = error.response.get("Error", {})
+        return f"AWS refused {error.operation_name}: {told.get('Code')}: {told.get('Message')}"
+    return str(error) if isinstance(error, BotoCoreError) else None

@@ -17,6 +17,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     # Act-For-User needs a scope that this token does not have.
     if case.headers:
         case.headers.pop("Act-For-User", None)
+        # Only the session's own ETag matches.
+        case.headers.pop("If-Match", None)
     # Only cursors from the API are valid.
     if case.query:
         case.query.pop("cursor", None)

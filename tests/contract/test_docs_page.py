@@ -1,10 +1,30 @@
 """/docs in a browser that reaches nothing but the app, and the examples that stand in it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
 from urllib.parse import urlsplit
+
+import flask
+import pytest
+from werkzeug.serving import make_server
 
 from tests.browser import open_page, send_from_swagger_ui
 from tests.people import make_token
+
+
+@contextmanager
+def serve(app: flask.Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_the_page_renders_and_sends_a_request_with_no_network_but_the_apps(address, tmp_path):
@@ -16,6 +36,49 @@ def test_the_page_renders_and_sends_a_request_with_no_network_but_the_apps(addre
         assert page.complaints == []
     assert json.loads(shown.removeprefix("Download"))["session_id"].startswith("sess_")
     assert hosts == {urlsplit(address).netloc}
+
+
+def test_a_token_and_erasing_everything_are_as_easy_as_they_should_be(make_app, tmp_path):
+    """The one by a button, on a developer's own machine; the other not by one."""
+    with serve(make_app(dev_tokens=True)) as address, open_page(tmp_path) as page:
+        page.go(f"{address}/docs/")
+        page.wait_for("document.querySelectorAll('.opblock').length > 9")
+        page.click("#get-token")
+        page.wait_for("document.querySelector('#get-token').innerText.includes('You are alice')")
+        operation = "#operations-sessions-delete_all_sessions"
+        page.click(f"{operation} .opblock-summary-control")
+        page.click(f"{operation} .try-out__btn")
+        confirm = f"{operation} [data-param-name=confirm] input"
+        page.wait_for(f"!!document.querySelector('{confirm}')")
+        assert page.evaluate(f"document.querySelector('{confirm}').value") == ""
+        page.click(f"{operation} .execute")
+        page.wait_for(f"!!document.querySelector('{confirm}.invalid')")
+        assert (
+            page.evaluate(f"!!document.querySelector('{operation} .live-responses-table')") is False
+        )
+        assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_errors_are_folded_and_open_at_a_click(address, tmp_path, width):
+    with open_page(tmp_path) as page:
+        page.send(
+            "Emulation.setDeviceMetricsOverride",
+            **{"width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        page.go(f"{address}/docs")
+        page.wait_for("document.querySelectorAll('.opblock').length > 9")
+        operation = "#operations-messages-append_message"
+        page.click(f"{operation} .opblock-summary-control")
+        page.wait_for(f"document.querySelectorAll('{operation} .folded').length == 10")
+        height = page.evaluate(f"document.querySelector('{operation}').offsetHeight")
+        assert height < 3000
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.click(f"{operation} .folded[data-code='422'] button")
+        shown = f"document.querySelector('{operation} .response[data-code=\"422\"]').innerText"
+        page.wait_for(f"{shown}.includes('VALIDATION_FAILED')")
+        assert page.evaluate(f"document.querySelectorAll('{operation} .folded').length") == 9
+        assert page.complaints == []
 
 
 def test_the_examples_are_accepted_as_they_stand(app, alice):

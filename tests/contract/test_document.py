@@ -1,5 +1,6 @@
 """The OpenAPI document, and that nothing is left out of it or of the documentation."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -68,8 +69,63 @@ def test_every_operation_has_a_summary_and_documents_its_errors(operations, docu
         assert list(response["content"]) == ["application/problem+json"], name
 
 
+def test_every_operation_has_a_description(operations):
+    assert [name for name, operation in operations.items() if not operation["description"]] == []
+
+
+def test_every_component_is_used(document):
+    text = json.dumps(document)
+    for kind, components in document["components"].items():
+        for name in components:
+            used = f'"#/components/{kind}/{name}"' in text
+            assert used or kind == "securitySchemes", f"{kind} {name}"
+
+
+def test_generators_take_no_member_of_a_body_as_required_that_is_not(document):
+    """openapi-typescript does, if it has a default."""
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        assert not [p for p, told in schema["properties"].items() if "default" in told], name
+    assert schemas["NewSession"]["required"] == ["domain_id"]
+    assert sorted(schemas["NewMessage"]["required"]) == ["content", "role"]
+
+
+def test_generators_leave_open_what_may_hold_more(document):
+    schemas = document["components"]["schemas"]
+    for message in ("NewMessage", "Message"):
+        _, blocks = schemas[message]["properties"]["content"]["oneOf"]
+        assert blocks["items"]["additionalProperties"] is True
+    for name in ("Metadata", "Reference", "Point"):
+        assert schemas[name]["additionalProperties"] is True
+
+
+def test_every_code_of_an_error_is_named(document):
+    codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    source = (ROOT / "app" / "errors.py").read_text()
+    ours = re.findall(r'^    (?:status, )?code(?:, title)? = (?:\d+, )?"([A-Z_]+)"', source, re.M)
+    assert len(ours) >= 13
+    assert set(ours) <= set(codes)
+    assert {"INTERNAL_ERROR", "NOT_FOUND", "METHOD_NOT_ALLOWED"} <= set(codes)
+
+
+def test_the_example_of_an_error_in_a_field_names_the_field(document):
+    responses = document["components"]["responses"]
+    [error] = responses["Problem422"]["content"]["application/problem+json"]["example"]["errors"]
+    assert set(error) == {"location", "field", "message"}
+
+
+def test_nothing_dangerous_is_filled_in_by_swagger_ui(operations):
+    """It takes examples, defaults and the first of an enum for values to send."""
+    for name, operation in operations.items():
+        for parameter in operation.get("parameters", []):
+            told = {**parameter, **parameter["schema"]}
+            if parameter["name"] in ("limit", "order", "page"):
+                continue
+            assert not {"example", "default", "enum"} & set(told), (name, parameter["name"])
+
+
 def test_every_route_is_in_the_document(app, document):
-    undocumented = {"/openapi.json", "/docs", "/docs-assets/<name>"}
+    undocumented = {"/", "/openapi.json", "/docs", "/docs/", "/docs-assets/<name>"}
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -91,4 +147,4 @@ def test_every_setting_is_documented():
     )
     settings = {name.upper() for name in Config.__dataclass_fields__}
     assert settings <= documented
-    assert documented - settings == {"AWS_ENDPOINT_URL_DYNAMODB"}
+    assert documented - settings == {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_REGION"}

@@ -160,7 +160,7 @@ class Project:
         for name in ("zappa_settings.json", "requirements.txt", "requirements-dev.txt"):
             shutil.copy(ROOT / name, folder)
         (folder / "scripts").mkdir()
-        for name in ("alarms", "deploy", "stage_env", "undeploy"):
+        for name in ("alarms", "deploy", "flask", "local_env", "stage_env", "undeploy"):
             shutil.copy(ROOT / "scripts" / name, folder / "scripts")
         # The real setup would rebuild the environment that the tests run in.
         (folder / "scripts" / "setup").write_text("#!/bin/sh\n")

@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -17,7 +20,6 @@ from dynamodb_local import die_with_parent
 
 from app.identity.tokens import MAX_TOKEN
 from app.table import db
-from tests.conftest import AWS
 from tests.deploy.emulator import ROOT
 from tests.people import SECRET, make_token
 
@@ -47,43 +49,89 @@ def test_its_versions_are_those_that_are_tested():
     )
 
 
-@pytest.fixture
-def address(table: db.Table, tmp_path: Path) -> Iterator[str]:
-    """The container's own command, on loopback."""
+def documented(text: str) -> dict[str, str]:
+    """What a `docker run` gives the container."""
+    run = re.search(r"docker run (?:.*\\\n)*.*", text)
+    assert run
+    return dict(re.findall(r"-e (\w+)=(\S+)", run[0]))
+
+
+DEPLOYING = (ROOT / "docs" / "deploy.md").read_text()
+
+
+@contextmanager
+def run(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, Path, Any]]:
+    """The container's own command, on loopback, with nothing else in its environment."""
     command = json.loads(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.M)[-1])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command[command.index("--bind") + 1] = f"127.0.0.1:{port}"
-    shutil.copytree(ROOT / "app", tmp_path / "app")  # nothing beside it, as in the container
-    process = subprocess.Popen(
-        [sys.executable, BIN / command[0], *command[1:]],
-        cwd=tmp_path,
-        env={
-            **AWS,
-            "PATH": os.environ["PATH"],
-            "AWS_ENDPOINT_URL_DYNAMODB": os.environ["AWS_ENDPOINT_URL_DYNAMODB"],
-            "SESSIONS_TABLE": table.name,
-            "JWT_SECRET": SECRET,
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
-    )
+    shutil.copytree(ROOT / "app", folder / "app")  # nothing beside it, as in the container
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, BIN / command[0], *command[1:]],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        )
     try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                requests.get(f"{address}/health", timeout=5)
-                break
-            except requests.ConnectionError:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.1)
-        yield address
+        yield f"http://127.0.0.1:{port}", log, process
     finally:
         process.terminate()
-        assert process.wait(timeout=40) == 0
+        process.wait(timeout=40)
+
+
+def wait_until_it_answers(address: str, log: Path, process: Any) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            requests.get(f"{address}/health", timeout=5)
+            return
+        except requests.ConnectionError:
+            assert time.monotonic() < deadline and process.poll() is None, log.read_text()
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("text", [DEPLOYING, DOCKERFILE.replace("\n#", "\n")])
+def test_it_starts_with_the_documented_environment_and_no_other(text, tmp_path):
+    with run(tmp_path, documented(text)) as (address, log, process):
+        wait_until_it_answers(address, log, process)
+        answer = requests.get(f"{address}/api/v1/sessions", timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("missing", documented(DEPLOYING))
+def test_what_is_missing_of_it_stops_the_start_and_is_named(missing, tmp_path):
+    environment = documented(DEPLOYING)
+    del environment[missing]
+    with run(tmp_path, environment) as (_, log, process):
+        assert process.wait(timeout=30)
+    [told] = log.read_text().splitlines()
+    assert told.startswith("session store:")
+    assert missing in told
+
+
+@pytest.fixture
+def address(table: db.Table, tmp_path: Path) -> Iterator[str]:
+    environment = {
+        **documented(DEPLOYING),
+        # What a role would give, and where this test's table is.
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL_DYNAMODB": os.environ["AWS_ENDPOINT_URL_DYNAMODB"],
+        "SESSIONS_TABLE": table.name,
+        "JWT_SECRET": SECRET,
+    }
+    del environment["JWT_JWKS_URL"]
+    with run(tmp_path, environment) as (address, log, process):
+        wait_until_it_answers(address, log, process)
+        yield address
+    assert process.returncode == 0
 
 
 def test_its_command_serves_the_api(address):
@@ -92,9 +140,9 @@ def test_its_command_serves_the_api(address):
     sessions = f"{address}/api/v1/sessions"
     created = requests.post(sessions, json={"domain_id": "x"}, headers=headers, timeout=30)
     assert created.status_code == 201
-    location = created.headers["Location"]
-    assert requests.get(address + location, headers=headers, timeout=30).status_code == 200
-    assert requests.get(address + location, timeout=30).status_code == 401
+    location = urljoin(created.url, created.headers["Location"])
+    assert requests.get(location, headers=headers, timeout=30).status_code == 200
+    assert requests.get(location, timeout=30).status_code == 401
 
 
 def header_of(length: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -77,8 +78,9 @@ def test_a_session_lives_from_creation_to_deletion(stage, alice):
     answer = stage.request("POST", SESSIONS, alice, json={"domain_id": "civic_complaints_v1"})
     assert answer.status_code == 201, answer.text
     session = answer.json()["session_id"]
-    # The address that API Gateway has, stage and all.
-    assert answer.headers["Location"] == f"/production{SESSIONS}/{session}"
+    # Stage and all, as a client finds it.
+    made = urljoin(answer.url, answer.headers["Location"])
+    assert made.endswith(f"/production{SESSIONS}/{session}")
     path = f"{SESSIONS}/{session}"
 
     said = {"role": "user", "content": "Köprü çöktü 🌉", "metadata": {"weight": 1e-7}}
@@ -378,6 +380,36 @@ def test_alarms_watch_metrics_that_the_function_reports(stage, project, emulator
     groups = emulator.client("logs").describe_log_groups()["logGroups"]
     kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
     assert kept["/aws/lambda/session-store-production"] == 30
+
+
+def smoke(project, fails=False):
+    return project.run(sys.executable, "-m", "deploy.stage", "production", "smoke", fails=fails)
+
+
+def test_the_smoke_test_reaches_the_function_past_the_authorizer(stage, project):
+    assert "session-store-production answers at" in smoke(project)
+
+
+def test_a_function_that_cannot_start_fails_it_with_the_reason(stage, emulator, project):
+    """The gateway alone would answer 401 as ever."""
+    functions = emulator.client("lambda")
+    found = functions.get_function_configuration(FunctionName=stage.function)
+    variables = found["Environment"]["Variables"]
+
+    def set_variables(**changed):
+        functions.update_function_configuration(
+            FunctionName=stage.function, Environment={"Variables": {**variables, **changed}}
+        )
+
+    set_variables(REQUEST_BUDGET="soon")
+    try:
+        printed = smoke(project, fails=True)
+    finally:
+        set_variables()
+    assert "session-store-production does not answer /health" in printed
+    assert "Traceback" not in printed
+    assert "REQUEST_BUDGET" in printed
+    assert "session-store-production answers at" in smoke(project)
 
 
 def test_deploying_again_updates_and_shows_what_changed(stage, project, alice):

@@ -1,0 +1,89 @@
+"""A request's body as the bytes of a JSON text: what is taken, and what is refused as 415.
+
+Sizes are bounded here, before anything is parsed.
+"""
+
+import binascii
+import zlib
+
+import flask
+from webargs.flaskparser import is_json_request
+
+from app.errors import MalformedJson, TooLarge, UnsupportedMediaType
+
+ENCODINGS = {"", "identity", "gzip", "x-gzip"}
+"""RFC 9110 section 8.4.1; x-gzip is gzip's old name."""
+
+CHARSETS = {"utf-8", "utf8", "us-ascii"}
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_json(request: flask.Request) -> bytes:
+    """
+    Raises:
+        UnsupportedMediaType: another content type, charset or coding; says which are taken.
+        MalformedJson: not gzip, though it says so, or base64.
+        TooLarge: also once it is unpacked.
+    """
+    coding = _check_headers(request)
+    body = request.get_data()
+    most = request.max_content_length
+    if request.content_length is None and len(body) >= (most or len(body) + 1):
+        raise TooLarge  # Werkzeug truncates a chunked body at the limit without an error
+    if "gzip" in coding and not _is_unpacked(request, body):
+        body = _unpack(body, most)
+    if b"\0" in body[:2]:
+        raise UnsupportedMediaType("The body is UTF-16 or UTF-32. Send JSON in UTF-8.")
+    if _is_base64(body):
+        raise UnsupportedMediaType("The body is base64. Send the JSON text itself.")
+    return body
+
+
+def _check_headers(request: flask.Request) -> str:
+    """The coding, one of those that are taken."""
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ENCODINGS:
+        raise UnsupportedMediaType(
+            "The body's Content-Encoding is not taken. Send it as it is, or as gzip.",
+            headers={"Accept-Encoding": "gzip, identity"},
+        )
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if not is_json_request(request):
+        raise UnsupportedMediaType(headers={"Accept": "application/json"})
+    if charset not in CHARSETS:
+        raise UnsupportedMediaType(
+            "The body's charset is not taken. JSON is sent in UTF-8 (RFC 8259 section 8.1).",
+            headers={"Accept": "application/json"},
+        )
+    return coding
+
+
+def _is_unpacked(request: flask.Request, body: bytes) -> bool:
+    """API Gateway unpacks a body before it calls the function; the header may still be there."""
+    return "lambda.event" in request.environ and not body.startswith(GZIP_MAGIC)
+
+
+def _unpack(body: bytes, most: int | None) -> bytes:
+    """One gzip member, of which no more than `most` bytes are ever unpacked. Several members, which
+    the format allows, could be millions of empty ones."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        unpacked = unpacker.decompress(body, most + 1 if most else 0)
+    except zlib.error:
+        raise MalformedJson("The body is not gzip, as Content-Encoding says it is.") from None
+    if most and len(unpacked) > most:
+        raise TooLarge(f"The body unpacks to more than {most} bytes.")
+    if not unpacker.eof:
+        raise MalformedJson("The body is gzip that was cut off.")
+    if unpacker.unused_data:
+        raise MalformedJson("The body has more after the end of its gzip member.")
+    return unpacked
+
+
+def _is_base64(body: bytes) -> bool:
+    """Whether it begins as an object or a list in base64 does. No JSON text does."""
+    try:
+        return binascii.a2b_base64(body[:64], strict_mode=True)[:1] in (b"{", b"[")
+    except binascii.Error:
+        return False

@@ -1,0 +1,36 @@
+// An error's row shows its status and title until it is clicked: with the example of each, which are much alike, an
+// operation is several screens high.
+const FoldErrors = () => ({
+  wrapComponents: {
+    response: (Original, { React }) => (props) => {
+      const [open, setOpen] = React.useState(false);
+      if (open || !(Number(props.code) >= 400)) return React.createElement(Original, props);
+      const title = React.createElement("button", { onClick: () => setOpen(true) }, props.response.get("description"));
+      return React.createElement("tr", { className: "response folded", "data-code": props.code },
+        React.createElement("td", { className: "response-col_status" }, props.code),
+        React.createElement("td", { className: "response-col_description", colSpan: 2 }, title));
+    },
+  },
+});
+
+window.ui = SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  plugins: [FoldErrors],
+  persistAuthorization: true,
+  displayRequestDuration: true,
+  validatorUrl: null,
+  defaultModelsExpandDepth: 0,
+});
+
+const button = document.getElementById("get-token");
+button?.addEventListener("click", async () => {
+  const answer = await fetch("dev-token", { method: "POST" });
+  if (!answer.ok) {
+    button.textContent = `No token: ${answer.status}. It is given to this machine only.`;
+    return;
+  }
+  window.ui.preauthorizeApiKey("bearer", (await answer.json()).token);
+  button.textContent = "You are alice of acme for a day. Get another token";
+});

@@ -1,0 +1,81 @@
+"""No shared cache keeps what is somebody's own, and a client's own cache may revalidate."""
+
+import re
+
+import pytest
+
+OWN = "private, no-cache"
+
+
+@pytest.fixture(params=["", "https://a.example", "https://a.example https://b.example"])
+def app(request, make_app):
+    """Without and with CORS, which adds to Vary, too."""
+    return make_app(cors_origins=tuple(request.param.split()))
+
+
+def varies(answer):
+    [line] = answer.headers.getlist("Vary")  # one, since not everything in between joins two
+    return {name.lower() for name in line.split(", ")}
+
+
+def operations(app):
+    return {
+        (method, re.sub(r"<.*?(\w+)>", r"{\1}", rule.rule.removeprefix("/api/v1")))
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in rule.methods
+    }
+
+
+BODIES = {
+    ("POST", "/sessions"): {"domain_id": "d"},
+    ("PUT", "/sessions/{session_id}"): {"title": "t"},
+    ("POST", "/sessions/{session_id}/messages"): {"role": "user", "content": "c"},
+    ("POST", "/sessions/{session_id}/messages/batch"): {
+        "messages": [{"role": "user", "content": "c"}]
+    },
+}
+
+
+def test_every_answer_of_every_route_says_so(app, alice, nobody):
+    for method, path in sorted(operations(app), reverse=True):
+        session = alice.create_session()["session_id"]
+        message = alice.append(session)["message_id"]
+        filled = path.format(session_id=session, message_id=message)
+        if (method, path) == ("DELETE", "/sessions"):
+            filled += "?confirm=all"
+        headers = {"Origin": "https://a.example"}
+        body = BODIES.get((method, path))
+        done = alice.request(method, filled, json=body, headers=headers)
+        assert done.status_code < 400, (method, path, done.text)
+        refused = nobody.request(method, filled, json=body, headers=headers)
+        assert (refused.status_code == 401) == (method != "OPTIONS")
+        for answer in (done, refused):
+            kept = OWN if answer.status_code < 400 else "no-store"
+            assert answer.headers.getlist("Cache-Control") == [kept], (method, path)
+            assert {"authorization", "act-for-user"} <= varies(answer), (method, path)
+
+
+@pytest.mark.parametrize("path", ["/sessions/sess_x", "/nowhere", "/sessions?limit=0"])
+def test_errors_are_not_kept(alice, path):
+    answer = alice.get(path)
+    assert answer.status_code >= 400
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {"authorization", "act-for-user"} <= varies(answer)
+
+
+def test_origin_stays_in_vary_beside_ours(make_app, alice):
+    alice.app = make_app(cors_origins=("https://a.example", "https://b.example"))
+    answer = alice.get("/sessions", headers={"Origin": "https://b.example"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://b.example"
+    assert varies(answer) == {"origin", "authorization", "act-for-user"}
+
+
+def test_a_copy_is_revalidated_and_304_says_the_same(alice):
+    path = f"/sessions/{alice.create_session()['session_id']}"
+    first = alice.get(path)
+    second = alice.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert second.status_code == 304
+    for name in ("ETag", "Cache-Control"):
+        assert second.headers[name] == first.headers[name]
+    assert varies(second) == varies(first)

@@ -1,0 +1,186 @@
+"""What the scripts say when something is missing: one line, what to do, and no traceback."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from dynamodb_local import LICENCE, Engine
+
+from app.table import db
+from tests.deploy.emulator import ROOT, Emulator, Project
+from tests.people import SECRET
+
+README = (ROOT / "README.md").read_text()
+
+SCRIPTS = {
+    "deploy": ["./scripts/deploy"],
+    "undeploy": ["./scripts/undeploy"],
+    "alarms": ["./scripts/alarms"],
+    "flask": ["./scripts/flask", "--stage"],
+}
+AFTER = {"flask": ["table", "describe"]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Set up for an AWS that cannot be reached."""
+    folder: Path = tmp_path_factory.mktemp("scripts") / "project"
+    project = Project(folder, Emulator(1, folder))
+    issuer = {"JWT_JWKS_URL": "https://issuer.acme.test/keys", "JWT_ISSUER": "https://acme.test/"}
+    project.set("production", s3_bucket="deployments", aws_environment_variables=issuer)
+    return project
+
+
+def last_line(printed: str) -> str:
+    assert "Traceback" not in printed
+    assert "line 4" not in printed
+    lines = printed.splitlines()
+    assert 1 <= len(lines) <= 2, printed
+    return lines[-1]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_a_stage_it_says_that_it_takes_one(project, script):
+    assert "stage" in last_line(project.run(*SCRIPTS[script], fails=True)).lower()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_unknown_stage_is_told_which_there_are(project, script):
+    printed = project.run(*SCRIPTS[script], "prod", *AFTER.get(script, []), fails=True)
+    assert "there is dev, production" in last_line(printed)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_credentials_it_says_how_to_give_some(project, script, tmp_path):
+    command = [*SCRIPTS[script], "production", *AFTER.get(script, [])]
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(tmp_path)}
+    assert "AWS_PROFILE" in last_line(project.run(*command, fails=True, **nothing))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_aws_that_cannot_be_reached_is_named(project, script):
+    printed = project.run(*SCRIPTS[script], "production", *AFTER.get(script, []), fails=True)
+    assert "http://127.0.0.1:1" in last_line(printed)
+
+
+@pytest.mark.parametrize("command", ["smoke", "address", "secret", "credentials"])
+def test_so_does_each_step(project, command):
+    step = [sys.executable, "-m", "deploy.stage", "production", command]
+    printed = project.run(*step, fails=True, JWT_SECRET=SECRET)
+    assert "http://127.0.0.1:1" in last_line(printed)
+
+
+def flask(**environment: str):
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app.wsgi", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+HERE = {
+    "SESSIONS_TABLE": "nowhere",
+    "JWT_SECRET": SECRET,
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "REQUEST_BUDGET": "1",
+}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("table", "describe"), ("table", "create"), ("sweep", "--seconds", "1")],
+    ids=" ".join,
+)
+def test_a_database_that_cannot_be_reached_is_one_line(command):
+    code, printed = flask(**HERE, AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:1")(*command)
+    assert code
+    assert "http://127.0.0.1:1" in last_line(printed)
+
+
+@pytest.mark.parametrize("command", [("table", "delete", "nowhere"), ("sweep",), ("check",)])
+def test_a_table_that_is_not_there_is_one_line(table: db.Table, command):
+    endpoint = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    code, printed = flask(**HERE, AWS_ENDPOINT_URL_DYNAMODB=endpoint)(*command)
+    assert code
+    assert "SESSIONS_TABLE" in last_line(printed)
+
+
+def commands(name: str) -> str:
+    """A block of the README."""
+    found = re.search(rf"<!-- commands: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def here(engine: Engine, project: Project) -> Iterator[dict[str, str]]:
+    """What to run the README's commands with: its table, and tests' engine instead of dev's."""
+    environment = {"DYNAMODB_PORT": str(urlsplit(engine.url).port)}
+    project.run("./scripts/flask", "table", "create", **environment)
+    yield environment
+    project.run("./scripts/flask", "table", "delete", "sessions", **environment)
+
+
+def test_the_readmes_commands_work_as_pasted(project, here):
+    printed = project.run("bash", "-euc", commands("flask"), **here)
+    assert '"TableName": "sessions"' in printed
+    assert "nothing is left to do" in printed
+    assert "0 findings" in printed
+    assert printed.splitlines()[-1].startswith("eyJ")
+
+
+def test_plain_flask_works_as_pasted(project, here, engine):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pasted = commands("plain flask").replace("http://127.0.0.1:8000", engine.url)
+    pasted = pasted.replace("--port 5001", f"--port {port}")
+    process = subprocess.Popen(
+        ["bash", "-euc", pasted],
+        cwd=project.folder,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                answer = requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            except requests.ConnectionError:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        printed = process.communicate(timeout=30)[0]
+    assert answer.json() == {"status": "ok"}
+    assert "0 findings" in printed
+
+
+def test_the_licence_of_dynamodb_local_is_told_in_the_readme_too():
+    readme = " ".join(README.split())
+    assert "Amazon DynamoDB Local License Agreement" in LICENCE
+    assert "Amazon DynamoDB Local License Agreement" in readme
+    assert "AWS account" in readme
