@@ -4,10 +4,17 @@ Each class carries its status, its stable `code` and its title. Nothing else bec
 not one of these is a 500 that says nothing of the inside. No Flask here: the stores raise these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar, TypedDict
 
 PROBLEM_JSON = "application/problem+json"
+
+MAX_FAULTS = 20
+"""How many faults of a request are named. Whoever looks for faults may stop at one more."""
+
+MAX_FAULT_TEXT = 200
+"""Characters of a fault's path and of its message. A path holds names that the client chose."""
 
 
 class FieldError(TypedDict):
@@ -121,8 +128,28 @@ class UnsupportedMediaType(ApiError):
 
 
 class ValidationFailed(ApiError):
+    """Names the first `MAX_FAULTS` of `errors` and takes no more of them than that and one."""
+
     status, code, title = 422, "VALIDATION_FAILED", "The request does not fit the schema"
     detail = "See errors: which field, and why."
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        found = [
+            FieldError(
+                location=error["location"],
+                field=_cut(error["field"]),
+                message=_cut(error["message"]),
+            )
+            for error in islice(errors, MAX_FAULTS + 1)
+        ]
+        more = f" There are more; these are the first {MAX_FAULTS}."
+        super().__init__(
+            self.detail + (more if len(found) > MAX_FAULTS else ""), errors=found[:MAX_FAULTS]
+        )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_FAULT_TEXT else f"{text[:MAX_FAULT_TEXT]}…"
 
 
 class InvalidCursor(ApiError):

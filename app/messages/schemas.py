@@ -1,11 +1,13 @@
 """What a message and its references look like in JSON. What is checked here is kept as it came."""
 
+from itertools import islice
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, cursor, limit, line
+from app.errors import MAX_FAULTS
+from app.http.fields import NEXT_CURSOR, BoundedList, Schema, cursor, limit, line
 from app.messages.model import MAX_BATCH
 
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
@@ -18,7 +20,10 @@ class Checked(fields.Nested):
     """Checks a value against a schema and hands on the value itself, every number as it was."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *args, **kwargs)
+        named = value
+        if isinstance(value, dict):  # of any size; only these are looked at
+            named = {name: value[name] for name in self.schema.fields if name in value}
+        super()._deserialize(named, *args, **kwargs)
         return value
 
 
@@ -88,7 +93,7 @@ class MetadataSchema(ma.Schema):
     class Meta:
         unknown = ma.INCLUDE
 
-    references = fields.List(fields.Nested(ReferenceSchema))
+    references = BoundedList(Checked(ReferenceSchema))
 
 
 class Content(fields.Field[Any]):
@@ -99,10 +104,14 @@ class Content(fields.Field[Any]):
             return value
         if not isinstance(value, list):
             raise ma.ValidationError("Must be a string or a list of objects with a type.")
-        errors = {
-            index: ["Must be an object with a type, a string."]
+        faulty = (
+            index
             for index, block in enumerate(value)
             if not isinstance(block, dict) or not isinstance(block.get("type"), str)
+        )
+        errors = {
+            index: ["Must be an object with a type, a string."]
+            for index in islice(faulty, MAX_FAULTS + 1)
         }
         if errors:
             raise ma.ValidationError(errors)
@@ -126,7 +135,7 @@ _CONTENT = {
 }
 
 
-class NewMessageSchema(ma.Schema):
+class NewMessageSchema(Schema):
     role = fields.String(
         required=True, validate=validate.OneOf(ROLES), metadata={"example": "assistant"}
     )
@@ -148,8 +157,8 @@ class NewMessageSchema(ma.Schema):
     )
 
 
-class MessageBatchSchema(ma.Schema):
-    messages = fields.List(
+class MessageBatchSchema(Schema):
+    messages = BoundedList(
         fields.Nested(NewMessageSchema), required=True, validate=validate.Length(1, MAX_BATCH)
     )
 
@@ -181,7 +190,7 @@ class MessagePageSchema(MessageListSchema):
     next_cursor = NEXT_CURSOR
 
 
-class PageQuerySchema(ma.Schema):
+class PageQuerySchema(Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
     order = fields.String(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, StrictInteger, WholeNumber, cursor, limit, line
+from app.http.fields import NEXT_CURSOR, Schema, StrictInteger, WholeNumber, cursor, limit, line
 
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
 
@@ -66,7 +66,7 @@ def _expires_in_days(description: str) -> StrictInteger:
     )
 
 
-class NewSessionSchema(ma.Schema):
+class NewSessionSchema(Schema):
     domain_id = fields.String(
         required=True,
         **line(
@@ -83,7 +83,7 @@ class NewSessionSchema(ma.Schema):
     )
 
 
-class SessionChangesSchema(ma.Schema):
+class SessionChangesSchema(Schema):
     """What is to change; what is not named stays as it is."""
 
     class Meta:
@@ -120,7 +120,7 @@ class SessionSchema(ListedSessionSchema):
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 
-class ListQuerySchema(ma.Schema):
+class ListQuerySchema(Schema):
     page = WholeNumber(
         validate=validate.Range(1, 10**9),
         metadata={"description": "From 1; not together with cursor"},
@@ -153,7 +153,7 @@ class DeletionSchema(ma.Schema):
     deleted_messages = fields.Integer(required=True)
 
 
-class ErasureQuerySchema(ma.Schema):
+class ErasureQuerySchema(Schema):
     confirm = fields.String(
         required=True,
         validate=validate.Equal("all"),
