@@ -131,4 +131,9 @@ class IdempotencySchema(ma.Schema):
 
 
 class AppendHeadersSchema(IdempotencySchema, IfMatchSchema):
-    pass
+    prefer = fields.String(
+        data_key="Prefer",
+        metadata={
+            "description": "`return=minimal` (RFC 7240): answer with the ids and timestamps only",
+        },
+    )

@@ -9,7 +9,7 @@ from webargs.flaskparser import FlaskParser, is_json_request
 
 from app import errors
 from app.errors import FieldError
-from app.http import strict_json
+from app.http import limits, strict_json
 
 
 class Parser(FlaskParser):
@@ -18,9 +18,11 @@ class Parser(FlaskParser):
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
         if not is_json_request(req):
             raise errors.UnsupportedMediaType
+        limits.check_event(req)
         body = req.get_data()
         if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
-            raise errors.TooLarge  # Werkzeug truncates a chunked body at the limit without an error
+            # Werkzeug truncates a chunked body at the limit without an error.
+            raise limits.body_too_large()
         return strict_json.loads(body)
 
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:

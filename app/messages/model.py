@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from app.errors import TooLarge
+from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids, keys
 from app.table.writes import Item
 
@@ -25,10 +26,14 @@ the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Const
 
 MAX_BATCH = 50
 
-MAX_WIRE_BYTES = 5_900_000
-"""Of one message in Lambda's answer, where the body is escaped inside a JSON string. Only a message
-close to MAX_MESSAGE_BYTES that is nearly all quotes or backslashes is larger. It could be stored
-but never read."""
+MAX_WIRE_BYTES = 6_270_000
+"""Of an answer's body as it stands in Lambda's answer, which takes 6,291,556 bytes with its
+headers: as a JSON string (`wire_size`).
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE
+"""Of one message in such a body: what is larger could be stored and never read. It is read with its
+session, too."""
 
 PART_BYTES = 400_000
 """Of the text in one item. An item takes 409,600 bytes, keys and names included."""
@@ -108,7 +113,7 @@ class Message:
         return str(self._parsed["created_by"])
 
     def to_json(self) -> str:
-        """The message in an answer.
+        """The message in an answer. Its wire size is `wire_size(body) + WIRE_OF_IDS`.
 
         >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", '{"role":"user"}').to_json()[:62]
         '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
@@ -134,11 +139,13 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
                 f"Message {index} has {size:,} bytes as JSON; "
                 f"one message takes {MAX_MESSAGE_BYTES:,}."
             )
-        if size + texts[index].count('"') + texts[index].count("\\") > MAX_WIRE_BYTES:
-            raise TooLarge(
-                f"Message {index} is too full of quotes and backslashes: escaped once more, as it "
-                f"would be answered, it has over {MAX_WIRE_BYTES:,} bytes."
-            )
+        if _may_exceed(size, MAX_MESSAGE_WIRE):
+            wire = wire_size(texts[index]) + WIRE_OF_IDS
+            if wire > MAX_MESSAGE_WIRE:
+                raise TooLarge(
+                    f"Message {index} could not be read again: it has {wire:,} bytes in an answer, "
+                    f"{_AS_SENT}; {MAX_MESSAGE_WIRE:,} is the limit."
+                )
     if sum(sizes) > MAX_BATCH_BYTES:
         raise TooLarge(
             f"The messages have {sum(sizes):,} bytes as JSON; one batch, which is one DynamoDB "
@@ -147,12 +154,48 @@ def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
     return texts
 
 
+def check_answer(bodies: Sequence[str]) -> None:
+    """Whether an answer with all of these messages can leave.
+
+    Raises:
+        TooLarge: by how much it could not.
+    """
+    if not _may_exceed(sum(len(body.encode()) for body in bodies), MAX_WIRE_BYTES):
+        return
+    wire = sum(wire_size(body) + WIRE_OF_IDS for body in bodies) + wire_size('{"messages":[]}')
+    if wire > MAX_WIRE_BYTES:
+        raise TooLarge(
+            f"The answer would have {wire:,} bytes, {_AS_SENT}; {MAX_WIRE_BYTES:,} is the limit. "
+            "Send Prefer: return=minimal to get ids and times only, or smaller batches. "
+            "This request has written nothing."
+        )
+
+
+_AS_SENT = (
+    "as AWS Lambda sends it (6 for a letter that is not ASCII, 12 for an emoji, one more for each "
+    "quote and backslash)"
+)
+
+
+def _may_exceed(utf8_size: int, most: int) -> bool:
+    """Whether it is worth counting: no character of JSON takes more than three times its UTF-8."""
+    return 3 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
+
+
 def wire_size(text: str) -> int:
-    """Bytes of a message's text in Lambda's answer, as the strictest runtime escapes it: quotes,
-    backslashes, and everything that is not ASCII."""
+    """Bytes of JSON text in Lambda's answer, as the strictest runtime escapes it: quotes,
+    backslashes, and everything that is not ASCII.
+
+    >>> wire_size('["é"]') == len(json.dumps('["é"]')) - 2
+    True
+    """
     if text.isascii():  # it is JSON, so there are no control characters in it
         return len(text) + text.count('"') + text.count("\\")
-    return len(json.dumps(text))
+    return len(json.dumps(text)) - 2
+
+
+WIRE_OF_IDS = wire_size(Message("0" * 26, "0" * 26, "{").to_json())
+"""Of a message's ids and time, which all have the same length; with the comma after a message."""
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:

@@ -22,8 +22,11 @@ READS_OF_ONE_VERSION = 3
 damage that `check` reports, and no reason to withhold the messages."""
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer. Lambda takes 6 MB with the body escaped inside a JSON string,
-counted here as the strictest runtime escapes it."""
+"""Bytes of messages in one answer as Lambda sends it (`model.wire_size`). Only a single message may
+be larger, up to `model.MAX_MESSAGE_WIRE`."""
+
+MAX_MESSAGES = 5_000
+"""Messages in one answer: short ones cost time rather than bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class MessageReader:
             session = from_item(Session, head)
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
             counted = (item for item in items if str(item["SK"]) <= last)
-            page = _fill(session_ulid, counted, None, _scope(caller, session_ulid, "asc"))
+            page = _fill(session_ulid, counted, MAX_MESSAGES, _scope(caller, session_ulid, "asc"))
             if page.next_cursor or len(page.messages) == session.message_count:
                 break
         return session, page
@@ -132,13 +135,13 @@ class MessageReader:
         return next(model.assemble(session_ulid, items))
 
 
-def _fill(session_ulid: str, items: Iterable[Item], limit: int | None, scope: str) -> MessagePage:
+def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
     """As many messages as `limit` and the size of an answer allow, at least one, and a cursor if
     another message follows."""
     messages: list[Message] = []
     size = 0
     for message in model.assemble(session_ulid, items):
-        size += model.wire_size(message.body)
+        size += model.wire_size(message.body) + model.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
         messages.append(message)

@@ -7,17 +7,25 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app.http.answers import json_object, json_response, location_of
+from app.http.answers import (
+    PREFERENCE_APPLIED,
+    RETURN_MINIMAL,
+    json_object,
+    json_response,
+    location_of,
+    prefers_minimal,
+)
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
 from app.identity.auth import current_caller
-from app.messages.answers import message_list, page_members
+from app.messages.answers import message_list, page_members, receipt
 from app.messages.model import Message, NewMessage
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
+    AppendedMessageSchema,
+    AppendedMessagesSchema,
     MessageBatchSchema,
-    MessageListSchema,
     MessagePageSchema,
     MessageSchema,
     NewMessageSchema,
@@ -65,13 +73,14 @@ EXAMPLE = {
 @blp.post("/sessions/<session_id>/messages")
 @blp.arguments(NewMessageSchema, example=EXAMPLE)
 @blp.arguments(AppendHeadersSchema, location="headers")
-@blp.response(201, MessageSchema, headers=LOCATION)
+@blp.response(201, AppendedMessageSchema, headers=LOCATION | PREFERENCE_APPLIED)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str) -> flask.Response:
     """Append a message"""
-    [message], replayed = _append(session_id, [new], headers)
-    location = location_of(message.message_id)
-    return json_response(message.to_json(), 201, {"Location": location, **_replayed(replayed)})
+    [message], told = _append(session_id, [new], headers)
+    short = "Preference-Applied" in told
+    text = json_object(receipt(message)) if short else message.to_json()
+    return json_response(text, 201, {"Location": location_of(message.message_id), **told})
 
 
 @blp.post("/sessions/<session_id>/messages/batch")
@@ -80,15 +89,19 @@ def append_message(new: dict[str, Any], headers: dict[str, str], session_id: str
     example={"messages": [{"role": "user", "content": "Any potholes near me?"}, EXAMPLE]},
 )
 @blp.arguments(AppendHeadersSchema, location="headers")
-@blp.response(201, MessageListSchema)
+@blp.response(201, AppendedMessagesSchema, headers=PREFERENCE_APPLIED)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append up to 50 messages, all or none, in order"""
-    messages, replayed = _append(session_id, batch["messages"], headers)
-    members = {"messages": message_list(messages)}
-    return json_response(json_object(members), 201, _replayed(replayed))
+    """Append up to 50 messages, all or none, in order
+
+    A batch whose answer would be too large is refused; with `Prefer: return=minimal` it is stored.
+    """
+    messages, told = _append(session_id, batch["messages"], headers)
+    short = "Preference-Applied" in told
+    shown = [receipt(message) for message in messages] if short else message_list(messages)
+    return json_response(json_object({"messages": shown}), 201, told)
 
 
 @blp.get("/sessions/<session_id>/messages")
@@ -111,10 +124,12 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 
 def _append(
     session_id: str, new: list[dict[str, Any]], headers: dict[str, str]
-) -> tuple[list[Message], bool]:
+) -> tuple[list[Message], dict[str, str]]:
+    """The messages as they are stored now, and the headers that say how the answer came to be."""
     caller = current_caller()
     key = headers.get("idempotency_key")
-    return store.append(
+    short = prefers_minimal(headers.get("prefer", ""))
+    messages, replayed = store.append(
         caller,
         session_id,
         [NewMessage(**message) for message in new],
@@ -122,8 +137,7 @@ def _append(
         idempotency_key=(
             idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
         ),
+        answered_whole=not short,
     )
-
-
-def _replayed(replayed: bool) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if replayed else {}
+    told = {"Preference-Applied": RETURN_MINIMAL} if short else {}
+    return messages, told | ({"Idempotent-Replayed": "true"} if replayed else {})

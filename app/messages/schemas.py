@@ -1,7 +1,7 @@
 """What a message and its references look like in JSON. What is checked here is kept as it came."""
 
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -180,6 +180,17 @@ class MessageSchema(ma.Schema):
     created_by = fields.String(
         required=True, metadata={"description": "The user, or the agent that acted for them"}
     )
+
+
+class AppendedMessageSchema(MessageSchema):
+    """With `Prefer: return=minimal` only the ids and the timestamp."""
+
+    class Meta:
+        json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
+
+
+class AppendedMessagesSchema(ma.Schema):
+    messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
 
 
 class MessageListSchema(ma.Schema):

@@ -30,6 +30,7 @@ class MessageStore:
         *,
         if_match: IfMatch | None = None,
         idempotency_key: IdempotencyKey | None = None,
+        answered_whole: bool = False,
     ) -> tuple[list[Message], bool]:
         """All of the messages or none, in order, in one transaction. The second value says whether
         this replays an earlier, same request.
@@ -38,11 +39,15 @@ class MessageStore:
         writer was first, or this clock lags), the failed condition tells the last id and the write
         is tried again with the next ones: no read before the write, no lock, no error to anyone.
 
+        `answered_whole`: all of the messages go into one answer, so they must fit into it.
+
         Raises:
             SessionNotFound, PreconditionFailed, IdempotencyKeyReused, TooLarge
         """
         session_ulid = ulid_of(session_id)
         bodies = model.bodies(messages, caller.writer)
+        if answered_whole:
+            model.check_answer(bodies)
         last_ulid = ""
         request_budget = budget.current()
         while True:

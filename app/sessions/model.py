@@ -21,6 +21,10 @@ LIVE = (
 
 EXPIRED = "expires_at <= :now"
 
+MAX_HEAD_WIRE = 140_000
+"""Bytes of a session in an answer as Lambda sends it, everything but its messages: an emoji in its
+title, metadata or domain takes 14, twelve for its two escapes and two for their backslashes."""
+
 
 def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

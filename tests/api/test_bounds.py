@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.people import problem
+from app.http.limits import MAX_BODY, MAX_EVENT_BODY
+from tests.people import API, problem
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,6 +134,64 @@ def test_json_that_is_refused_is_not_sent_back(alice, session_id, body):
     answer = alice.post(f"/sessions/{session_id}/messages", data=body)
     assert answer.status_code in (400, 422)
     assert len(answer.data) < 2_000
+
+
+LAMBDAS_EVENT = 6_291_556
+
+
+def through_lambda(alice, path, body):
+    """POSTs as Zappa does, and checks that AWS would have let the event through."""
+    event = {"httpMethod": "POST", "body": body, "headers": {"X-Long": "h" * 10_000}}
+    event["multiValueHeaders"] = {"X-Long": ["h" * 10_000]}
+    assert len(json.dumps(event, ensure_ascii=False).encode()) <= LAMBDAS_EVENT
+    return alice.app.test_client().post(
+        f"{API}{path}",
+        data=body.encode(),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {alice.token}"},
+        environ_overrides={"lambda.event": event},
+    )
+
+
+def message_of(text):
+    return json.dumps({"role": "user", "content": text}, ensure_ascii=False)
+
+
+EVENT_BODIES = {
+    "letters": "x",
+    "line breaks": "\n",
+    "quotes": '"',
+    "Cyrillic": "ж",
+    "empty strings": '"",',
+}
+
+
+@pytest.mark.parametrize("text", EVENT_BODIES.values(), ids=EVENT_BODIES)
+def test_on_lambda_the_body_counts_as_it_stands_in_the_event(alice, text):
+    """Up to the edge of what AWS lets through, the answer is ours and has the figures."""
+    in_event = len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    most = MAX_EVENT_BODY // in_event
+    path = "/sessions/sess_01ARZ3NDEKTSV4RRFFQ69G5FAV/messages"
+    for count in (most + 1, 6_260_000 // in_event):
+        answer = through_lambda(alice, path, text * count)
+        detail = problem(answer, 413, "TOO_LARGE")["detail"]
+        assert f"{in_event * count:,}" in detail
+        assert f"{MAX_EVENT_BODY:,}" in detail
+    assert through_lambda(alice, path, text * most).status_code == 400  # read, and no JSON
+
+
+def test_on_lambda_a_body_within_the_limit_is_taken(alice, session_id):
+    path = f"/sessions/{session_id}/messages"
+    body = message_of("x" * 3_000_000) + "\n" * 1_500_000
+    assert through_lambda(alice, path, body).status_code == 201
+
+
+def test_in_a_container_the_body_counts_as_it_is(alice, session_id):
+    path = f"/sessions/{session_id}/messages"
+    body = message_of("x").encode()
+    assert alice.post(path, data=body + b"\n" * (MAX_BODY - len(body))).status_code == 201
+    answer = alice.post(path, data=body + b"\n" * (MAX_BODY - len(body) + 1))
+    assert f"{MAX_BODY:,}" in problem(answer, 413, "TOO_LARGE")["detail"]
 
 
 PEAK = """
