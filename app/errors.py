@@ -6,7 +6,7 @@ not one of these is a 500 that says nothing of the inside. No Flask here: the st
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -147,6 +147,13 @@ class ValidationFailed(ApiError):
             self.detail + (more if len(found) > MAX_FAULTS else ""), errors=found[:MAX_FAULTS]
         )
 
+    @classmethod
+    def of_json(cls, faults: Iterable[tuple[str, str]]) -> Self:
+        """From paths and messages about a JSON value."""
+        return cls(
+            FieldError(location="json", field=path, message=message) for path, message in faults
+        )
+
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_FAULT_TEXT else f"{text[:MAX_FAULT_TEXT]}…"
@@ -162,6 +169,14 @@ class IdempotencyKeyReused(ApiError):
 
     status, code, title = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key was used already"
     detail = "This Idempotency-Key came with another request before. Use a new one."
+
+
+class SessionDamaged(ApiError):
+    status, code, title = 500, "SESSION_DAMAGED", "The stored session is damaged"
+    detail = (
+        "A part of the stored session is missing or broken. Its messages can be read as a list, "
+        "and it can be deleted; the operator's check names what is wrong."
+    )
 
 
 class Unavailable(ApiError):

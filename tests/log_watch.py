@@ -21,6 +21,7 @@ SECRETS = re.compile(rf"eyJ|(?i:{MARKER}|bearer |-----BEGIN|authorization)")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SESSION = re.compile(r"sess_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_SK = re.compile(r"SESSION#[\w#-]+")
 _WORD = re.compile(r"[\w.:/<>-]*")
 
 
@@ -58,6 +59,8 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "tenant": _name,
     "user": _name,
     "agent": _name,
+    "partition": _name,
+    "sk": lambda value: isinstance(value, str) and bool(_SK.fullmatch(value)),
     "exception": _word,
     "error_code": _word,
     "frames": lambda value: isinstance(value, list) and all(map(FRAME.fullmatch, value)),
@@ -65,7 +68,7 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
 
 FRAME = re.compile(r"[^\n]+:\d+ [\w<>.]+")
 
-KINDS = {"request", "unexpected exception"}
+KINDS = {"request", "unexpected exception", "damaged item"}
 """Lines of other kinds (the sweep's, for one) are looked through for secrets alone."""
 
 

@@ -70,4 +70,4 @@ def is_too_deep(text: str) -> bool:
 
 
 def _refused(path: str, message: str) -> ValidationFailed:
-    return ValidationFailed([{"location": "json", "field": path, "message": message}])
+    return ValidationFailed.of_json([(path, message)])

@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model
+from app.messages import model, sizes
 from app.messages.model import Message
 from app.sessions.model import Session, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
@@ -22,8 +22,8 @@ READS_OF_ONE_VERSION = 3
 damage that `check` reports, and no reason to withhold the messages."""
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer as Lambda sends it (`model.wire_size`). Only a single message may
-be larger, up to `model.MAX_MESSAGE_WIRE`."""
+"""Bytes of messages in one answer as Lambda sends it (`sizes.wire_size`). Only a single message may
+be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
 
 MAX_MESSAGES = 5_000
 """Messages in one answer: short ones cost time rather than bytes."""
@@ -51,7 +51,7 @@ class MessageReader:
         message that the session counts is not there yet.
 
         Raises:
-            SessionNotFound
+            SessionNotFound, SessionDamaged
         """
         session_ulid = ulid_of(session_id)
         now = ids.iso_time(self.clock())
@@ -59,7 +59,7 @@ class MessageReader:
             pages = self.table.query(caller.partition, ranges.session_with_messages(session_ulid))
             items = chain.from_iterable(pages)
             head = next(items, None)
-            if not is_live(head, now):
+            if not is_live(head, now) or not keys.is_session(str(head["SK"])):
                 raise SessionNotFound
             session = from_item(Session, head)
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
@@ -132,7 +132,10 @@ class MessageReader:
         if "parts" in first:
             parts = ranges.message_with_parts(session_ulid, message_ulid)
             items = list(chain.from_iterable(self.table.query(caller.partition, parts)))
-        return next(model.assemble(session_ulid, items))
+        message = next(model.assemble(session_ulid, items), None)
+        if message is None:  # damaged
+            raise MessageNotFound
+        return message
 
 
 def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
@@ -141,7 +144,7 @@ def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> M
     messages: list[Message] = []
     size = 0
     for message in model.assemble(session_ulid, items):
-        size += model.wire_size(message.body) + model.WIRE_OF_IDS
+        size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
         messages.append(message)

@@ -137,6 +137,7 @@ def _append(
         idempotency_key=(
             idempotency.identify(key, flask.request.path, caller.writer, new) if key else None
         ),
+        checked=True,
         answered_whole=not short,
     )
     told = {"Preference-Applied": RETURN_MINIMAL} if short else {}

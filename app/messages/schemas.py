@@ -8,12 +8,10 @@ from marshmallow import fields, validate
 
 from app.errors import MAX_FAULTS
 from app.http.fields import NEXT_CURSOR, BoundedList, Schema, cursor, limit, line
-from app.messages.model import MAX_BATCH
+from app.messages.model import MAX_BATCH, MAX_NAME, ROLES
 
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
 """No `javascript:` and the like: front ends make links of these."""
-
-ROLES = ("user", "assistant", "system", "tool")
 
 
 class Checked(fields.Nested):
@@ -144,7 +142,7 @@ class NewMessageSchema(Schema):
         load_default=None,
         **line(
             min_length=1,
-            max_length=128,
+            max_length=MAX_NAME,
             description="Which agent or tool wrote it",
             example="query-agent",
         ),

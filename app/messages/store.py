@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.errors import PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model
+from app.messages import model, rules, sizes
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
 from app.table import budget, idempotency, ids, keys, writes
@@ -30,6 +30,7 @@ class MessageStore:
         *,
         if_match: IfMatch | None = None,
         idempotency_key: IdempotencyKey | None = None,
+        checked: bool = False,
         answered_whole: bool = False,
     ) -> tuple[list[Message], bool]:
         """All of the messages or none, in order, in one transaction. The second value says whether
@@ -39,15 +40,15 @@ class MessageStore:
         writer was first, or this clock lags), the failed condition tells the last id and the write
         is tried again with the next ones: no read before the write, no lock, no error to anyone.
 
-        `answered_whole`: all of the messages go into one answer, so they must fit into it.
+        `checked`: the messages have been parsed from JSON and passed the schema, so that they are
+        not looked at again. `answered_whole`: one answer is to hold all of them.
 
         Raises:
-            SessionNotFound, PreconditionFailed, IdempotencyKeyReused, TooLarge
+            ValidationFailed, TooLarge, SessionNotFound, PreconditionFailed, IdempotencyKeyReused
         """
+        rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
-        bodies = model.bodies(messages, caller.writer)
-        if answered_whole:
-            model.check_answer(bodies)
+        bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
         last_ulid = ""
         request_budget = budget.current()
         while True:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.errors import Unavailable
+from app.sessions.model import counted_messages
 from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
@@ -67,7 +68,7 @@ def continue_erasing(table: Table, partition: str, now: str, made_until: str = "
                 table.delete_many(page.emptied)
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)
-                messages += sum(int(head["message_count"]) for head in page.emptied)
+                messages += sum(counted_messages(head) for head in page.emptied)
             if not unmarked:
                 break
         _end_erasure(table, partition)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import Unavailable
+from app.sessions.model import counted_messages
 from app.table import budget, keys, ranges, writes
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Item, Value, Write
@@ -87,7 +88,7 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
         for items in while_time_allows(pages):
             if items and keys.is_session(str(items[0]["SK"])):
                 head, *items = items
-                messages = int(head["message_count"])
+                messages = counted_messages(head)
             table.delete_many(items)
         delete_create_record(table, head)
         table.execute(writes.delete(keys.session(partition, session_ulid)))

@@ -6,12 +6,17 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.http.fields import NEXT_CURSOR, Schema, StrictInteger, WholeNumber, cursor, limit, line
-
-MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
+from app.sessions.rules import (
+    MAX_DAYS,
+    MAX_DOMAIN,
+    MAX_NAME,
+    MAX_PAIRS,
+    MAX_TITLE,
+    MAX_VALUE,
+    pair_fault,
+)
 
 DEFAULT_TITLE = "New Session"
-
-MAX_DAYS = 3650
 
 
 class StringPairs(fields.Field[dict[str, str]]):
@@ -23,24 +28,17 @@ class StringPairs(fields.Field[dict[str, str]]):
         if len(value) > MAX_PAIRS:
             raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.")
         errors = {
-            name: [message] for name, text in value.items() if (message := _pair_error(name, text))
+            name: [message] for name, text in value.items() if (message := pair_fault(name, text))
         }
         if errors:
             raise ma.ValidationError(errors)
         return value
 
 
-def _pair_error(name: str, text: Any) -> str | None:
-    if len(name) > MAX_NAME:
-        return f"The name is longer than {MAX_NAME} characters."
-    if not isinstance(text, str):
-        return "Not a string."
-    return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
-
-
 def _title(**options: Any) -> fields.String:
     return fields.String(
-        **options, **line(max_length=256, description="Shown in lists", example="Pothole issues")
+        **options,
+        **line(max_length=MAX_TITLE, description="Shown in lists", example="Pothole issues"),
     )
 
 
@@ -71,7 +69,7 @@ class NewSessionSchema(Schema):
         required=True,
         **line(
             min_length=1,
-            max_length=128,
+            max_length=MAX_DOMAIN,
             description="Which agent system or subject this belongs to",
             example="civic_complaints_v1",
         ),

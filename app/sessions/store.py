@@ -6,9 +6,9 @@ Works without Flask. Every method takes the caller first and reaches no partitio
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import OutcomeUnknown, PreconditionFailed, SessionNotFound
+from app.errors import OutcomeUnknown, PreconditionFailed, SessionNotFound, ValidationFailed
 from app.identity.caller import Caller
-from app.sessions import erasure, model, removal
+from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
 from app.table import idempotency, ids, keys, writes
 from app.table.db import ConditionFailed, Table
@@ -37,8 +37,17 @@ class SessionStore:
         request.
 
         Raises:
+            ValidationFailed
             IdempotencyKeyReused: the key came with a different request before.
         """
+        rules.check(
+            {
+                "domain_id": domain_id,
+                "title": title,
+                "metadata": metadata,
+                "expires_in_days": expires_in_days,
+            }
+        )
 
         def session_as(ulid: str) -> Session:
             created_at = ids.timestamp(ulid)
@@ -84,7 +93,7 @@ class SessionStore:
         """Pattern 8: the session without its messages, strongly consistent.
 
         Raises:
-            SessionNotFound
+            SessionNotFound, SessionDamaged
         """
         item = self.table.get(keys.session(caller.partition, model.ulid_of(session_id)))
         if not model.is_live(item, self._now()):
@@ -102,8 +111,11 @@ class SessionStore:
         are in `changes`. With `expires_in_days` of None the session never expires.
 
         Raises:
-            SessionNotFound, PreconditionFailed
+            ValidationFailed, SessionNotFound, PreconditionFailed
         """
+        rules.check(changes)
+        if not changes:
+            raise ValidationFailed.of_json([("", "Nothing is to change.")])
         ulid = model.ulid_of(session_id)
         now = self._now()
         changed = {name: changes[name] for name in ("title", "metadata") if name in changes}

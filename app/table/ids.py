@@ -18,6 +18,9 @@ MESSAGE_PREFIX = "msg_"
 Clock = Callable[[], int]
 """Milliseconds since 1970, UTC."""
 
+END_OF_TIME = "76EZ91ZQ"
+"""Greater than every ULID whose time has a year of four digits."""
+
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FROM_CROCKFORD = bytes.maketrans(

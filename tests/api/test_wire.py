@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from app.messages.model import MAX_MESSAGE_WIRE, MAX_WIRE_BYTES
 from app.messages.reader import MAX_ANSWER, MAX_MESSAGES
+from app.messages.sizes import MAX_MESSAGE_WIRE, MAX_WIRE_BYTES
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
 from tests.people import problem
