@@ -4,10 +4,17 @@ Each class carries its status, its stable `code` and its title. Nothing else bec
 not one of these is a 500 that says nothing of the inside. No Flask here: the stores raise these.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Self, TypedDict
 
 PROBLEM_JSON = "application/problem+json"
+
+MAX_FAULTS = 20
+"""How many faults of a request are named. Whoever looks for faults may stop at one more."""
+
+MAX_FAULT_TEXT = 200
+"""Characters of a fault's path and of its message. A path holds names that the client chose."""
 
 
 class FieldError(TypedDict):
@@ -153,8 +160,35 @@ class UnsupportedMediaType(ApiError):
 
 
 class ValidationFailed(ApiError):
+    """Names the first `MAX_FAULTS` of `errors` and takes no more of them than that and one."""
+
     status, code, title = 422, "VALIDATION_FAILED", "The request does not fit the schema"
     detail = "See errors: which field, and why."
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        found = [
+            FieldError(
+                location=error["location"],
+                field=_cut(error["field"]),
+                message=_cut(error["message"]),
+            )
+            for error in islice(errors, MAX_FAULTS + 1)
+        ]
+        more = f" There are more; these are the first {MAX_FAULTS}."
+        super().__init__(
+            self.detail + (more if len(found) > MAX_FAULTS else ""), errors=found[:MAX_FAULTS]
+        )
+
+    @classmethod
+    def of_json(cls, faults: Iterable[tuple[str, str]]) -> Self:
+        """From paths and messages about a JSON value."""
+        return cls(
+            FieldError(location="json", field=path, message=message) for path, message in faults
+        )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_FAULT_TEXT else f"{text[:MAX_FAULT_TEXT]}…"
 
 
 class InvalidCursor(ApiError):
@@ -167,6 +201,14 @@ class IdempotencyKeyReused(ApiError):
 
     status, code, title = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key was used already"
     detail = "This Idempotency-Key came with another request before. Use a new one."
+
+
+class SessionDamaged(ApiError):
+    status, code, title = 500, "SESSION_DAMAGED", "The stored session is damaged"
+    detail = (
+        "A part of the stored session is missing or broken. Its messages can be read as a list, "
+        "and it can be deleted; the operator's check names what is wrong."
+    )
 
 
 class Unavailable(ApiError):

@@ -11,6 +11,7 @@ from app.config import Config
 from app.conversations import routes as conversations
 from app.http import caching, docs, health, landing, request_log
 from app.http.api import Api
+from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
 from app.messages import routes as messages
@@ -20,10 +21,6 @@ from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.table.db import Table
 from app.table.ids import UlidSource
-
-MAX_BODY = 6 * 1024 * 1024
-"""Bytes of a request's body: what Lambda takes. A message that is too large for the table gets an
-error with its own figures."""
 
 SPEC_OPTIONS = {
     "info": {
@@ -53,7 +50,14 @@ ACT_FOR_USER = {
     f"`{auth.ACT_FOR_USER}`",
 }
 
-EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"]
+EXPOSED_HEADERS = [
+    "ETag",
+    "Location",
+    "Retry-After",
+    "Idempotent-Replayed",
+    "Preference-Applied",
+    "X-Request-Id",
+]
 
 BLUEPRINTS = (conversations.blp, messages.blp)
 

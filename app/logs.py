@@ -58,6 +58,11 @@ def log_exception(error: BaseException, **fields: Any) -> None:
     log.error("unexpected exception", extra={"fields": told})
 
 
+def log_damaged(partition: str, sk: str) -> None:
+    """Logs where a stored item is that cannot be shown, and nothing of what it holds."""
+    log.warning("damaged item", extra={"fields": {"partition": partition, "sk": sk}})
+
+
 def embedded_metrics(
     namespace: str | None, units: dict[str, str], dimensions: Sequence[str] = ()
 ) -> Callable[[], dict[str, Any]]:

@@ -21,6 +21,7 @@ SECRETS = re.compile(rf"eyJ|(?i:{MARKER}|bearer |-----BEGIN|authorization)")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SESSION = re.compile(r"sess_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_SK = re.compile(r"SESSION#[\w#-]+")
 _WORD = re.compile(r"[\w.:/<>-]*")
 
 
@@ -63,6 +64,8 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "reason": _word,
     "keys": _number,
     "ambiguous": _number,
+    "partition": _name,
+    "sk": lambda value: isinstance(value, str) and bool(_SK.fullmatch(value)),
     "exception": _word,
     "error_code": _word,
     "frames": lambda value: isinstance(value, list) and all(map(FRAME.fullmatch, value)),
@@ -77,6 +80,7 @@ KINDS = {
     "issuer keys fetched",
     "issuer keys not fetched",
     "issuer keys ambiguous",
+    "damaged item",
 }
 """Lines of other kinds, such as the sweep's, are searched only for secrets."""
 

@@ -5,6 +5,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flask
+from werkzeug.http import parse_list_header
+
+RETURN_MINIMAL = "return=minimal"
+
+PREFERENCE_APPLIED = {
+    "Preference-Applied": {
+        "schema": {"type": "string"},
+        "description": f"`{RETURN_MINIMAL}` where that was asked for",
+    }
+}
 
 LOCATION = {
     "Location": {
@@ -57,6 +67,21 @@ def json_response(
 ) -> flask.Response:
     """An answer that is JSON text already."""
     return flask.Response(text, status, headers, content_type="application/json")
+
+
+def prefers_minimal(prefer: str) -> bool:
+    """Whether a `Prefer` header asks for a short answer; the first `return` in it counts.
+
+    https://www.rfc-editor.org/rfc/rfc7240#section-4.2
+
+    >>> prefers_minimal('wait=5, return="minimal"; foo'), prefers_minimal("return=representation")
+    (True, False)
+    """
+    for preference in parse_list_header(prefer):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "return":
+            return value.strip().strip('"').lower() == "minimal"
+    return False
 
 
 def location_of(new_id: str) -> str:

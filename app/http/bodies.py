@@ -10,6 +10,7 @@ import flask
 from webargs.flaskparser import is_json_request
 
 from app.errors import MalformedJson, TooLarge, UnsupportedMediaType
+from app.http import limits
 
 ENCODINGS = {"", "identity", "gzip", "x-gzip"}
 """RFC 9110 section 8.4.1; x-gzip is gzip's old name."""
@@ -27,10 +28,12 @@ def read_json(request: flask.Request) -> bytes:
         TooLarge: also once it is unpacked.
     """
     coding = _check_headers(request)
+    limits.check_event(request)
     body = request.get_data()
     most = request.max_content_length
     if request.content_length is None and len(body) >= (most or len(body) + 1):
-        raise TooLarge  # Werkzeug truncates a chunked body at the limit without an error
+        # Werkzeug truncates a chunked body at the limit without an error.
+        raise limits.body_too_large()
     if "gzip" in coding and not _is_unpacked(request, body):
         body = _unpack(body, most)
     if b"\0" in body[:2]:

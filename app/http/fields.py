@@ -1,21 +1,56 @@
 """Fields and checks that the schemas of both resources share."""
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from app.errors import MAX_FAULTS
+from app.values import CONTROL_CHARACTER
+
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
-
-
-def _is_control(character: str) -> bool:
-    return character < " " or character == "\x7f"
 
 
 def no_control_characters(value: str) -> None:
     """Titles and names end up in terminals, headers and logs."""
-    if any(map(_is_control, value)):
+    if CONTROL_CHARACTER.search(value):
         raise ma.ValidationError("Control characters are not allowed.")
+
+
+class Schema(ma.Schema):
+    """A schema for what clients send: the work does not grow with the number of unknown names."""
+
+    def load(self, data: Any, **options: Any) -> Any:
+        unknown = options.get("unknown") or self.unknown
+        most = len(self.fields) + MAX_FAULTS
+        if unknown == ma.RAISE and isinstance(data, Mapping) and len(data) > most:
+            known = {field.data_key or name for name, field in self.fields.items()}
+            names = islice((name for name in data if name not in known), MAX_FAULTS + 1)
+            raise ma.ValidationError({name: [self.error_messages["unknown"]] for name in names})
+        return super().load(data, **options)
+
+
+class BoundedList(fields.List[Any]):
+    """Checks the length before the items, and stops where enough of them are at fault."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        for check in self.validators:
+            check(value)
+        loaded, faults = [], {}
+        for index, item in enumerate(value):
+            try:
+                loaded.append(self.inner.deserialize(item, **kwargs))
+            except ma.ValidationError as error:
+                faults[index] = error.messages
+                if len(faults) > MAX_FAULTS:
+                    break
+        if faults:
+            raise ma.ValidationError(faults)
+        return loaded
 
 
 def line(*, max_length: int, min_length: int = 0, description: str, example: str) -> Any:
@@ -96,4 +131,9 @@ class IdempotencySchema(ma.Schema):
 
 
 class AppendHeadersSchema(IdempotencySchema, IfMatchSchema):
-    pass
+    prefer = fields.String(
+        data_key="Prefer",
+        metadata={
+            "description": "`return=minimal` (RFC 7240): answer with the ids and timestamps only",
+        },
+    )

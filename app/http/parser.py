@@ -1,6 +1,6 @@
 """How bodies, queries and headers are read: strictly, and with our errors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import flask
@@ -27,25 +27,25 @@ class Parser(FlaskParser):
         return {name: req.headers[name] for name in names if name in req.headers}
 
     def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
-        found = [
+        raise errors.ValidationFailed(
             FieldError(location=str(location), field=path, message=message)
             for location, messages in error.messages_dict.items()
             for path, message in _flatten(messages)
-        ]
-        raise errors.ValidationFailed(errors=found) from None
+        ) from None
 
 
-def _flatten(messages: Any, path: str = "") -> list[tuple[str, str]]:
+def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """marshmallow's nested messages as JSON paths.
 
-    >>> _flatten({"references": {0: {"url": ["Not a valid URL."]}}})
+    >>> list(_flatten({"references": {0: {"url": ["Not a valid URL."]}}}))
     [('references[0].url', 'Not a valid URL.')]
     """
     if isinstance(messages, Mapping):
-        return [
-            found for key, below in messages.items() for found in _flatten(below, _join(path, key))
-        ]
-    return [(path, str(message)) for message in messages]
+        for key, below in messages.items():
+            yield from _flatten(below, _join(path, key))
+    else:
+        for message in messages:
+            yield path, str(message)
 
 
 def _join(path: str, key: str | int) -> str:

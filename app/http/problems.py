@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import errors
 from app.errors import PROBLEM_JSON, ApiError, FieldError
+from app.http import limits
 from app.http.request_log import request_id
 from app.logs import log_exception
 
@@ -137,7 +138,7 @@ def _answer_http_exception(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:
         return error
     if error.code == 413:
-        return _answer_api_error(errors.TooLarge())
+        return _answer_api_error(limits.body_too_large())
     status = HTTPStatus(error.code)
     headers = dict(error.get_headers())
     headers.pop("Content-Type", None)

@@ -6,12 +6,15 @@ import re
 from typing import Any, NoReturn
 
 from app.errors import MalformedJson, ValidationFailed
+from app.values import MAX_DEPTH, surrogate_path
 
-MAX_DEPTH = 64
-"""Levels of arrays and objects."""
+# Possessive, so that nothing is remembered for going back: that would take many times the text.
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F]"
+_HALF_A_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}|\\\\u[dD]")
+"""Finds every half of a surrogate pair among escapes. It also finds an escaped backslash before a
+`ud`, which is no escape, or may hide one."""
 
 
 def loads(raw: bytes) -> Any:
@@ -33,8 +36,8 @@ def loads(raw: bytes) -> Any:
         ) from None
     except ValueError:  # int() refuses more than 4,300 digits
         raise _refused("", "A number has too many digits.") from None
-    if "\\u" in text:
-        _check_surrogates(value, "")
+    if _HALF_A_PAIR.search(text) and (path := surrogate_path(value)) is not None:
+        raise _refused(path, "Holds half a surrogate pair, which is no character.")
     return value
 
 
@@ -66,19 +69,5 @@ def is_too_deep(text: str) -> bool:
     return False
 
 
-def _check_surrogates(value: Any, path: str) -> None:
-    """An escaped half of a surrogate pair is a string that UTF-8 cannot say."""
-    if isinstance(value, str):
-        if _SURROGATE.search(value):
-            raise _refused(path, "Holds half a surrogate pair, which is no character.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_surrogates(item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_surrogates(key, path)
-            _check_surrogates(item, f"{path}.{key}".lstrip("."))
-
-
 def _refused(path: str, message: str) -> ValidationFailed:
-    return ValidationFailed(errors=[{"location": "json", "field": path, "message": message}])
+    return ValidationFailed.of_json([(path, message)])

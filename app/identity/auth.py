@@ -80,7 +80,7 @@ def authorize(
         return Caller(identity.caller.tenant, user, agent)
     except (NotACaller, UnicodeError):
         raise ValidationFailed(
-            errors=[
+            [
                 {
                     "location": "headers",
                     "field": ACT_FOR_USER_HEADER,

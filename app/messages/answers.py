@@ -21,6 +21,15 @@ def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:
     return {"previous": after if after.startswith(MESSAGE_PREFIX) else None}
 
 
+def receipt(message: Message) -> dict[str, str]:
+    """What a client cannot know of a message that it has sent."""
+    return {
+        "message_id": message.message_id,
+        "session_id": message.session_id,
+        "timestamp": message.timestamp,
+    }
+
+
 def page_members(page: MessagePage) -> dict[str, Any]:
     """The members `messages` and `next_cursor` of an answer."""
     return {"messages": message_list(page.messages), "next_cursor": page.next_cursor}

@@ -5,36 +5,35 @@ strings come back exactly as they came, and an answer is put together without pa
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from app.errors import TooLarge
+from app.logs import log_damaged
 from app.table import ids, keys
 from app.table.writes import Item
+from app.values import text_fault
 
 Role = Literal["user", "assistant", "system", "tool"]
 
-MAX_MESSAGE_BYTES = 3 * 1024 * 1024
-"""Of one message as JSON text in UTF-8."""
-
-MAX_BATCH_BYTES = 4 * 1024 * 1024 - 128 * 1024
-"""Of all messages of a batch. A transaction takes 4 MB; the session, the record and the keys use
-the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
-
 MAX_BATCH = 50
 
-MAX_WIRE_BYTES = 5_900_000
-"""Of one message in Lambda's answer, where the body is escaped inside a JSON string. Only a message
-close to MAX_MESSAGE_BYTES that is nearly all quotes or backslashes is larger. It could be stored
-but never read."""
+ROLES = ("user", "assistant", "system", "tool")
+
+MAX_NAME = 128
 
 PART_BYTES = 400_000
 """Of the text in one item. An item takes 409,600 bytes, keys and names included."""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+MEMBERS = ("role", "name", "content", "metadata", "created_by")
+"""Of the stored text."""
+
+_USUAL_STARTS = tuple(f'{{"role":"{role}","name":' for role in ROLES)
+_USUAL_END = '},"created_by":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Message:
         return str(self._parsed["created_by"])
 
     def to_json(self) -> str:
-        """The message in an answer.
+        """The message in an answer. Its wire size is `sizes.wire_size(body) + sizes.WIRE_OF_IDS`.
 
         >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", '{"role":"user"}').to_json()[:62]
         '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
@@ -118,41 +117,6 @@ class Message:
             f'"session_id":"{ids.SESSION_PREFIX}{self.session_ulid}",'
             f'"timestamp":"{ids.timestamp(self.ulid)}",{self.body[1:]}'
         )
-
-
-def bodies(messages: Sequence[NewMessage], created_by: str) -> list[str]:
-    """The texts to store.
-
-    Raises:
-        TooLarge: which limit, and by how much.
-    """
-    texts = [message.body(created_by) for message in messages]
-    sizes = [len(text.encode()) for text in texts]
-    for index, size in enumerate(sizes):
-        if size > MAX_MESSAGE_BYTES:
-            raise TooLarge(
-                f"Message {index} has {size:,} bytes as JSON; "
-                f"one message takes {MAX_MESSAGE_BYTES:,}."
-            )
-        if size + texts[index].count('"') + texts[index].count("\\") > MAX_WIRE_BYTES:
-            raise TooLarge(
-                f"Message {index} is too full of quotes and backslashes: escaped once more, as it "
-                f"would be answered, it has over {MAX_WIRE_BYTES:,} bytes."
-            )
-    if sum(sizes) > MAX_BATCH_BYTES:
-        raise TooLarge(
-            f"The messages have {sum(sizes):,} bytes as JSON; one batch, which is one DynamoDB "
-            f"transaction of at most 4 MB, takes {MAX_BATCH_BYTES:,}. Send them in smaller batches."
-        )
-    return texts
-
-
-def wire_size(text: str) -> int:
-    """Bytes of a message's text in Lambda's answer, as the strictest runtime escapes it: quotes,
-    backslashes, and everything that is not ASCII."""
-    if text.isascii():  # it is JSON, so there are no control characters in it
-        return len(text) + text.count('"') + text.count("\\")
-    return len(json.dumps(text))
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:
@@ -180,20 +144,48 @@ def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
 
     Every item of a divided message says how many there are, so nothing is read beyond the last. A
     message that is not complete (a query may see a transaction's items one after another) is left
-    out.
+    out, and so is a damaged one, which is logged.
     """
     pending: list[Item] = []
     for item in items:
-        if "parts" in item:
-            if pending and _message_of(pending[0]) != _message_of(item):
-                pending = []
-            pending.append(item)
-            if len(pending) < int(item["parts"]):
-                continue
-            pending.sort(key=lambda part: str(part["SK"]))
-            item = {"SK": pending[0]["SK"], "body": "".join(str(p["body"]) for p in pending)}
+        message = None
+        try:
+            if "parts" in item:
+                if pending and _message_of(pending[0]) != _message_of(item):
+                    pending = []
+                pending.append(item)
+                if len(pending) < int(item["parts"]):
+                    continue
+                whole, pending = sorted(pending, key=lambda part: str(part["SK"])), []
+                body = "".join(str(part["body"]) for part in whole)
+                message = Message(session_ulid, _message_of(whole[0]), body)
+            else:
+                message = Message(session_ulid, _message_of(item), str(item["body"]))
+        except (IndexError, KeyError, ValueError):
             pending = []
-        yield Message(session_ulid, _message_of(item), str(item["body"]))
+        ulid = message.ulid if message else ""
+        if message and len(ulid) == 26 and ulid < ids.END_OF_TIME and is_sound(message.body):
+            yield message
+        else:
+            log_damaged(str(item.get("PK")), str(item["SK"]))
+
+
+def is_sound(body: str) -> bool:
+    """Whether stored text can go into an answer without making it unreadable.
+
+    Parsing every message would cost as much as the rest of the answer. So text with the beginning
+    and the end of `NewMessage.body`, and no word that is no JSON, is taken for what it seems to be;
+    `check` parses all.
+    """
+    if not body.startswith(_USUAL_STARTS) or body.rfind(_USUAL_END) < 0 or body[-2:] != '"}':
+        return text_fault(body, MEMBERS) is None
+    # One letter is found at once, a word is not.
+    capital_n, capital_i = body.find("N"), body.find("I")
+    if (capital_n >= 0 and body.find("NaN", capital_n) >= 0) or (
+        capital_i >= 0 and body.find("Infinity", capital_i) >= 0
+    ):
+        return text_fault(body, MEMBERS) is None
+    return True
 
 
 def _message_of(item: Item) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model
+from app.messages import model, sizes
 from app.messages.model import Message
 from app.sessions.model import Session, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
@@ -19,8 +19,11 @@ from app.table.writes import Item
 Order = Literal["asc", "desc"]
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer. Lambda takes 6 MB with the body escaped inside a JSON string,
-counted here as the strictest runtime escapes it."""
+"""Bytes of messages in one answer as Lambda sends it (`sizes.wire_size`). Only a single message may
+be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
+
+MAX_MESSAGES = 5_000
+"""Messages in one answer: short ones cost time rather than bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class MessageReader:
         damage, which `check` reports, and no reason to withhold the others.
 
         Raises:
-            SessionNotFound
+            SessionNotFound, SessionDamaged
         """
         session_ulid = ulid_of(session_id)
         scope = _scope(caller, session_ulid, "asc")
@@ -52,12 +55,12 @@ class MessageReader:
             pages = self.table.query(caller.partition, ranges.session_with_messages(session_ulid))
             items = chain.from_iterable(pages)
             head = next(items, None)
-            if not is_live(head, self._now()):
+            if not is_live(head, self._now()) or not keys.is_session(str(head["SK"])):
                 raise SessionNotFound
             session = from_item(Session, head)
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
             counted = (item for item in items if str(item["SK"]) <= last)
-            page = _fill(session_ulid, counted, None, scope)
+            page = _fill(session_ulid, counted, MAX_MESSAGES, scope)
             if not page.next_cursor and len(page.messages) == session.message_count:
                 return session, page
             missing = self._first_missing(caller, head, page, "asc")
@@ -208,13 +211,13 @@ def _end_before(missing: str, page: MessagePage, scope: str) -> MessagePage:
     return MessagePage(messages, make_cursor(scope, messages[-1].ulid) if messages else None)
 
 
-def _fill(session_ulid: str, items: Iterable[Item], limit: int | None, scope: str) -> MessagePage:
+def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
     """As many messages as `limit` and the size of an answer allow, at least one, and a cursor if
     another message follows."""
     messages: list[Message] = []
     size = 0
     for message in model.assemble(session_ulid, items):
-        size += model.wire_size(message.body)
+        size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
         messages.append(message)

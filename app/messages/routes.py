@@ -7,13 +7,22 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
-from app.http.answers import LOCATION, json_object, json_response, location_of, with_members
+from app.http.answers import (
+    LOCATION,
+    PREFERENCE_APPLIED,
+    RETURN_MINIMAL,
+    json_object,
+    json_response,
+    location_of,
+    prefers_minimal,
+    with_members,
+)
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
-from app.messages.answers import message_list, page_members, previous_member
+from app.messages.answers import message_list, page_members, previous_member, receipt
 from app.messages.model import Message, NewMessage
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
@@ -66,7 +75,7 @@ EXAMPLE = {
 @blp.arguments(NewMessageSchema, example=EXAMPLE)
 @blp.arguments(AppendHeadersSchema, location="headers")
 @blp.arguments(AppendQuerySchema, location="query")
-@blp.response(201, AppendedMessageSchema, headers=LOCATION)
+@blp.response(201, AppendedMessageSchema, headers=LOCATION | PREFERENCE_APPLIED)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_message(
     new: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
@@ -76,10 +85,14 @@ def append_message(
     It becomes the session's last, whoever else is writing. With an `Idempotency-Key` the request
     may be sent again without storing the message twice.
     """
-    [message], replayed = _append(session_id, [new], headers, query)
-    location = location_of(message.message_id)
-    text = with_members(message.to_json(), previous_member(query))
-    return json_response(text, 201, {"Location": location, **_replayed(replayed)})
+    [message], told = _append(session_id, [new], headers, query)
+    short = "Preference-Applied" in told
+    text = json_object(receipt(message)) if short else message.to_json()
+    return json_response(
+        with_members(text, previous_member(query)),
+        201,
+        {"Location": location_of(message.message_id), **told},
+    )
 
 
 @blp.post("/sessions/<session_id>/messages/batch")
@@ -89,18 +102,21 @@ def append_message(
 )
 @blp.arguments(AppendHeadersSchema, location="headers")
 @blp.arguments(AppendQuerySchema, location="query")
-@blp.response(201, AppendedMessagesSchema)
+@blp.response(201, AppendedMessagesSchema, headers=PREFERENCE_APPLIED)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
     """Append up to 50 messages, all or none, in order
 
-    No message of anybody else's comes between them.
+    No message of anybody else's comes between them. A batch whose answer would be too large is
+    refused; with `Prefer: return=minimal` it is stored.
     """
-    messages, replayed = _append(session_id, batch["messages"], headers, query)
-    members = {"messages": message_list(messages), **previous_member(query)}
-    return json_response(json_object(members), 201, _replayed(replayed))
+    messages, told = _append(session_id, batch["messages"], headers, query)
+    short = "Preference-Applied" in told
+    shown = [receipt(message) for message in messages] if short else message_list(messages)
+    members = {"messages": shown, **previous_member(query)}
+    return json_response(json_object(members), 201, told)
 
 
 @blp.get("/sessions/<session_id>/messages")
@@ -130,17 +146,19 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 
 def _append(
     session_id: str, new: list[dict[str, Any]], headers: dict[str, str], query: dict[str, str]
-) -> tuple[list[Message], bool]:
+) -> tuple[list[Message], dict[str, str]]:
+    """The messages as they are stored now, and the headers that say how the answer came to be."""
     caller = current_caller()
-    return store.append(
+    short = prefers_minimal(headers.get("prefer", ""))
+    messages, replayed = store.append(
         caller,
         session_id,
         [NewMessage(**message) for message in new],
         if_match=accepted_versions(headers.get("if_match")),
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer, query),
         after=query.get("after"),
+        checked=True,
+        answered_whole=not short,
     )
-
-
-def _replayed(replayed: bool) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if replayed else {}
+    told = {"Preference-Applied": RETURN_MINIMAL} if short else {}
+    return messages, told | ({"Idempotent-Replayed": "true"} if replayed else {})

@@ -1,26 +1,29 @@
 """What a message and its references look like in JSON. What is checked here is kept as it came."""
 
-from typing import Any
+from itertools import islice
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, cursor, limit, line
-from app.messages.model import MAX_BATCH
+from app.errors import MAX_FAULTS
+from app.http.fields import NEXT_CURSOR, BoundedList, Schema, cursor, limit, line
+from app.messages.model import MAX_BATCH, MAX_NAME, ROLES
 
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
 """No `javascript:` and the like: front ends make links of these."""
 
 AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
-ROLES = ("user", "assistant", "system", "tool")
-
 
 class Checked(fields.Nested):
     """Checks a value against a schema and hands on the value itself, every number as it was."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        super()._deserialize(value, *args, **kwargs)
+        named = value
+        if isinstance(value, dict):  # of any size; only these are looked at
+            named = {name: value[name] for name in self.schema.fields if name in value}
+        super()._deserialize(named, *args, **kwargs)
         return value
 
 
@@ -90,7 +93,7 @@ class MetadataSchema(ma.Schema):
     class Meta:
         unknown = ma.INCLUDE
 
-    references = fields.List(fields.Nested(ReferenceSchema))
+    references = BoundedList(Checked(ReferenceSchema))
 
 
 class Content(fields.Field[Any]):
@@ -101,10 +104,14 @@ class Content(fields.Field[Any]):
             return value
         if not isinstance(value, list):
             raise ma.ValidationError("Must be a string or a list of objects with a type.")
-        errors = {
-            index: ["Must be an object with a type, a string."]
+        faulty = (
+            index
             for index, block in enumerate(value)
             if not isinstance(block, dict) or not isinstance(block.get("type"), str)
+        )
+        errors = {
+            index: ["Must be an object with a type, a string."]
+            for index in islice(faulty, MAX_FAULTS + 1)
         }
         if errors:
             raise ma.ValidationError(errors)
@@ -129,7 +136,7 @@ _CONTENT = {
 }
 
 
-class NewMessageSchema(ma.Schema):
+class NewMessageSchema(Schema):
     role = fields.String(
         required=True, validate=validate.OneOf(ROLES), metadata={"example": "assistant"}
     )
@@ -138,7 +145,7 @@ class NewMessageSchema(ma.Schema):
         load_default=None,
         **line(
             min_length=1,
-            max_length=128,
+            max_length=MAX_NAME,
             description="Which agent or tool wrote it",
             example="query-agent",
         ),
@@ -151,8 +158,8 @@ class NewMessageSchema(ma.Schema):
     )
 
 
-class MessageBatchSchema(ma.Schema):
-    messages = fields.List(
+class MessageBatchSchema(Schema):
+    messages = BoundedList(
         fields.Nested(NewMessageSchema), required=True, validate=validate.Length(1, MAX_BATCH)
     )
 
@@ -176,6 +183,17 @@ class MessageSchema(ma.Schema):
     )
 
 
+class AppendedMessageSchema(MessageSchema):
+    """With `Prefer: return=minimal` only the ids and the timestamp."""
+
+    class Meta:
+        json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
+
+
+class AppendedMessagesSchema(ma.Schema):
+    messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
+
+
 class MessageListSchema(ma.Schema):
     messages = fields.List(fields.Nested(MessageSchema), required=True)
 
@@ -184,7 +202,7 @@ class MessagePageSchema(MessageListSchema):
     next_cursor = NEXT_CURSOR
 
 
-class AppendQuerySchema(ma.Schema):
+class AppendQuerySchema(Schema):
     after = fields.String(
         validate=validate.Regexp(f"{AFTER}\\Z", error="No message_id."),
         metadata={
@@ -204,15 +222,7 @@ PREVIOUS = fields.String(
 )
 
 
-class AppendedMessageSchema(MessageSchema):
-    previous = PREVIOUS
-
-
-class AppendedMessagesSchema(MessageListSchema):
-    previous = PREVIOUS
-
-
-class PageQuerySchema(ma.Schema):
+class PageQuerySchema(Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
     order = fields.String(

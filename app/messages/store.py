@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model
+from app.messages import model, rules, sizes
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
 from app.table import budget, idempotency, ids, keys, writes
@@ -32,6 +32,8 @@ class MessageStore:
         if_match: IfMatch | None = None,
         idempotency_key: IdempotencyKey | None = None,
         after: str | None = None,
+        checked: bool = False,
+        answered_whole: bool = False,
     ) -> tuple[list[Message], bool]:
         """All of the messages or none, in order, in one transaction. The second value says whether
         this replays an earlier, same request.
@@ -41,21 +43,24 @@ class MessageStore:
         is tried again with the next ones: no read before the write, no lock, no error to anyone.
 
         `after` is what the session's last message must be, or the session's own id if it must have
-        none yet.
+        none yet. `checked`: the messages have been parsed from JSON and passed the schema, so they
+        are not checked again. `answered_whole`: one answer is to hold all of them.
 
         Raises:
-            SessionNotFound, PreconditionFailed, NotTheLastMessage, IdempotencyKeyReused, TooLarge
+            ValidationFailed, TooLarge, SessionNotFound, PreconditionFailed, NotTheLastMessage,
+            IdempotencyKeyReused
         """
+        rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
         previous = None if after is None else _previous(session_ulid, after)
-        bodies = model.bodies(messages, caller.writer)
+        bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
         last_ulid = ""
         request_budget = budget.current()
         while True:
             request_budget.check()
-            checked = checked_time(self.table, self.ulids.clock, caller.partition)
-            now = ids.iso_time(checked)
-            ulids = self.ulids.new(len(bodies), after=last_ulid, now=checked)
+            written_at = checked_time(self.table, self.ulids.clock, caller.partition)
+            now = ids.iso_time(written_at)
+            ulids = self.ulids.new(len(bodies), after=last_ulid, now=written_at)
             appended = _messages(session_ulid, ulids, bodies)
             advance = self._advance(caller, session_ulid, ulids, now, if_match, previous)
             parts = {"session": advance}

@@ -1,9 +1,9 @@
 """A full check of the table: finds everything that could not be there if the promises hold.
 
-For operators and tests. It shares the keys with the stores but none of their code, and it only
-reads. This is the one place in `app/` that scans. The service's own role may not scan, so run it
-with yours. Memory stays flat: it goes from item to item and remembers the ids of one day of one
-session at most.
+For operators and tests. It shares the keys and the form of a message with the stores but none of
+their code, and it only reads; `app.operations.content` looks at texts. This is the one place in
+`app/` that scans. The service's own role may not scan, so run it with yours. Memory stays flat: it
+goes from item to item and remembers one message, and the ids of one day of one session at most.
 """
 
 from collections import deque
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
 
+from app.operations import content
 from app.table import budget, ids, keys
 from app.table.db import Table
 from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, TTL_ATTRIBUTE
@@ -22,10 +23,11 @@ EVERYTHING = ("\x00", "\U0010ffff")
 
 ATTRIBUTES = (
     "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, expires_at, message_count, version,"
-    " last_ulid, last_count, parts, session_count, erase_until, first_id, fingerprint,"
-    f" {TTL_ATTRIBUTE}"
+    " last_ulid, last_count, parts, session_count, erase_until, first_id, fingerprint, body, title,"
+    f" domain_id, metadata, updated_at, {TTL_ATTRIBUTE}"
 )
-"""Everything but what people wrote."""
+"""All but fingerprints. DynamoDB charges for whole items, so reading what people wrote costs
+transfer and time, no capacity; it is looked at one message at a time."""
 
 MOST_AT_ONCE = 100
 """Items in a transaction, so messages in an append."""
@@ -190,6 +192,8 @@ class _Partition:
             keys.by_activity(self.partition, session, activity),
             keys.by_due_time(session, until) if until else {},
         )
+        for problem, detail in content.session_faults(head):
+            self.complain(head, problem, detail)
         self._messages(head, session, items)
 
     def _create_record(self, record: Item) -> None:
@@ -243,12 +247,15 @@ class _Partition:
         """Whether the message's first item exists. Every item says how many there must be."""
         self.checked.messages += 1
         first = parts[0]
-        whole = int(first.get("parts", 1))
+        stated = first.get("parts", 1)
+        whole = stated if isinstance(stated, int) else 0
         session = keys.session_of(str(first["SK"]))
         expected = [keys.message("", session, name, part)["SK"] for part in range(whole)]
         found = [str(part["SK"]) for part in parts]
         if found != expected or any(part.get("parts", 1) != whole for part in parts):
             self.complain(first, "its parts are not whole", f"{len(found)} of {whole}")
+        elif fault := content.message_fault(parts):
+            self.complain(first, "its text is damaged", fault)
         return keys.is_message(found[0])
 
     def _append_record(self, item: Item, session: str, recent: set[str]) -> None:

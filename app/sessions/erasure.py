@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.errors import Unavailable
+from app.sessions.model import counted_messages
 from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
@@ -93,7 +94,7 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
                 table.delete_many(page.emptied)
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)
-                messages += sum(int(head["message_count"]) for head in page.emptied)
+                messages += sum(counted_messages(head) for head in page.emptied)
             if not unmarked:
                 break
         _end_erasure(table, partition, until)

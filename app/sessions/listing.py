@@ -1,10 +1,12 @@
 """A user's sessions by their last activity, from GSI1 (access pattern 2)."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from app.errors import InvalidCursor
+from app.errors import InvalidCursor, SessionDamaged
 from app.identity.caller import Caller
 from app.sessions import model
 from app.sessions.model import ListedSession
@@ -12,6 +14,7 @@ from app.table import ids, keys
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
 from app.table.definition import BY_ACTIVITY
+from app.table.writes import Item
 
 _POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}", re.ASCII)
 
@@ -75,7 +78,7 @@ class SessionLister:
         items = list(islice(chain.from_iterable(pages), skip, end + 1))
         shown, more = items[:limit], len(items) > limit
         return SessionPage(
-            [model.from_item(ListedSession, item) for item in shown],
+            list(_readable(shown)),
             page,
             limit,
             total,
@@ -85,6 +88,13 @@ class SessionLister:
     def _count(self, caller: Caller) -> int:
         user = self.table.get(keys.user(caller.partition))
         return int(user["session_count"]) if user else 0
+
+
+def _readable(items: Iterable[Item]) -> Iterator[ListedSession]:
+    """A damaged session is left out (and logged), so that it does not spoil the list."""
+    for item in items:
+        with suppress(SessionDamaged):
+            yield model.from_item(ListedSession, item)
 
 
 def _scope(caller: Caller) -> str:

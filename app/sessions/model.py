@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeGuard, TypeVar
 
-from app.errors import SessionNotFound
+from app.errors import SessionDamaged, SessionNotFound
+from app.logs import log_damaged
 from app.table import ids, keys
 from app.table.writes import Item, Value
 
@@ -21,14 +22,32 @@ LIVE = (
 
 EXPIRED = "expires_at <= :now"
 
+MAX_HEAD_WIRE = 140_000
+"""Bytes of a session in an answer as Lambda sends it, everything but its messages: an emoji in its
+title, metadata or domain takes 14, twelve for its two escapes and two for their backslashes."""
+
 
 def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _stored(read: Callable[[Any], Any] = str, write: Callable[[Any], Value] | None = None) -> Any:
+def _read_metadata(text: Any) -> dict[str, str]:
+    metadata = json.loads(str(text))
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) for text in metadata.values()
+    ):
+        raise ValueError("not an object of strings")
+    return metadata
+
+
+def _stored(
+    read: Callable[[Any], Any] = str,
+    write: Callable[[Any], Value] | None = None,
+    *,
+    optional: bool = False,
+) -> Any:
     """A field that is stored as an attribute of the same name; None is stored as no attribute."""
-    return field(metadata={"read": read, "write": write})
+    return field(metadata={"read": read, "write": write, "optional": optional})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +59,7 @@ class ListedSession:
     domain_id: str = _stored()
     title: str = _stored()
     message_count: int = _stored(int)
-    expires_at: str | None = _stored()
+    expires_at: str | None = _stored(optional=True)
 
     @property
     def session_id(self) -> str:
@@ -55,7 +74,7 @@ class ListedSession:
 class Session(ListedSession):
     """`last_ulid` is the greatest id given out in the session: its own or its last message's."""
 
-    metadata: dict[str, str] = _stored(json.loads, dump_json)
+    metadata: dict[str, str] = _stored(_read_metadata, dump_json)
     version: int = _stored(int)
     updated_at: str = _stored()
     last_ulid: str = _stored()
@@ -73,17 +92,33 @@ Kind = TypeVar("Kind", bound=ListedSession)
 
 
 def from_item(kind: type[Kind], item: Item) -> Kind:
-    """A session from its own item, or a listed one from its entry in GSI1."""
-    stored: dict[str, Any] = {
-        field.name: field.metadata["read"](item[field.name]) if field.name in item else None
-        for field in fields(kind)
-        if field.metadata
-    }
-    return kind(
-        ulid=keys.session_of(str(item["SK"])),
-        last_activity=keys.activity_of(str(item["GSI1SK"])),
-        **stored,
-    )
+    """A session from its own item, or a listed one from its entry in GSI1.
+
+    Raises:
+        SessionDamaged: something is missing or broken; the log says which item.
+    """
+    try:
+        stored: dict[str, Any] = {
+            field.name: None
+            if field.metadata["optional"] and field.name not in item
+            else field.metadata["read"](item[field.name])
+            for field in fields(kind)
+            if field.metadata
+        }
+        ulid = keys.session_of(str(item["SK"]))
+        last_activity = keys.activity_of(str(item["GSI1SK"]))
+    except (KeyError, ValueError, RecursionError):
+        stored = {}
+    if not stored or not ids.is_ulid(ulid) or ulid > ids.END_OF_TIME:
+        log_damaged(str(item["PK"]), str(item["SK"]))
+        raise SessionDamaged
+    return kind(ulid=ulid, last_activity=last_activity, **stored)
+
+
+def counted_messages(item: Item) -> int:
+    """How many messages a session has; 0 where it does not say, so that it can still be removed."""
+    count = item.get("message_count")
+    return count if isinstance(count, int) else 0
 
 
 def to_attributes(values: Mapping[str, Any]) -> dict[str, Value | None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import Unavailable
+from app.sessions.model import counted_messages
 from app.table import budget, keys, ranges, writes
 from app.table.db import Table
 from app.table.writes import Value, Write
@@ -85,7 +86,7 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
         for items in while_time_allows(pages):
             if items and keys.is_session(str(items[0]["SK"])):
                 head, *items = items
-                messages = int(head["message_count"])
+                messages = counted_messages(head)
             table.delete_many(items)
         table.execute(writes.delete(keys.session(partition, session_ulid)))
     except Unavailable:

@@ -5,13 +5,18 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, StrictInteger, WholeNumber, cursor, limit, line
-
-MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
+from app.http.fields import NEXT_CURSOR, Schema, StrictInteger, WholeNumber, cursor, limit, line
+from app.sessions.rules import (
+    MAX_DAYS,
+    MAX_DOMAIN,
+    MAX_NAME,
+    MAX_PAIRS,
+    MAX_TITLE,
+    MAX_VALUE,
+    pair_fault,
+)
 
 DEFAULT_TITLE = "New Session"
-
-MAX_DAYS = 3650
 
 
 class StringPairs(fields.Field[dict[str, str]]):
@@ -23,26 +28,18 @@ class StringPairs(fields.Field[dict[str, str]]):
         if len(value) > MAX_PAIRS:
             raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.")
         errors = {
-            name: [message] for name, text in value.items() if (message := _pair_error(name, text))
+            name: [message] for name, text in value.items() if (message := pair_fault(name, text))
         }
         if errors:
             raise ma.ValidationError(errors)
         return value
 
 
-def _pair_error(name: str, text: Any) -> str | None:
-    if len(name) > MAX_NAME:
-        return f"The name is longer than {MAX_NAME} characters."
-    if not isinstance(text, str):
-        return "Not a string."
-    return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
-
-
 def _title(**options: Any) -> fields.String:
     return fields.String(
         **options,
         **line(
-            max_length=256,
+            max_length=MAX_TITLE,
             description=f"Shown in lists; `{DEFAULT_TITLE}` if it is not given",
             example="Pothole issues",
         ),
@@ -71,12 +68,12 @@ def _expires_in_days(description: str) -> StrictInteger:
     )
 
 
-class NewSessionSchema(ma.Schema):
+class NewSessionSchema(Schema):
     domain_id = fields.String(
         required=True,
         **line(
             min_length=1,
-            max_length=128,
+            max_length=MAX_DOMAIN,
             description="Which agent system or subject this belongs to",
             example="civic_complaints_v1",
         ),
@@ -88,7 +85,7 @@ class NewSessionSchema(ma.Schema):
     )
 
 
-class SessionChangesSchema(ma.Schema):
+class SessionChangesSchema(Schema):
     """What is to change; what is not named stays as it is."""
 
     class Meta:
@@ -125,7 +122,7 @@ class SessionSchema(ListedSessionSchema):
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 
-class ListQuerySchema(ma.Schema):
+class ListQuerySchema(Schema):
     page = WholeNumber(
         validate=validate.Range(1, 10**9),
         metadata={"description": "From 1; not together with cursor"},
@@ -158,7 +155,7 @@ class DeletionSchema(ma.Schema):
     deleted_messages = fields.Integer(required=True)
 
 
-class ErasureQuerySchema(ma.Schema):
+class ErasureQuerySchema(Schema):
     confirm = fields.String(
         required=True,
         # Not Equal, which is an enum in the document: Swagger UI fills its only value in.

@@ -6,9 +6,15 @@ Works without Flask. Every method takes the caller first and reaches no partitio
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import GoneSince, OutcomeUnknown, PreconditionFailed, SessionNotFound
+from app.errors import (
+    GoneSince,
+    OutcomeUnknown,
+    PreconditionFailed,
+    SessionNotFound,
+    ValidationFailed,
+)
 from app.identity.caller import Caller
-from app.sessions import erasure, model, removal
+from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
 from app.table import idempotency, ids, keys, writes
 from app.table.database_time import checked_time
@@ -44,9 +50,18 @@ class SessionStore:
         condition tells the last id, and the session takes the next one.
 
         Raises:
+            ValidationFailed
             IdempotencyKeyReused: the key came with a different request before.
             GoneSince: the session that the earlier request created is gone.
         """
+        rules.check(
+            {
+                "domain_id": domain_id,
+                "title": title,
+                "metadata": metadata,
+                "expires_in_days": expires_in_days,
+            }
+        )
         last_ulid = ""
         while True:
             now = self._writing_time(caller)
@@ -108,7 +123,7 @@ class SessionStore:
         """Pattern 8: the session without its messages, strongly consistent.
 
         Raises:
-            SessionNotFound
+            SessionNotFound, SessionDamaged
         """
         item = self.table.get(keys.session(caller.partition, model.ulid_of(session_id)))
         if not model.is_live(item, self._now()):
@@ -126,8 +141,11 @@ class SessionStore:
         are in `changes`. With `expires_in_days` of None the session never expires.
 
         Raises:
-            SessionNotFound, PreconditionFailed
+            ValidationFailed, SessionNotFound, PreconditionFailed
         """
+        rules.check(changes)
+        if not changes:
+            raise ValidationFailed.of_json([("", "Nothing is to change.")])
         ulid = model.ulid_of(session_id)
         written_at = self._writing_time(caller)
         now = ids.iso_time(written_at)

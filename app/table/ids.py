@@ -26,6 +26,9 @@ _END_OF_9999 = 253_402_300_799_999
 
 GREATEST = "7" + "Z" * 25
 
+END_OF_TIME = "76EZ91ZQ"
+"""Greater than every ULID whose time has a year of four digits."""
+
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FROM_CROCKFORD = bytes.maketrans(

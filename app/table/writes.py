@@ -4,6 +4,7 @@ An item's values are strings and integers. On the wire they are tagged with thei
 outside `app.table` sees that.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,7 +78,20 @@ def decode(attributes: Mapping[str, Any]) -> Item:
     """
     >>> decode({"SK": {"S": "USER"}, "session_count": {"N": "3"}})
     {'SK': 'USER', 'session_count': 3}
+
+    What no store writes counts as absent, so that the one item is damaged and others are not.
+
+    >>> decode({"SK": {"S": "USER"}, "session_count": {"N": "0.5"}, "is_new": {"BOOL": True}})
+    {'SK': 'USER'}
     """
-    return {
-        name: value["S"] if "S" in value else int(value["N"]) for name, value in attributes.items()
-    }
+    try:
+        return {
+            name: value["S"] if "S" in value else int(value["N"])
+            for name, value in attributes.items()
+        }
+    except (KeyError, ValueError):
+        return {
+            name: value["S"] if "S" in value else int(value["N"])
+            for name, value in attributes.items()
+            if "S" in value or re.fullmatch(r"-?\d+", value.get("N", ""))
+        }

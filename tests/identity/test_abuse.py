@@ -13,9 +13,9 @@ import flask
 import pytest
 
 from app.config import Config, ConfigError
-from app.factory import MAX_BODY
-from app.http.strict_json import MAX_DEPTH
+from app.http.limits import MAX_BODY
 from app.table import db
+from app.values import MAX_DEPTH
 from tests.people import Client, make_token, problem
 
 

@@ -10,6 +10,8 @@ from app.messages.model import Message, NewMessage, assemble, split
 from app.table import ids
 from app.table.cursors import make_cursor, read_cursor
 
+A, B = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"
+
 ULIDS = st.integers(0, 2**128 - 100).map(lambda number: str(ULID.from_int(number)))
 
 
@@ -57,24 +59,25 @@ def test_a_message_is_put_together_as_it_was_cut_either_way(text, size, backward
     body = NewMessage("user", text).body("alice")
     pieces = split(body, size)
     assert all(len(piece.encode()) <= size for piece in pieces)
-    sk = "SESSION#01S#MSG#01M"
+    sk = f"SESSION#01S#MSG#{A}"
     items = [
         {"SK": f"{sk}#{n:02}" if n else sk, "body": piece, "parts": len(pieces)}
         for n, piece in enumerate(pieces)
     ]
     if len(pieces) < 100:
         [message] = assemble("01S", items[::-1] if backwards else items)
-        assert message == Message("01S", "01M", body)
+        assert message == Message("01S", A, body)
         assert message.content == text
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_message_that_is_not_there_whole_spoils_no_other(backwards):
-    half = [{"SK": "SESSION#01S#MSG#01A#01", "body": "x", "parts": 3}]
+    body = NewMessage("user", "x").body("alice")
+    half = [{"SK": f"SESSION#01S#MSG#{A}#01", "body": "x", "parts": 3}]
     whole = [
-        {"SK": "SESSION#01S#MSG#01B", "body": '{"a":', "parts": 2},
-        {"SK": "SESSION#01S#MSG#01B#01", "body": "1}", "parts": 2},
+        {"SK": f"SESSION#01S#MSG#{B}", "body": body[:9], "parts": 2},
+        {"SK": f"SESSION#01S#MSG#{B}#01", "body": body[9:], "parts": 2},
     ]
     items = [*half, *whole]
     messages = list(assemble("01S", items[::-1] if backwards else items))
-    assert messages == [Message("01S", "01B", '{"a":1}')]
+    assert messages == [Message("01S", B, body)]

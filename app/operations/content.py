@@ -1,0 +1,30 @@
+"""What people wrote, as far as `check` looks at it: whether it can be read, and nothing of what it
+says. A fault never quotes the text."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from app.messages.model import MEMBERS
+from app.table.writes import Item
+from app.values import text_fault
+
+SESSION_ATTRIBUTES = ("domain_id", "title", "metadata", "updated_at", "version")
+"""Those that nothing else in `check` needs. Every session has them."""
+
+
+def session_faults(head: Item) -> Iterator[tuple[str, str]]:
+    """Kinds of damage, with details."""
+    if missing := [name for name in SESSION_ATTRIBUTES if name not in head]:
+        yield "an attribute is missing", ", ".join(missing)
+    text = str(head.get("metadata", "{}"))
+    if fault := text_fault(text):
+        yield "its metadata is damaged", fault
+    elif not all(isinstance(value, str) for value in json.loads(text).values()):
+        yield "its metadata is damaged", "not an object of strings"
+
+
+def message_fault(parts: Sequence[Item]) -> str | None:
+    """What is wrong with a message's text. Takes as much memory as the message."""
+    if any("body" not in part for part in parts):
+        return "there is none"
+    return text_fault("".join(str(part["body"]) for part in parts), MEMBERS)

@@ -1,0 +1,189 @@
+"""One damaged item spoils only itself, and `check` names it. The damage is done behind the app."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.operations import check
+from tests.people import Client, problem
+
+
+def strict(text: str) -> Any:
+    """As parsers that are stricter than Python's read it."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def session_id(alice: Client) -> str:
+    made: str = alice.create_session(title="kept")["session_id"]
+    return made
+
+
+@pytest.fixture
+def damage(raw: Any, table: Any, items: Callable[[], list[Any]]) -> Callable[..., None]:
+    """Sets attributes of the item with this SK, or removes those that are None."""
+
+    def change(sk: str, **attributes: Any) -> None:
+        [item] = [item for item in items() if item["SK"]["S"] == sk]
+        changed = {**item, **attributes}
+        raw.put_item(TableName=table.name, Item={k: v for k, v in changed.items() if v is not None})
+
+    return change
+
+
+@pytest.fixture
+def findings(table: Any, clock: Any) -> Callable[[], list[str]]:
+    return lambda: [str(finding) for finding in check.check(table, clock)]
+
+
+def sk_of(session_id: str, message_id: str | None = None) -> str:
+    sk = f"SESSION#{session_id.removeprefix('sess_')}"
+    return f"{sk}#MSG#{message_id.removeprefix('msg_')}" if message_id else sk
+
+
+USUAL = '{"role":"user","name":null,"content":"x","metadata":{},"created_by":"alice"}'
+
+TEXTS = {
+    "NaN": '{"role":"user","name":null,"content":"x","metadata":{"a":NaN},"created_by":"a"}',
+    "Infinity": USUAL.replace("{}", '{"a":[-Infinity]}'),
+    "cut": USUAL[:30],
+    "cut at the end": USUAL[:-1],
+    "empty": "",
+    "an empty object": "{}",
+    "no JSON": "hello",
+    "a list": "[1]",
+    "a string": '"x"',
+    "null": "null",
+    "a comma too many": USUAL[:-1] + ",}",
+    "a blank before it": " " + USUAL,
+    "two": '{"role":"user"}{"role":"user"}',
+    "a name twice": '{"role":"user","role":"user"}',
+    "by another program": '{"role": "user", "content": "x" "metadata": {}}',
+    "too deep": '{"role":' + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_damaged_text_spoils_only_its_message(alice, session_id, damage, findings, text):
+    first, second, third = (alice.append(session_id, content) for content in "abc")
+    damage(sk_of(session_id, second["message_id"]), body={"S": text} if text else None)
+    path = f"/sessions/{session_id}"
+    answer = alice.get(path)
+    assert answer.status_code == 200
+    assert strict(answer.text)["messages"] == [first, third]
+    for query, wanted in (
+        ("", [first, third]),
+        ("?order=desc", [third, first]),
+        ("?limit=1", [first]),
+        (f"?after={first['message_id']}", [third]),
+    ):
+        page = alice.get(f"{path}/messages{query}")
+        assert strict(page.text)["messages"] == wanted
+    problem(alice.get(f"{path}/messages/{second['message_id']}"), 404, "MESSAGE_NOT_FOUND")
+    assert alice.append(session_id, "d")["content"] == "d"
+    [finding] = findings()
+    assert sk_of(session_id, second["message_id"]) in finding
+    assert alice.delete(path).json["deleted_messages"] == 4
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+
+
+def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, damage, findings):
+    """As the library wrote it, once, for the names 1 and "1"."""
+    message = alice.append(session_id)
+    sk = sk_of(session_id, message["message_id"])
+    damage(sk, body={"S": USUAL.replace("{}", '{"1":"a","1":"b"}')})
+    [finding] = findings()
+    assert "a name is there twice" in finding
+    assert alice.get(f"/sessions/{session_id}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"body": None}, {"parts": None}, {"parts": {"S": "three"}}, {"body": {"BOOL": True}}],
+)
+def test_a_damaged_part_spoils_only_its_message(alice, session_id, damage, findings, attributes):
+    first = alice.append(session_id, "a")
+    large = alice.append(session_id, "x" * 900_000)
+    last = alice.append(session_id, "c")
+    for part in ("", "#01"):
+        damage(sk_of(session_id, large["message_id"]) + part, **attributes)
+    assert strict(alice.get(f"/sessions/{session_id}").text)["messages"] == [first, last]
+    assert any(large["message_id"].removeprefix("msg_") in finding for finding in findings())
+
+
+def test_a_strange_key_spoils_nothing(alice, session_id, raw, table):
+    message = alice.append(session_id, "a")
+    for end in ("#MSG", "#MSG#", "#MSG#x", "#FOO", "#MSG#" + "7" + "Z" * 25):
+        item = {"PK": {"S": "acme#alice"}, "SK": {"S": sk_of(session_id) + end}}
+        raw.put_item(TableName=table.name, Item={**item, "body": {"S": USUAL}})
+    path = f"/sessions/{session_id}"
+    assert strict(alice.get(path).text)["messages"] == [message]
+    assert strict(alice.get(f"{path}/messages").text)["messages"] == [message]
+
+
+HEADS: dict[str, dict[str, Any]] = {
+    "no title": {"title": None},
+    "no domain": {"domain_id": None},
+    "no metadata": {"metadata": None},
+    "broken metadata": {"metadata": {"S": '{"a":'}},
+    "metadata with NaN": {"metadata": {"S": '{"a":NaN}'}},
+    "metadata is a list": {"metadata": {"S": "[]"}},
+    "no version": {"version": None},
+    "no count": {"message_count": None},
+    "half a count": {"message_count": {"N": "0.5"}},
+    "a count of text": {"message_count": {"S": "many"}},
+    "no time of change": {"updated_at": None},
+    "a title that is none": {"title": {"BOOL": True}},
+}
+IN_THE_LIST = {"title", "domain_id", "message_count"}
+
+
+@pytest.mark.parametrize("attributes", HEADS.values(), ids=HEADS)
+def test_a_damaged_session_spoils_only_itself(alice, session_id, damage, findings, attributes):
+    other = alice.create_session(title="damaged")["session_id"]
+    message = alice.append(other, "still there")
+    damage(sk_of(other), **attributes)
+    listed = alice.get("/sessions")
+    assert listed.status_code == 200
+    shown = {session["session_id"] for session in strict(listed.text)["sessions"]}
+    assert shown == ({session_id} if IN_THE_LIST & set(attributes) else {session_id, other})
+    pages = [alice.get("/sessions?limit=1").json]
+    pages += [alice.get(f"/sessions?limit=1&cursor={pages[0]['pagination']['next_cursor']}").json]
+    assert session_id in [s["session_id"] for page in pages for s in page["sessions"]]
+    for headers in ({}, {"If-None-Match": '"9"'}):
+        problem(alice.get(f"/sessions/{other}", headers=headers), 500, "SESSION_DAMAGED")
+    assert alice.get(f"/sessions/{other}/messages").json["messages"] == [message]
+    assert alice.get(f"/sessions/{session_id}").status_code == 200
+    assert [finding for finding in findings() if sk_of(other) in finding]
+    assert alice.delete(f"/sessions/{other}").status_code == 200
+    assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [session_id]
+
+
+def test_a_damaged_session_does_not_stop_an_erasure(alice, session_id, damage, items):
+    other = alice.create_session()["session_id"]
+    damage(sk_of(other), message_count=None, title=None)
+    assert alice.delete("/sessions?confirm=all").status_code == 200
+    assert items() == []
+
+
+def test_messages_without_their_session_are_not_found(alice, session_id, raw, table):
+    alice.append(session_id)
+    key = {"PK": {"S": "acme#alice"}, "SK": {"S": sk_of(session_id)}}
+    raw.delete_item(TableName=table.name, Key=key)
+    problem(alice.get(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
+
+
+def test_check_says_nothing_of_what_was_said(alice, damage, findings):
+    session_id = alice.create_session(title="a secret")["session_id"]
+    message = alice.append(session_id)
+    damage(sk_of(session_id, message["message_id"]), body={"S": '{"role":"a secret","b":NaN'})
+    damage(sk_of(session_id), metadata={"S": '{"a secret":'})
+    found = findings()
+    assert len(found) == 2
+    assert "secret" not in "".join(found)
