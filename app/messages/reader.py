@@ -67,7 +67,7 @@ class MessageReader:
             if page.next_cursor and not missing:
                 break
         self._live(caller, session_ulid)
-        return session, _end_before(missing, page, scope) if missing else page
+        return session, _end_before(missing, page, scope, session_ulid) if missing else page
 
     def page(
         self,
@@ -205,10 +205,12 @@ def _newest(head: Item) -> list[str]:
     return ids.series_until(str(head["last_ulid"]), count)
 
 
-def _end_before(missing: str, page: MessagePage, scope: str) -> MessagePage:
-    """An ascending page without what comes after the missing message, and a cursor to go on."""
+def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:
+    """An ascending page without what comes after the missing message, and a cursor to go on. A page
+    that is empty then has one only if it has a `start`: who polls asks again anyway."""
     messages = [message for message in page.messages if message.ulid < missing]
-    return MessagePage(messages, make_cursor(scope, messages[-1].ulid) if messages else None)
+    position = messages[-1].ulid if messages else start
+    return MessagePage(messages, make_cursor(scope, position) if position else None)
 
 
 def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:

@@ -135,6 +135,16 @@ def test_if_none_match_matches_nothing_else(alice, session, if_none_match):
     assert answer.status_code == (304 if if_none_match == 'W/"105"' else 200)
 
 
+def test_if_match_holds_on_a_clock_that_lags(alice, session, clock):
+    """The id that is tried first is too small; the version is right nevertheless."""
+    clock.move(seconds=60)
+    alice.append(session)
+    clock.move(seconds=-3600)
+    said, path = {"role": "user", "content": "x"}, f"/sessions/{session}/messages"
+    problem(alice.post(path, said, headers={"If-Match": '"105"'}), 412, "PRECONDITION_FAILED")
+    assert alice.post(path, said, headers={"If-Match": '"106"'}).status_code == 201
+
+
 @pytest.mark.parametrize("filler", [" ", "\t", ",", '"', 'W/"', '"",', " ,", '"a" '])
 def test_a_long_header_takes_no_long_time(alice, session, filler):
     """The work grows with the header's length and not with its square."""

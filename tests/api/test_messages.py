@@ -266,6 +266,16 @@ def test_after_shows_only_what_came_later(alice, session_id):
     assert nothing == {"messages": [], "next_cursor": None}
 
 
+def test_after_and_a_cursor_that_lies_before_it_leave_nothing(alice, session_id):
+    sent = alice.fill(session_id, 10)
+    path = f"/sessions/{session_id}/messages?order=desc&limit=3"
+    cursor = alice.get(path).json["next_cursor"]  # what is before sent[7]
+    for after, expected in ((sent[4], sent[6:4:-1]), (sent[6], []), (sent[7], []), (sent[9], [])):
+        page = alice.get(f"{path}&cursor={cursor}&after={after}").json
+        assert [m["message_id"] for m in page["messages"]] == expected
+        assert page["next_cursor"] is None
+
+
 def test_a_page_ends_before_the_answer_grows_too_large(alice, session_id):
     """12 messages of 1 MB cannot be one answer, whatever the limit says."""
     for n in range(12):

@@ -140,6 +140,20 @@ def test_a_session_ends_before_what_does_not_appear(alice, session, hide, show, 
     assert ids_of(rest) == sent[1 + hidden :]
 
 
+def test_a_session_whose_first_message_does_not_appear_says_that_more_follows(
+    alice, session, hide, show
+):
+    """Or else a client would keep it as empty under its current ETag."""
+    sent = batch(alice, session, SAID, SAID)
+    taken = hide(sent[0][4:])
+    answer = alice.get(f"/sessions/{session}").json
+    assert answer["messages"] == []
+    path = f"/sessions/{session}/messages?cursor={answer['next_cursor']}"
+    assert alice.get(path).json == {"messages": [], "next_cursor": None}
+    show(taken)
+    assert ids_of(alice.get(path).json) == sent
+
+
 def test_a_session_whose_older_message_is_lost_shows_all_others(alice, session, hide):
     """That is damage, which `check` reports, and no reason to withhold the rest."""
     sent = alice.fill(session, 3)
@@ -266,6 +280,32 @@ def test_the_session_is_asked_for_again_unless_the_page_is_all_of_it(
     answer = far_alice.get(f"/sessions/{session}/messages{query.replace('first', sent[0])}")
     assert len(ids_of(answer.json)) >= 2
     assert proxy.calls == calls
+
+
+def test_every_read_of_the_table_is_strongly_consistent(alice, session, far_alice, proxy):
+    [big] = batch(alice, session, BIG)
+    alice.fill(session, 3)
+    asked: list[tuple[str, Any]] = []
+
+    def note(call: Any) -> None:
+        asked.append((call.operation, call.request))
+
+    proxy.plan = note
+    path = f"/sessions/{session}"
+    far_alice.get(path)
+    far_alice.get(path, headers={"If-None-Match": "*"})
+    far_alice.get(f"{path}/messages?limit=1")
+    far_alice.get(f"{path}/messages?limit=2&order=desc")
+    far_alice.get(f"{path}/messages/{big}")
+    far_alice.get("/sessions")
+    for _ in range(2):
+        far_alice.post("/sessions", {"domain_id": "d"}, headers={"Idempotency-Key": "k"})
+    reads = [(name, request) for name, request in asked if name != "TransactWriteItems"]
+    for name, request in reads:
+        requests = request["RequestItems"].values() if name == "BatchGetItem" else [request]
+        for each in requests:
+            assert each.get("ConsistentRead", False) is ("IndexName" not in each), each
+    assert len(reads) > 10
 
 
 # Deleted while it is read

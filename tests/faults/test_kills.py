@@ -163,7 +163,7 @@ def sweeping(alice: Alice) -> Request:
         (append_large, 1),
         (batch, 1),
         (put, 1),
-        (delete, 6),  # mark, query, 2 batches, record, the session itself
+        (delete, 5),  # mark, query, 2 batches, the session itself
         (delete_all, 8),
         (sweeping, 16),
     ],
