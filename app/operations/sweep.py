@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -101,15 +101,17 @@ class _Sweep:
             if self.run.remaining() < LEAST_TIME:
                 self.report.finished = False
                 break
-            entries: dict[str, deque[Item]] = {}
-            shards = [shard for shard in shards if self._read(shard, entries)]
-            self._take_turns(entries)
+            due: list[Item] = []
+            shards = [shard for shard in shards if self._read(shard, due)]
+            # In any order: if the first ones always fail, others come first in another run.
+            random.shuffle(due)
+            self._take_turns(due)
         if self.unread_shards == keys.SWEEP_SHARDS:
             raise SweepFailed(self.report.failure)
         return self.report
 
-    def _read(self, shard: Iterator[list[Item]], entries: dict[str, deque[Item]]) -> bool:
-        """Adds the shard's next entries, by user; whether the shard may have more."""
+    def _read(self, shard: Iterator[list[Item]], due: list[Item]) -> bool:
+        """Adds the shard's next entries; whether the shard may have more."""
         share = self._share()
         try:
             page = next(shard, None)
@@ -117,15 +119,14 @@ class _Sweep:
             self.report.finished = False
             self.unread_shards += self._failed(share)
             return False
-        for item in page or ():
-            entries.setdefault(str(item["PK"]), deque()).append(item)
+        due += page or ()
         return page is not None
 
-    def _take_turns(self, entries: dict[str, deque[Item]]) -> None:
-        # In any order: if the first ones always fail, others come first in another run.
-        users = list(entries)
-        random.shuffle(users)
-        turns = deque(users)
+    def _take_turns(self, due: list[Item]) -> None:
+        entries: dict[str, deque[Item]] = {}
+        for item in due:
+            entries.setdefault(str(item["PK"]), deque()).append(item)
+        turns = deque(entries)
         while turns:
             partition = turns.popleft()
             waiting = entries[partition]
@@ -138,7 +139,8 @@ class _Sweep:
                 turns.append(partition)
 
     def _remove(self, item: Item) -> bool:
-        """One turn; whether the item is done with. If it failed, so will the user's others."""
+        """One turn; whether the item is done with. If DynamoDB refuses, it will refuse the user's
+        others as well."""
         share = self._share()
         try:
             receipt = _remove(self.table, item, ids.iso_time(self.now))
@@ -147,9 +149,12 @@ class _Sweep:
             finished = receipt.finished
         except Unavailable:
             finished = False
-        except Exception as error:  # it spoils nothing else
+        except Exception as error:  # a damaged item, which spoils nothing else
             logs.log_exception(error)
-            finished, share.failure = False, type(error).__name__
+            share.failure = type(error).__name__
+            self._failed(share)
+            self._leave([item])
+            return True
         if not finished and self._failed(share):
             self.failed_partitions.add(str(item["PK"]))
         return finished
@@ -166,7 +171,7 @@ class _Sweep:
         self.report.failure = share.failure
         return True
 
-    def _leave(self, waiting: deque[Item]) -> None:
+    def _leave(self, waiting: Collection[Item]) -> None:
         self.report.finished = False
         oldest = min(str(item["GSI2SK"]) for item in waiting)
         with suppress(ValueError):  # somebody else writes here

@@ -50,7 +50,7 @@ def test_a_throttled_user_keeps_nobody_waiting(person, far_table, proxy, clock, 
             person(user).create_session(expires_in_days=1)
     clock.move(days=2)
     proxy.plan = of("user-7", throttled)
-    report = sweep(far_table, clock, seconds=4)
+    report = sweep(far_table, clock, seconds=12)
     assert users_left(items) == {"acme#user-7"}
     assert (report.sessions, report.finished) == (38, False)
     assert (report.failed, report.failure) == (1, "ThrottlingException")
@@ -128,10 +128,14 @@ def test_a_damaged_session_spoils_only_itself(person, table, clock, raw, items):
     ]
     del session["message_count"]
     raw.put_item(TableName=table.name, Item=session)
+    for _ in range(5):
+        person("user-2").create_session(expires_in_days=1)
     clock.move(days=2)
     report = sweep(table, clock)
-    assert users_left(items) == {"acme#user-2"}
-    assert (report.sessions, report.failed, report.failure) == (2, 1, "KeyError")
+    left = [i["SK"] for i in items() if i["SK"]["S"].startswith("SESSION")]
+    assert left == [session["SK"]]
+    assert (report.sessions, report.failed, report.failure) == (7, 1, "KeyError")
+    assert report.backlog_seconds > 80_000
     assert not report.finished
 
 
