@@ -65,6 +65,7 @@ CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 holds of them or not."""
 
 DATA = {
+    Place("header", "Prefer"),
     Place("query", "limit"),
     Place("query", "page"),
     Place("query", "order"),
