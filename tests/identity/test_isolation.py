@@ -67,6 +67,7 @@ CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 an attacker must be the same."""
 
 DATA = {
+    Place("header", "Prefer"),
     Place("query", "limit"),
     Place("query", "page"),
     Place("query", "order"),
