@@ -415,6 +415,6 @@ def test_what_is_not_there_is_401_for_nobody_under_api(app, path):
     problem(app.test_client().get(path), 401, "UNAUTHORIZED")
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
+@pytest.mark.parametrize("path", ["/nothing", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
 def test_what_is_not_there_is_404_elsewhere(app, path):
     assert app.test_client().get(path).status_code == 404

@@ -850,6 +850,7 @@ def test_no_header_is_read_that_the_walk_does_not_know():
     assert by_hand == {
         ("auth.py", "'Authorization'"),
         ("auth.py", "ACT_FOR_USER_HEADER"),
+        ("bodies.py", "'Content-Encoding'"),
         ("request_log.py", "'X-Request-Id'"),
     }
 
