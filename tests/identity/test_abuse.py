@@ -432,6 +432,6 @@ def test_an_unknown_api_path_gets_401_without_a_token(app, path):
     problem(app.test_client().get(path), 401, "UNAUTHORIZED")
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
+@pytest.mark.parametrize("path", ["/nothing", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
 def test_an_unknown_path_elsewhere_gets_404(app, path):
     assert app.test_client().get(path).status_code == 404
