@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from app.table.ids import timestamp
-from tests.people import problem
+from tests.people import moved, problem
 
 GROUNDED = {
     "role": "assistant",
@@ -266,6 +266,19 @@ def test_after_shows_only_what_came_later(alice, session_id):
     assert nothing == {"messages": [], "next_cursor": None}
 
 
+@pytest.mark.parametrize("after", [3, 4, 9])
+def test_backwards_from_a_cursor_that_is_not_later_than_after_there_is_nothing(
+    alice, session_id, after
+):
+    sent = alice.fill(session_id, 10)
+    path = f"/sessions/{session_id}/messages?order=desc"
+    page = alice.get(f"{path}&limit=7").json
+    assert page["messages"][-1]["message_id"] == sent[3]
+    answer = alice.get(f"{path}&cursor={page['next_cursor']}&after={sent[after]}")
+    assert answer.status_code == 200
+    assert answer.json == {"messages": [], "next_cursor": None}
+
+
 def test_a_page_ends_before_the_answer_grows_too_large(alice, session_id):
     """12 messages of 1 MB cannot be one answer, whatever the limit says."""
     for n in range(12):
@@ -315,6 +328,17 @@ def test_a_cursor_of_another_session_or_order_is_refused(alice, session_id):
         f"/sessions?cursor={cursor}",
     ):
         problem(alice.get(path), 422, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("position", ["", "x", "#", "~", "01ARZ3NDEKTSV4RRFFQ69G5FA", "0" * 700])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_cursor_that_leads_to_no_message_is_refused(alice, session_id, order, position):
+    alice.fill(session_id, 3)
+    path = f"/sessions/{session_id}/messages?order={order}"
+    page = alice.get(f"{path}&limit=1").json
+    ends_at = page["messages"][0]["message_id"].removeprefix("msg_")
+    cursor = moved(page["next_cursor"], ends_at, position)
+    problem(alice.get(f"{path}&cursor={cursor}"), 422, "INVALID_CURSOR")
 
 
 def test_what_is_no_message_is_not_found(alice, session_id):

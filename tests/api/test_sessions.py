@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.people import problem
+from tests.people import moved, problem
 
 
 def test_a_new_session_has_the_documented_shape(alice):
@@ -258,6 +258,23 @@ def test_a_cursor_of_another_list_is_refused(alice, bob):
             person.create_session()
     theirs = bob.get("/sessions?limit=1").json["pagination"]["next_cursor"]
     problem(alice.get(f"/sessions?cursor={theirs}"), 422, "INVALID_CURSOR")
+
+
+TIME, ULID = "2026-01-01T00:00:00.000Z", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.mark.parametrize(
+    "position",
+    ["", "x", ULID, TIME, f"{TIME}#", f"{TIME}#{ULID}~", f" {TIME}#{ULID}", f"{TIME}#" + "0" * 700],
+)
+def test_a_cursor_that_leads_to_no_session_is_refused(alice, position):
+    for _ in range(3):
+        alice.create_session()
+    answer = alice.get("/sessions?limit=1").json
+    [last], cursor = answer["sessions"], answer["pagination"]["next_cursor"]
+    ends_at = f"{last['last_activity']}#{last['session_id'].removeprefix('sess_')}"
+    forged = moved(cursor, ends_at, position)
+    problem(alice.get(f"/sessions?cursor={forged}"), 422, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"domain_id": "other"}, [], None])

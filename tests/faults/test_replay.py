@@ -90,6 +90,18 @@ def test_another_route_session_or_user_may_use_the_same_key(alice, bob, session)
     assert "Idempotent-Replayed" not in bobs.headers
 
 
+@pytest.mark.parametrize("key", ["/batch-key", "batch-key", "s-key", "\\n-key", "/-key"])
+def test_where_a_route_ends_and_a_key_begins_is_no_matter_of_their_letters(alice, session, key):
+    """`…/messages` with `/batch-key` is not `…/messages/batch` with `-key`."""
+    for path, body, name in (
+        ("messages/batch", {"messages": [SAID]}, "-key"),
+        ("messages", SAID, key),
+    ):
+        answer = alice.post(f"/sessions/{session}/{path}", body, headers={"Idempotency-Key": name})
+        assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (201, False)
+    assert len(alice.read_all(session)) == 2
+
+
 def test_a_key_has_up_to_255_characters(alice, session):
     path = f"/sessions/{session}/messages"
     for name, status in (("k" * 255, 201), ("k" * 256, 422)):
@@ -110,6 +122,16 @@ def test_a_record_past_its_24_hours_counts_as_absent(alice, post, clock, items, 
     replay = alice.post(*post, headers=KEY)
     assert (replay.headers["Idempotent-Replayed"], replay.text) == ("true", again.text)
     assert_sound()
+
+
+def test_a_record_counts_for_24_hours_to_the_second(alice, post, clock):
+    clock.freeze(1_800_000_000_000)
+    answer = alice.post(*post, headers=KEY)
+    clock.move(days=1, seconds=-0.001)
+    assert alice.post(*post, headers=KEY).text == answer.text
+    clock.move(seconds=0.001)
+    again = alice.post(*post, headers=KEY)
+    assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, False)
 
 
 def test_a_replay_to_a_session_that_is_gone_is_404(alice, session):

@@ -199,10 +199,16 @@ def test_an_agent_that_acts_by_token_and_by_header_stays_the_one_who_wrote(app, 
     assert answer.json["created_by"] == "agent-7"
 
 
-def test_a_replay_by_another_writer_is_another_request(app, alice, agent):
+@pytest.mark.parametrize("what", ["session", "message", "batch"])
+def test_a_replay_by_another_writer_is_another_request(app, alice, agent, what):
     """Alice's key in the agent's hands must not pass the agent's message off as hers."""
     session_id = alice.create_session()["session_id"]
-    path, body = f"/sessions/{session_id}/messages", {"role": "user", "content": "x"}
+    message = {"role": "user", "content": "x"}
+    path, body = {
+        "session": ("/sessions", {"domain_id": "d"}),
+        "message": (f"/sessions/{session_id}/messages", message),
+        "batch": (f"/sessions/{session_id}/messages/batch", {"messages": [message]}),
+    }[what]
     key = {"Idempotency-Key": "k-1"}
     assert alice.post(path, body, headers=key).status_code == 201
     answer = agent.post(path, body, headers=key | acting_for("alice"))
