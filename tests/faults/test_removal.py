@@ -190,7 +190,7 @@ def test_deleting_leaves_the_record_of_a_later_session_that_was_made_with_the_sa
 
 
 def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
-    alice, far_alice, proxy, assert_sound
+    alice, far_alice, proxy, items, assert_sound
 ):
     """A create right before each call of the erasure, with a key: what is left can be replayed."""
     body = {"domain_id": "d"}
@@ -216,6 +216,9 @@ def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
             assert alice.get(f"/sessions/{session}").json["message_count"] == 1
             replay = alice.post("/sessions", body, headers=headers)
             assert replay.headers.get("Idempotent-Replayed") == "true"
+        else:  # the answer said that all is done
+            left = [item["SK"]["S"] for item in items()]
+            assert [sk for sk in left if session.removeprefix("sess_") in sk] == []
         alice.delete("/sessions?confirm=all")
     assert number > 4
 
@@ -310,11 +313,6 @@ def test_an_erasure_leaves_out_what_another_has_deleted_since_it_looked(
         proxy.plan = nothing
         exchange.forward()
 
-    def lagging(exchange: Exchange) -> None:
-        """Sees no session yet, so that they are found as the partition is read."""
-        if "IndexName" in exchange.call.request:
-            exchange.answer(200, {"Items": [], "Count": 0})
-
     overtake = once(overtaken, "TransactWriteItems")
     lag = always(lagging, "Query")
     proxy.plan = lambda call: overtake(call) or (lag(call) if index_lags else None)
@@ -337,6 +335,48 @@ def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
     assert len(alice.get("/sessions").json["sessions"]) == 3
     assert hurried_alice.delete("/sessions?confirm=all").status_code in (200, 202)
     repeat_until_done(lambda: hurried_alice.delete("/sessions?confirm=all"), most=5)
+    assert items() == []
+
+
+def test_an_erasure_takes_more_sessions_than_a_transaction(alice, items):
+    for _ in range(101):
+        alice.create_session()
+    answer = alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": 101, "deleted_messages": 0}
+    assert items() == []
+
+
+def test_an_erasure_hides_what_the_list_shows_before_it_removes_anything(
+    alice, hurried_alice, proxy
+):
+    """However soon it is cut off: reading a large partition takes a while."""
+    session = alice.create_session()["session_id"]
+
+    def cut_off(exchange: Exchange) -> None:
+        if "IndexName" not in exchange.call.request:
+            throttled(exchange)
+
+    proxy.plan = always(cut_off, "Query")
+    assert hurried_alice.delete("/sessions?confirm=all").status_code == 202
+    problem(alice.get(f"/sessions/{session}"), 404, "SESSION_NOT_FOUND")
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+
+
+def lagging(exchange: Exchange) -> None:
+    """An index that shows nothing yet."""
+    if "IndexName" in exchange.call.request:
+        exchange.answer(200, {"Items": [], "Count": 0})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_erasure_finds_what_the_index_does_not_show_yet(count, alice, far_alice, proxy, items):
+    for _ in range(count):
+        alice.append(alice.create_session()["session_id"])
+    proxy.plan = always(lagging, "Query")
+    answer = far_alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": count, "deleted_messages": count}
     assert items() == []
 
 

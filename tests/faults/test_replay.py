@@ -1,5 +1,6 @@
 """Sent twice, stored once: what a client sees that repeats itself, whatever went wrong before."""
 
+import json
 import threading
 from typing import Any
 
@@ -88,6 +89,27 @@ def test_another_route_session_or_user_may_use_the_same_key(alice, bob, session)
     bobs = bob.post("/sessions", {"domain_id": "d"}, headers=KEY)
     assert bobs.status_code == 201
     assert "Idempotent-Replayed" not in bobs.headers
+
+
+def test_another_key_is_another_request(alice, post):
+    answers = [alice.post(*post, headers={"Idempotency-Key": name}) for name in ("a", "b", "A")]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.text for answer in answers}) == 3
+
+
+def test_a_replay_may_have_its_members_in_another_order(alice, post):
+    path, body = post
+    answer = alice.post(path, body, headers=KEY)
+
+    def turned(value: Any) -> Any:
+        if isinstance(value, list):
+            return [turned(item) for item in value]
+        if isinstance(value, dict):
+            return {name: turned(value[name]) for name in reversed(value)}
+        return value
+
+    replay = alice.post(path, data=json.dumps(turned(body)), headers=KEY)
+    assert (replay.headers.get("Idempotent-Replayed"), replay.text) == ("true", answer.text)
 
 
 @pytest.mark.parametrize("key", ["/batch-key", "batch-key", "s-key", "\\n-key", "/-key"])
