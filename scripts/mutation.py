@@ -138,18 +138,10 @@ def in_child(run: Any, output: str = os.devnull) -> int:
 def pytest_main(arguments: Iterable[str], *plugins: object) -> int:
     import pytest
 
-    options = [
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "--hypothesis-seed=0",
-        "--tb=line",
-        "--assert=plain",
-        "-k",
-        LEFT_OUT,
-    ]
-    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
+    options = ["-q", "-x", "--tb=line", "--assert=plain", "--hypothesis-seed=0"]
+    plugins_by_name = ["-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider"]
+    chosen = [*options, *plugins_by_name, "-k", LEFT_OUT, *arguments]
+    return int(pytest.main(chosen, plugins=list(plugins)))
 
 
 def baseline(path: str) -> tuple[Durations, Hits]:
