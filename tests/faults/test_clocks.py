@@ -108,15 +108,6 @@ def test_writers_at_once_with_different_clocks_each_keep_their_order(table, sess
     assert_sound()
 
 
-def test_the_clock_of_a_reader_changes_nothing(table, session):
-    stores = writers(table)
-    append(stores["fast"], session, "from the future")
-    for make in CLOCKS.values():
-        reader = MessageReader(table, make())
-        _, page = reader.read(ALICE, session)
-        assert [message.content for message in page.messages] == ["from the future"]
-
-
 def test_if_match_holds_for_a_writer_whose_clock_is_behind(table, session):
     """The condition fails for the id, not for the version."""
     stores = writers(table)
@@ -144,3 +135,12 @@ def test_if_match_is_asked_again_when_an_append_is_tried_again(table, far_table,
         slow.append(ALICE, session, [NewMessage("user", "second")], if_match=(2,))
     assert proxy.calls == ["TransactWriteItems"] * 2
     assert [message.content for message in read(table, session)] == ["first"]
+
+
+def test_the_clock_of_a_reader_changes_nothing(table, session):
+    stores = writers(table)
+    append(stores["fast"], session, "from the future")
+    for make in CLOCKS.values():
+        reader = MessageReader(table, make())
+        _, page = reader.read(ALICE, session)
+        assert [message.content for message in page.messages] == ["from the future"]
