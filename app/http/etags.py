@@ -20,7 +20,9 @@ def accepted_versions(if_match: str | None) -> IfMatch | None:
     etags = parse_etags(if_match)
     if etags.star_tag:
         return None
-    tags = [tag for tag in etags.as_set() if tag.isascii() and tag.isdigit() and len(tag) < 19]
+    tags = [
+        tag for tag in etags.as_set() if tag and tag.isascii() and tag.isdigit() and len(tag) < 19
+    ]
     return tuple(sorted({int(tag) for tag in tags})[:MOST_VERSIONS])
 
 

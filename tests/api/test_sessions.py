@@ -141,6 +141,46 @@ def test_put_changes_what_it_names_and_nothing_else(alice):
     assert cleared["title"] == "After"
 
 
+def test_if_none_match_gives_304_while_nothing_has_changed(alice):
+    session_id = alice.create_session()["session_id"]
+    path = f"/sessions/{session_id}"
+    etag = alice.get(path).headers["ETag"]
+
+    def status(if_none_match):
+        return alice.get(path, headers={"If-None-Match": if_none_match}).status_code
+
+    for current in (etag, f"W/{etag}", "*", f'"x", {etag}'):
+        assert status(current) == 304
+    assert status('"x"') == 200
+    alice.append(session_id)
+    assert (status(etag), status("*")) == (200, 304)
+
+
+@pytest.mark.parametrize(
+    "if_match",
+    [
+        '"x"',
+        '""',
+        'W/"1"',
+        '"-1"',
+        '"1.0"',
+        '"\u00b9"',  # a digit one, to Python
+        *(f'"{"9" * digits}"' for digits in (18, 19, 38, 39, 180)),
+        ", ".join(f'"{version}"' for version in range(1000, 1200)),
+    ],
+)
+def test_tags_that_can_be_no_version_match_none(alice, if_match):
+    session_id = alice.create_session()["session_id"]
+    path, headers = f"/sessions/{session_id}", {"If-Match": if_match}
+    for answer in (
+        alice.put(path, {"title": "New"}, headers=headers),
+        alice.post(f"{path}/messages", {"role": "user", "content": "x"}, headers=headers),
+        alice.delete(path, headers=headers),
+    ):
+        assert answer.status_code in (412, 422), answer.text
+    assert alice.get(path).json["version"] == 1
+
+
 def test_deleting_leaves_nothing_and_gives_a_receipt(alice, items):
     session_id = alice.create_session()["session_id"]
     alice.fill(session_id, 60)
