@@ -42,7 +42,7 @@ DOCUMENTED = "tests/identity/test_documented.py"
 
 TESTS = {
     "app/messages/store.py": [MESSAGES, REPLAYS, CLOCKS, BUDGET, ACTING],
-    "app/messages/reader.py": [MESSAGES, CONSISTENCY, CLOCKS, BUDGET],
+    "app/messages/reader.py": [MESSAGES, SESSIONS, CONSISTENCY, CLOCKS, BUDGET],
     "app/sessions/store.py": [SESSIONS, REPLAYS, REMOVAL, CLOCKS, BUDGET],
     "app/sessions/removal.py": [SESSIONS, REMOVAL, BUDGET],
     "app/sessions/erasure.py": [REMOVAL, REPLAYS],
@@ -91,12 +91,13 @@ class Changed(importlib.abc.MetaPathFinder):
 
 
 class Watch:
-    """A pytest plugin that notes how long each test takes and which lines of a file it passes."""
+    """A pytest plugin that notes how long each test takes and which lines of which module it
+    passes."""
 
-    def __init__(self, path: str) -> None:
-        self.path, self.name = str(ROOT / path), ""
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.name = ""
         self.durations: Durations = defaultdict(float)
-        self.hits: Hits = defaultdict(set)
+        self.hits = {str(ROOT / path): defaultdict(set) for path in paths}
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.name = nodeid
@@ -105,10 +106,10 @@ class Watch:
         self.durations[report.nodeid] += report.duration
 
     def trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        if frame.f_code.co_filename != self.path:
-            return None
-        self.hits[frame.f_lineno].add(self.name)
-        return self.trace
+        if (lines := self.hits.get(frame.f_code.co_filename)) is not None:
+            lines[frame.f_lineno].add(self.name)
+            return self.trace
+        return None
 
 
 class Limit:
@@ -144,35 +145,40 @@ def pytest_main(arguments: Iterable[str], *plugins: object) -> int:
     return int(pytest.main(chosen, plugins=list(plugins)))
 
 
-def baseline(path: str) -> tuple[Durations, Hits]:
-    """How long the tests of a module take, and which of them pass through which of its lines."""
+def baseline(paths: list[str]) -> tuple[Durations, dict[str, Hits]]:
+    """How long the tests of these modules take, and which of them pass which line of a module."""
     with tempfile.NamedTemporaryFile("w+") as file, tempfile.NamedTemporaryFile("r") as output:
 
         def run() -> int:
-            watch = Watch(path)
-            sys.meta_path.insert(0, Changed(path, (ROOT / path).read_bytes()))
+            watch = Watch(paths)
             threading.settrace(watch.trace)
             sys.settrace(watch.trace)
-            code = pytest_main(TESTS[path], watch)
+            code = pytest_main(dict.fromkeys(name for path in paths for name in TESTS[path]), watch)
             sys.settrace(None)
-            hits = {line: sorted(tests - {""}) for line, tests in watch.hits.items()}
+            hits = [
+                {line: sorted(tests - {""}) for line, tests in lines.items()}
+                for lines in watch.hits.values()
+            ]
             file.write(json.dumps([watch.durations, hits]))
             file.flush()
             return code
 
         _, status = os.waitpid(in_child(run, output.name), 0)
         if status:
-            sys.exit(f"The tests of {path} fail without any change:\n{output.read()}")
+            sys.exit(f"The tests fail without any change:\n{output.read()}")
         file.seek(0)
         durations, hits = json.load(file)
-    return durations, {int(line): set(tests) for line, tests in hits.items()}
+    return durations, {
+        path: {int(line): set(tests) for line, tests in lines.items()}
+        for path, lines in zip(paths, hits, strict=True)
+    }
 
 
 def tests_for(mutant: Mutant, durations: Durations, hits: Hits) -> list[str]:
     """The tests that pass through the change, the fastest first; all for what is run on import."""
     lines = [hits[line] for line in mutant.lines if line in hits]
-    passing = set().union(*lines)
-    if not passing and lines:
+    passing = set().union(*lines) & durations.keys()
+    if not passing and lines and not any(lines):
         passing = set(durations)
     return sorted(passing, key=lambda name: durations[name])
 
@@ -244,26 +250,46 @@ def main() -> None:
         parser.error(f"not in TESTS of scripts/mutation.py, or not there: {', '.join(unknown)}")
 
     os.chdir(ROOT)
+    chosen = {path: choose(path, arguments) for path in modules}
+    if arguments.list:
+        for path, changes in chosen.items():
+            for mutant in changes:
+                line, entry = described(path, (ROOT / path).read_bytes(), mutant)
+                print(f"{entry}  (line {line})")
+        return
+    started = time.monotonic()
     with engine():
-        unexplained = sum(try_module(path, arguments) for path in modules)
+        paths = [path for path in modules if chosen[path]]
+        durations, hits = baseline(paths)
+        print(f"{len(durations)} tests without a change: {time.monotonic() - started:.0f} s")
+        unexplained = sum(
+            try_module(path, chosen[path], durations, hits[path], arguments) for path in paths
+        )
+    print(f"{unexplained} to explain or to mend; {time.monotonic() - started:.0f} s in all")
     sys.exit(unexplained > 0)
 
 
-def try_module(path: str, arguments: argparse.Namespace) -> int:
-    """Tries the changes of a module; gives how many are neither noticed nor explained."""
-    started = time.monotonic()
-    text, known = (ROOT / path).read_bytes(), accepted()
-    chosen = mutants(text)
+def choose(path: str, arguments: argparse.Namespace) -> list[Mutant]:
+    chosen = mutants((ROOT / path).read_bytes())
     if arguments.changed:
         lines = changed_lines(path, arguments.changed)
         chosen = [mutant for mutant in chosen if lines & set(mutant.lines)]
     if arguments.sample:
         chosen = random.sample(chosen, len(chosen) // arguments.sample)
-    if arguments.list or not chosen:
-        for mutant in chosen:
-            print("{1}  (line {0})".format(*described(path, text, mutant)))
-        return 0
-    durations, hits = baseline(path)
+    return chosen
+
+
+def try_module(
+    path: str, chosen: list[Mutant], durations: Durations, hits: Hits, arguments: argparse.Namespace
+) -> int:
+    """Tries changes of a module; gives how many are neither noticed nor explained."""
+    started = time.monotonic()
+    text, known = (ROOT / path).read_bytes(), accepted()
+    durations = {
+        name: seconds
+        for name, seconds in durations.items()
+        if any(name.startswith(f"{file}::") for file in TESTS[path])
+    }
     alive: set[str] = set()
     for mutant, remark in survivors(path, chosen, durations, hits, arguments.jobs):
         line, entry = described(path, text, mutant)
@@ -277,7 +303,7 @@ def try_module(path: str, arguments: argparse.Namespace) -> int:
     explained, took = len(alive & known.keys()), time.monotonic() - started
     print(
         f"{path}: {len(chosen)} changes, {len(alive)} not noticed, of which {explained} are "
-        f"explained; {took:.0f} s ({len(durations)} tests of {sum(durations.values()):.0f} s)",
+        f"explained; {took:.0f} s",
         flush=True,
     )
     return len(alive) - explained

@@ -85,6 +85,43 @@ def without_the_last(exchange: Exchange) -> None:
     exchange.answer(200, answer)
 
 
+def test_a_session_that_is_whole_is_read_once(alice, far_alice, proxy):
+    session = alice.create_session()["session_id"]
+    alice.fill(session, 3)
+    assert len(far_alice.get(f"/sessions/{session}").json["messages"]) == 3
+    assert proxy.calls == ["Query"]
+
+
+def test_messages_later_than_the_state_of_the_session_are_left_out(alice, far_alice, proxy):
+    """An append that a query sees in part: the message, and the session as it was before."""
+    session = alice.create_session()["session_id"]
+    first = alice.append(session)["message_id"]
+    before = alice.get(f"/sessions/{session}").json
+    heads: list[Any] = []
+
+    def note(exchange: Exchange) -> None:
+        _, content = exchange.forward()
+        heads.append(json.loads(content)["Items"][0])
+
+    def with_the_old_session(exchange: Exchange) -> None:
+        _, content = exchange.forward()
+        answer = json.loads(content)
+        answer["Items"][0] = heads[0]
+        exchange.answer(200, answer)
+
+    proxy.plan = first_then(note, with_the_old_session)
+    assert far_alice.get(f"/sessions/{session}").json == before
+    alice.append(session)
+    answer = far_alice.get(f"/sessions/{session}").json
+    assert answer == before
+    assert [message["message_id"] for message in answer["messages"]] == [first]
+
+
+def first_then(fault: Any, then: Any) -> Any:
+    queries = iter([fault])
+    return lambda call: next(queries, then) if call.operation == "Query" else None
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_session_of_which_a_message_is_not_visible_yet_is_read_again(
     times, alice, far_alice, proxy
