@@ -4,7 +4,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -58,8 +60,10 @@ def _clean_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[dynamodb_local.Engine]:
-    """DynamoDB Local, in memory, on a free port."""
-    with pytest.MonkeyPatch.context() as patch, dynamodb_local.start() as engine:
+    """DynamoDB Local, in memory, on a free port; or one that runs already, at TEST_ENGINE_URL."""
+    running = os.environ.get("TEST_ENGINE_URL")
+    start = nullcontext(SimpleNamespace(url=running)) if running else dynamodb_local.start()
+    with pytest.MonkeyPatch.context() as patch, start as engine:
         for name, value in AWS.items():
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", engine.url)

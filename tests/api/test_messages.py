@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from app.table.ids import timestamp
-from tests.people import problem
+from tests.people import moved, problem
 
 GROUNDED = {
     "role": "assistant",
@@ -325,6 +325,17 @@ def test_a_cursor_of_another_session_or_order_is_refused(alice, session_id):
         f"/sessions?cursor={cursor}",
     ):
         problem(alice.get(path), 422, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("position", ["", "x", "#", "~", "01ARZ3NDEKTSV4RRFFQ69G5FA", "0" * 700])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_cursor_that_leads_to_no_message_is_refused(alice, session_id, order, position):
+    alice.fill(session_id, 3)
+    path = f"/sessions/{session_id}/messages?order={order}"
+    page = alice.get(f"{path}&limit=1").json
+    ends_at = page["messages"][0]["message_id"].removeprefix("msg_")
+    cursor = moved(page["next_cursor"], ends_at, position)
+    problem(alice.get(f"{path}&cursor={cursor}"), 422, "INVALID_CURSOR")
 
 
 def test_what_is_no_message_is_not_found(alice, session_id):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.people import problem
+from tests.people import moved, problem
 
 
 def test_a_new_session_has_the_documented_shape(alice):
@@ -134,6 +134,46 @@ def test_put_changes_what_it_names_and_nothing_else(alice):
     assert cleared["title"] == "After"
 
 
+def test_if_none_match_gives_304_while_nothing_has_changed(alice):
+    session_id = alice.create_session()["session_id"]
+    path = f"/sessions/{session_id}"
+    etag = alice.get(path).headers["ETag"]
+
+    def status(if_none_match):
+        return alice.get(path, headers={"If-None-Match": if_none_match}).status_code
+
+    for current in (etag, f"W/{etag}", "*", f'"x", {etag}'):
+        assert status(current) == 304
+    assert status('"x"') == 200
+    alice.append(session_id)
+    assert (status(etag), status("*")) == (200, 304)
+
+
+@pytest.mark.parametrize(
+    "if_match",
+    [
+        '"x"',
+        '""',
+        'W/"1"',
+        '"-1"',
+        '"1.0"',
+        '"\u00b9"',  # a digit one, to Python
+        *(f'"{"9" * digits}"' for digits in (18, 19, 38, 39, 180)),
+        ", ".join(f'"{version}"' for version in range(1000, 1200)),
+    ],
+)
+def test_tags_that_can_be_no_version_match_none(alice, if_match):
+    session_id = alice.create_session()["session_id"]
+    path, headers = f"/sessions/{session_id}", {"If-Match": if_match}
+    for answer in (
+        alice.put(path, {"title": "New"}, headers=headers),
+        alice.post(f"{path}/messages", {"role": "user", "content": "x"}, headers=headers),
+        alice.delete(path, headers=headers),
+    ):
+        assert answer.status_code in (412, 422), answer.text
+    assert alice.get(path).json["version"] == 1
+
+
 def test_deleting_leaves_nothing_and_gives_a_receipt(alice, items):
     session_id = alice.create_session()["session_id"]
     alice.fill(session_id, 60)
@@ -251,6 +291,23 @@ def test_a_cursor_of_another_list_is_refused(alice, bob):
             person.create_session()
     theirs = bob.get("/sessions?limit=1").json["pagination"]["next_cursor"]
     problem(alice.get(f"/sessions?cursor={theirs}"), 422, "INVALID_CURSOR")
+
+
+TIME, ULID = "2026-01-01T00:00:00.000Z", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.mark.parametrize(
+    "position",
+    ["", "x", ULID, TIME, f"{TIME}#", f"{TIME}#{ULID}~", f" {TIME}#{ULID}", f"{TIME}#" + "0" * 700],
+)
+def test_a_cursor_that_leads_to_no_session_is_refused(alice, position):
+    for _ in range(3):
+        alice.create_session()
+    answer = alice.get("/sessions?limit=1").json
+    [last], cursor = answer["sessions"], answer["pagination"]["next_cursor"]
+    ends_at = f"{last['last_activity']}#{last['session_id'].removeprefix('sess_')}"
+    forged = moved(cursor, ends_at, position)
+    problem(alice.get(f"/sessions?cursor={forged}"), 422, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"domain_id": "other"}, [], None])

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from app.errors import Unavailable
+from app.identity.caller import Caller
+from app.sessions.store import SessionStore
 from app.table import budget, db, ids, retries
 from tests.faults.conftest import HURRY
 from tests.faults.proxy import (
@@ -183,6 +185,46 @@ def test_a_delete_goes_on_with_what_a_batch_left_undone(
     proxy.plan = first(10, partly_done, "BatchWriteItem")
     assert far_alice.delete(f"/sessions/{session}").status_code == 200
     assert [item["SK"]["S"] for item in items()] == ["USER"]
+
+
+def test_an_append_that_is_always_beaten_ends_with_its_time(alice, session, hurried_alice, proxy):
+    """It comes second again and again: no call fails for another reason, so nothing else asks for
+    the time."""
+    message = alice.append(session)["message_id"].removeprefix("msg_")
+
+    def beaten(exchange: Exchange) -> None:
+        time.sleep(0.02)
+        if exchange.call.number > 100:
+            return  # it goes on for ever: let it through
+        ulid = ids.series(message, exchange.call.number + 1)[-1]
+        item = {"PK": {"S": "p"}, "version": {"N": "2"}, "last_ulid": {"S": ulid}}
+        others = len(exchange.call.request["TransactItems"]) - 1
+        reasons = [{"Code": "ConditionalCheckFailed", "Item": item}, *[{"Code": "None"}] * others]
+        kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+        exchange.answer(400, {"__type": kind, "CancellationReasons": reasons})
+
+    proxy.plan = always(beaten, "TransactWriteItems")
+    answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    assert len(proxy.calls) > 1
+
+
+def test_all_calls_of_a_delete_are_counted_and_share_its_time(
+    alice, session, far_table, hurried_alice, proxy
+):
+    """Also those made at once, by threads."""
+    alice.fill(session, 120)
+    used = budget.begin(60)
+    assert SessionStore(far_table).delete(Caller("acme", "alice"), session).finished
+    assert proxy.calls.count("BatchWriteItem") == 5
+    assert used.calls == len(proxy.calls)
+
+    other = alice.create_session()["session_id"]
+    alice.fill(other, 120)
+    proxy.plan = always(throttled, "BatchWriteItem")
+    started = time.monotonic()
+    assert hurried_alice.delete(f"/sessions/{other}").status_code == 202
+    assert time.monotonic() - started < 10  # of the 20 s that a call has by itself
 
 
 def test_a_read_goes_on_with_keys_that_were_left_undone(alice, session, far_alice, proxy):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.config import Config
+from app.errors import PreconditionFailed
 from app.factory import create_app
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
@@ -16,7 +17,7 @@ from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
 from app.table import db, ids
-from tests.faults.proxy import Exchange, Fault, always, nothing, refused
+from tests.faults.proxy import Exchange, Fault, always, nothing, once, refused
 from tests.people import SECRET, Client, problem
 
 HALF_A_MINUTE = 30 * 1000
@@ -109,6 +110,35 @@ def test_writers_at_once_with_different_clocks_each_keep_their_order(table, sess
         assert [message.content for message in own] == [f"{name} {n}" for n in range(25)]
     assert_times_are_those_of_the_ids(messages)
     assert_sound()
+
+
+def test_if_match_holds_for_a_writer_whose_clock_is_behind(table, session):
+    """The condition fails for the id, not for the version."""
+    stores = writers(table)
+    append(stores["fast"], session, "first")  # makes version 2
+    new = [NewMessage("user", "second")]
+    with pytest.raises(PreconditionFailed):
+        stores["slow"].append(ALICE, session, new, if_match=(1,))
+    [second], _ = stores["slow"].append(ALICE, session, new, if_match=(1, 2))
+    assert [message.content for message in read(table, session)] == ["first", "second"]
+    assert SessionStore(table).get(ALICE, session).version == 3
+
+
+def test_if_match_is_asked_again_when_an_append_is_tried_again(table, far_table, session, proxy):
+    """Its first try fails because its clock is behind, its second because of a change since."""
+    append(writers(table)["fast"], session, "first")
+
+    def followed(exchange: Exchange) -> None:
+        status, _ = exchange.forward()
+        assert status == 400
+        SessionStore(table).update(ALICE, session, {"title": "New"})
+
+    proxy.plan = once(followed, "TransactWriteItems")
+    slow = MessageStore(far_table, ids.UlidSource(shifted(-10_000)))
+    with pytest.raises(PreconditionFailed):
+        slow.append(ALICE, session, [NewMessage("user", "second")], if_match=(2,))
+    assert proxy.calls == ["TransactWriteItems"] * 2
+    assert [message.content for message in read(table, session)] == ["first"]
 
 
 def test_the_clock_of_a_reader_changes_nothing(table, session):

@@ -76,6 +76,29 @@ def test_a_session_whose_time_was_extended_is_not_swept(alice, table, clock):
     assert len(alice.get("/sessions").json["sessions"]) == 2
 
 
+def test_a_session_that_is_kept_for_good_is_nothing_to_the_sweep(alice, items, assert_sound):
+    """Left in the index of what is due, every sweep would look at it for ever."""
+    session = alice.create_session(expires_in_days=1)["session_id"]
+    kept = alice.create_session()["session_id"]
+    alice.put(f"/sessions/{session}", {"expires_in_days": None})
+    attributes = {item["SK"]["S"]: set(item) for item in items()}
+    paths = [f"SESSION#{name.removeprefix('sess_')}" for name in (session, kept)]
+    assert attributes[paths[0]] == attributes[paths[1]]
+    assert_sound()
+
+
+def test_a_sweep_with_little_time_begins_nothing_and_says_so(alice, table, clock, items):
+    session = alice.create_session(expires_in_days=1)["session_id"]
+    alice.append(session)
+    clock.move(days=2)
+    before = items()
+    swept = sweep(table, clock, seconds=1)
+    assert (swept.sessions, swept.finished) == (0, False)
+    assert items() == before
+    swept = sweep(table, clock)
+    assert (swept.sessions, swept.finished) == (1, True)
+
+
 def test_the_sweep_removes_nothing_that_was_extended_while_it_looked(
     alice, table, clock, far_table, proxy
 ):
@@ -124,7 +147,8 @@ def test_a_delete_with_little_time_is_finished_by_repeating_it(
 ):
     alice.fill(session, 90, size=30_000)  # three pages of DynamoDB's
     hurried = Client(make_app(request_budget=budget), alice.token)
-    repeat_until_done(lambda: hurried.delete(f"/sessions/{session}"), most=10)
+    answers = repeat_until_done(lambda: hurried.delete(f"/sessions/{session}"), most=10)
+    assert len(answers) > 1 or budget > 3, "it began what it had no time for"
     assert [item["SK"]["S"] for item in items()] == ["USER"]
 
 
@@ -140,6 +164,7 @@ def test_an_erasure_with_little_time_is_finished_by_repeating_it(budget, alice, 
     assert [item["SK"]["S"][:8] for item in items()] == ["REQUEST#"] * 6
     assert sum(answer.json["deleted_sessions"] for answer in answers) == 6
     assert sum(answer.json["deleted_messages"] for answer in answers) == 120
+    assert len(answers) > 1 or budget > 3, "it began what it had no time for"
 
 
 def repeat_until_done(request: Callable[[], Any], most: int) -> list[Any]:
@@ -168,7 +193,7 @@ def test_deleting_leaves_the_record_of_a_later_session_that_was_made_with_the_sa
 
 
 def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
-    alice, far_alice, proxy, assert_sound
+    alice, far_alice, proxy, items, assert_sound
 ):
     """A create right before each call of the erasure, with a key: what is left can be replayed."""
     body = {"domain_id": "d"}
@@ -194,6 +219,9 @@ def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
             assert alice.get(f"/sessions/{session}").json["message_count"] == 1
             replay = alice.post("/sessions", body, headers=headers)
             assert replay.headers.get("Idempotent-Replayed") == "true"
+        else:  # the answer said that all is done
+            left = [item["SK"]["S"] for item in items()]
+            assert [sk for sk in left if session.removeprefix("sess_") in sk] == []
         alice.delete("/sessions?confirm=all")
     assert number > 4
 
@@ -272,6 +300,31 @@ def test_two_who_delete_and_a_sweep_at_once_remove_a_session_once(
     assert_sound()
 
 
+@pytest.mark.parametrize("index_lags", [False, True])
+@pytest.mark.parametrize("whole", [True, False], ids=["removed", "marked"])
+def test_an_erasure_leaves_out_what_another_has_deleted_since_it_looked(
+    whole, index_lags, alice, far_alice, hurried_alice, proxy, items
+):
+    sessions = [alice.create_session()["session_id"] for _ in range(3)]
+    for session in sessions:
+        alice.append(session)
+
+    def overtaken(exchange: Exchange) -> None:
+        proxy.plan = nothing if whole else always(throttled, "DeleteItem")
+        answer = hurried_alice.delete(f"/sessions/{sessions[1]}")
+        assert answer.status_code == (200 if whole else 202)
+        proxy.plan = nothing
+        exchange.forward()
+
+    overtake = once(overtaken, "TransactWriteItems")
+    lag = always(lagging, "Query")
+    proxy.plan = lambda call: overtake(call) or (lag(call) if index_lags else None)
+    answer = far_alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": 3 - whole, "deleted_messages": 3 - whole}
+    assert items() == []
+
+
 def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
     alice, hurried_alice, proxy, items
 ):
@@ -285,6 +338,48 @@ def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
     assert len(alice.get("/sessions").json["sessions"]) == 3
     assert hurried_alice.delete("/sessions?confirm=all").status_code in (200, 202)
     repeat_until_done(lambda: hurried_alice.delete("/sessions?confirm=all"), most=5)
+    assert items() == []
+
+
+def test_an_erasure_takes_more_sessions_than_a_transaction(alice, items):
+    for _ in range(101):
+        alice.create_session()
+    answer = alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": 101, "deleted_messages": 0}
+    assert items() == []
+
+
+def test_an_erasure_hides_what_the_list_shows_before_it_removes_anything(
+    alice, hurried_alice, proxy
+):
+    """However soon it is cut off: reading a large partition takes a while."""
+    session = alice.create_session()["session_id"]
+
+    def cut_off(exchange: Exchange) -> None:
+        if "IndexName" not in exchange.call.request:
+            throttled(exchange)
+
+    proxy.plan = always(cut_off, "Query")
+    assert hurried_alice.delete("/sessions?confirm=all").status_code == 202
+    problem(alice.get(f"/sessions/{session}"), 404, "SESSION_NOT_FOUND")
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+
+
+def lagging(exchange: Exchange) -> None:
+    """An index that shows nothing yet."""
+    if "IndexName" in exchange.call.request:
+        exchange.answer(200, {"Items": [], "Count": 0})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_erasure_finds_what_the_index_does_not_show_yet(count, alice, far_alice, proxy, items):
+    for _ in range(count):
+        alice.append(alice.create_session()["session_id"])
+    proxy.plan = always(lagging, "Query")
+    answer = far_alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": count, "deleted_messages": count}
     assert items() == []
 
 

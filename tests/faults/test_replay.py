@@ -1,5 +1,6 @@
 """Sent twice, stored once: what a client sees that repeats itself, whatever went wrong before."""
 
+import json
 import threading
 from typing import Any
 from urllib.parse import urljoin
@@ -7,6 +8,7 @@ from urllib.parse import urljoin
 import pytest
 
 from app.operations.sweep import sweep
+from app.table import ids
 from app.table.idempotency import identify
 from tests.faults.proxy import Exchange, always, cut_after, cut_before, first, once, throttled
 from tests.people import API, Client, make_token, problem
@@ -112,6 +114,41 @@ def test_another_route_session_or_user_may_use_the_same_key(alice, bob, session)
     bobs = bob.post("/sessions", {"domain_id": "d"}, headers=KEY)
     assert bobs.status_code == 201
     assert "Idempotent-Replayed" not in bobs.headers
+
+
+def test_another_key_is_another_request(alice, post):
+    answers = [alice.post(*post, headers={"Idempotency-Key": name}) for name in ("a", "b", "A")]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.text for answer in answers}) == 3
+
+
+def test_a_replay_may_have_its_members_in_another_order(alice, post):
+    path, body = post
+    metadata = {"metadata": {"a": "1", "b": "2"}}
+    body = {"messages": [SAID | metadata]} if "messages" in body else body | metadata
+    answer = alice.post(path, body, headers=KEY)
+
+    def turned(value: Any) -> Any:
+        if isinstance(value, list):
+            return [turned(item) for item in value]
+        if isinstance(value, dict):
+            return {name: turned(value[name]) for name in reversed(value)}
+        return value
+
+    replay = alice.post(path, data=json.dumps(turned(body)), headers=KEY)
+    assert (replay.headers.get("Idempotent-Replayed"), replay.json) == ("true", answer.json)
+
+
+@pytest.mark.parametrize("key", ["/batch-key", "batch-key", "s-key", "\\n-key", "/-key"])
+def test_where_a_route_ends_and_a_key_begins_is_no_matter_of_their_letters(alice, session, key):
+    """`…/messages` with `/batch-key` is not `…/messages/batch` with `-key`."""
+    for path, body, name in (
+        ("messages/batch", {"messages": [SAID]}, "-key"),
+        ("messages", SAID, key),
+    ):
+        answer = alice.post(f"/sessions/{session}/{path}", body, headers={"Idempotency-Key": name})
+        assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (201, False)
+    assert len(alice.read_all(session)) == 2
 
 
 def test_a_key_has_up_to_255_characters(alice, session):
@@ -265,6 +302,16 @@ def test_a_record_past_its_24_hours_counts_as_absent(alice, post, clock, items, 
     replay = alice.post(*post, headers=KEY)
     assert (replay.headers["Idempotent-Replayed"], replay.text) == ("true", again.text)
     assert_sound()
+
+
+def test_a_record_counts_for_24_hours_to_the_second(alice, post, clock):
+    clock.freeze(ids.system_clock() // 1000 * 1000)
+    answer = alice.post(*post, headers=KEY)
+    clock.move(days=1, seconds=-0.001)
+    assert alice.post(*post, headers=KEY).text == answer.text
+    clock.move(seconds=0.001)
+    again = alice.post(*post, headers=KEY)
+    assert (again.status_code, "Idempotent-Replayed" in again.headers) == (201, False)
 
 
 def test_a_replay_to_a_session_that_is_gone_is_404(alice, session):

@@ -202,10 +202,16 @@ def test_an_agent_named_in_the_token_is_the_writer_even_with_the_header(app, ali
     assert answer.json["created_by"] == "agent-7"
 
 
-def test_the_same_request_by_another_writer_is_not_a_replay(app, alice, agent):
+@pytest.mark.parametrize("what", ["session", "message", "batch"])
+def test_the_same_request_by_another_writer_is_not_a_replay(app, alice, agent, what):
     """An agent that reuses Alice's key must not get an answer that names her as the writer."""
     session_id = alice.create_session()["session_id"]
-    path, body = f"/sessions/{session_id}/messages", {"role": "user", "content": "x"}
+    message = {"role": "user", "content": "x"}
+    path, body = {
+        "session": ("/sessions", {"domain_id": "d"}),
+        "message": (f"/sessions/{session_id}/messages", message),
+        "batch": (f"/sessions/{session_id}/messages/batch", {"messages": [message]}),
+    }[what]
     key = {"Idempotency-Key": "k-1"}
     assert alice.post(path, body, headers=key).status_code == 201
     answer = agent.post(path, body, headers=key | acting_for("alice"))

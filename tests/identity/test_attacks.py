@@ -1,5 +1,6 @@
 """Invalid tokens, each with one fault in an otherwise good token. All get the same 401 answer."""
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import jwt
 import pytest
 from werkzeug.datastructures import Headers
 
-from app.identity.tokens import MAX_TOKEN
+from app.config import Config
+from app.identity.caller import Caller
+from app.identity.tokens import MAX_TOKEN, Verifier
 from tests.identity.issuer import (
     Issuer,
     alice,
@@ -164,6 +167,8 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
     "not valid until just past the leeway": lambda: signed(nbf=int(time.time()) + 60),
     "nbf a string": lambda: signed(nbf=str(NOW)),
     "nbf 1e400": lambda: raw('{"tenant_id":"acme","sub":"alice","exp":EXP,"nbf":-1e400}'),
+    "nbf negative": lambda: signed(nbf=-1),
+    "iat negative": lambda: signed(iat=-0.5),
     "issued in the future": lambda: signed(iat=NOW + 3600),
     "iat a string": lambda: signed(iat=str(NOW)),
     # tenant and user
@@ -455,6 +460,19 @@ def test_a_remembered_token_still_expires(app_with):
         assert ask(app, token).status_code == 200
     time.sleep(expired_at + 31 - time.time())
     refused(ask(app, token))
+
+
+def test_no_number_of_good_tokens_fills_the_memory():
+    """A client of the issuer's may ask for as many as it likes."""
+    verifier = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
+
+    def callers() -> int:
+        return sum(isinstance(found, Caller) for found in gc.get_objects())
+
+    before = callers()
+    for number in range(2_500):
+        verifier.verify(f"Bearer {signed(sub=f'user-{number}')}")
+    assert callers() - before <= 1_000
 
 
 def test_a_token_remembered_by_one_app_can_be_invalid_for_another(app_with):

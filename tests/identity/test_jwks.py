@@ -268,6 +268,30 @@ def test_an_issuer_that_was_never_up_makes_503(keys, seconds, make_app):
     problem(Client(app, "junk").get("/sessions"), 401, "UNAUTHORIZED")
 
 
+@pytest.mark.parametrize(("size", "taken"), [(500_000, True), (2_000_000, False)])
+def test_a_document_is_read_up_to_a_limit(verifier, one_key, keys, size, taken):
+    document = json.dumps({"keys": one_key.jwks}).encode()
+    one_key.answer = lambda to: send(to, document[:-1] + b" " * size + b"}")
+    if taken:
+        assert not is_refused(verifier, token(keys.rsa, "rsa-1"))
+    else:
+        with pytest.raises(Unavailable):
+            verifier.verify(token(keys.rsa, "rsa-1"))
+
+
+def test_an_issuer_that_never_answers_is_given_up(verifier, one_key, keys):
+    go_on = threading.Event()
+
+    def hang(to: BaseHTTPRequestHandler) -> None:
+        go_on.wait(20)
+        send(to, json.dumps({"keys": one_key.jwks}).encode())
+
+    one_key.answer = hang
+    with pytest.raises(Unavailable):
+        verifier.verify(token(keys.rsa, "rsa-1"))
+    go_on.set()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(verifier, one_key, keys, seconds, status):
     with Issuer(public_jwk(keys.other_rsa, "rsa-2")) as elsewhere:
