@@ -9,7 +9,7 @@ from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
 from app.messages import model, sizes
 from app.messages.model import Message
-from app.sessions.model import Session, from_item, is_live, ulid_of
+from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
@@ -125,7 +125,7 @@ class MessageReader:
         if missing:
             page = _end_before(missing, page, scope) if order == "asc" else fill(missing)
         is_part = cursor or after or page.next_cursor
-        if is_part or len(page.messages) != int(head["message_count"]):
+        if is_part or len(page.messages) != counted_messages(head):
             self._live(caller, session_ulid)
         return page
 

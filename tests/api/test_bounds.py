@@ -204,8 +204,8 @@ from tests.people import SECRET, Client, make_token
 def rss():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-app = create_app(Config(sessions_table="t", jwt_secret=SECRET, log_level="ERROR"),
-                 table=Table("t", client=object()))
+app = create_app(Config(sessions_table="none", jwt_secret=SECRET, log_level="ERROR"),
+                 table=Table("none", client=object()))
 alice = Client(app, make_token("acme", "alice"))
 assert alice.post("/sessions", data=b"[]").status_code == 422  # everything is loaded
 for name, path, body in json.load(sys.stdin):

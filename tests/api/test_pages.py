@@ -140,6 +140,6 @@ def test_without_the_setting_there_is_none(app):
 )
 def test_the_setting_stops_the_start_anywhere_else(settings, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-    config = Config(sessions_table="t", dev_tokens=True, **settings)
+    config = Config(sessions_table="none", dev_tokens=True, **settings)
     with pytest.raises(ConfigError, match="DEV_TOKENS"):
-        create_app(config, table=db.Table("t"))
+        create_app(config, table=db.Table("none"))

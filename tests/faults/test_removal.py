@@ -92,7 +92,7 @@ def test_a_sweep_with_little_time_begins_nothing_and_says_so(alice, table, clock
     alice.append(session)
     clock.move(days=2)
     before = items()
-    swept = sweep(table, clock, seconds=1)
+    swept = sweep(table, clock, seconds=0.4)
     assert (swept.sessions, swept.finished) == (0, False)
     assert items() == before
     swept = sweep(table, clock)

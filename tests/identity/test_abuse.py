@@ -349,25 +349,25 @@ every_route = pytest.mark.parametrize(
 
 
 @every_route
-def test_an_internal_error_reveals_no_internals(app_over, log_lines, method, path, body):
+def test_an_internal_error_reveals_no_internals(app_over, logged, method, path, body):
     """The error here: a table name that DynamoDB does not accept."""
     client = Client(app_over("not a name"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     told = problem(answer, 500, "INTERNAL_ERROR")
     assert told["detail"] == "Something went wrong on our side. The request_id finds it in the log."
     tells_nothing(answer)
-    [fault] = [line for line in log_lines if line["level"] == "ERROR"]
+    [fault] = [line for line in logged if line["level"] == "ERROR"]
     assert fault["request_id"] == told["request_id"]
     assert fault["error_code"] == "ValidationException", "the log names the error"
 
 
 @every_route
-def test_a_missing_table_reveals_no_internals(app_over, log_lines, method, path, body):
+def test_a_missing_table_reveals_no_internals(app_over, logged, method, path, body):
     client = Client(app_over("gone"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     problem(answer, 503, "STORE_UNAVAILABLE")
     tells_nothing(answer)
-    [line] = [line for line in log_lines if line["message"] == "request"]
+    [line] = [line for line in logged if line["message"] == "request"]
     assert line["db_failure"] == "ResourceNotFoundException", "the log names the error"
 
 

@@ -384,8 +384,10 @@ def refused(answer: Any) -> None:
     }
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions", error="invalid_token"'
     assert set(answer.headers.keys()) == {
+        "Cache-Control",
         "Content-Length",
         "Content-Type",
+        "Vary",
         "WWW-Authenticate",
         "X-Request-Id",
     }
@@ -590,11 +592,11 @@ SPACE = "https://example.com/"
     ],
 )  # fmt: skip
 def test_tenant_and_user_come_from_the_configured_claims(
-    app_with, log_lines, tenant_claim, user_claim, claims
+    app_with, logged, tenant_claim, user_claim, claims
 ):
     app = app_with(jwt_tenant_claim=tenant_claim, jwt_user_claim=user_claim)
     assert ask(app, write(HS, {**claims, "exp": NOW + 600}, GOOD)).status_code == 200
-    assert (log_lines[-1]["tenant"], log_lines[-1]["user"]) == ("acme", "alice")
+    assert (logged[-1]["tenant"], logged[-1]["user"]) == ("acme", "alice")
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_old_keys_are_kept_whatever_the_issuer_answers(verifier, one_key, keys, 
 
 @pytest.mark.parametrize("answer", JUNK.values(), ids=JUNK)
 def test_without_any_keys_the_answer_is_503_and_not_401(
-    one_key, keys, seconds, make_app, answer, log_lines
+    one_key, keys, seconds, make_app, answer, logged
 ):
     """The client's token may be good: it should come again, not log its user out."""
     one_key.answer = answer
@@ -249,7 +249,7 @@ def test_without_any_keys_the_answer_is_503_and_not_401(
     assert "127.0.0.1" not in answer.text
     assert body["detail"] == "The issuer's keys cannot be had."
     assert answer.headers["Retry-After"] == "30"
-    assert log_lines[-1]["status"] == 503
+    assert logged[-1]["status"] == 503
 
     one_key.answer = lambda to: send(to, json.dumps({"keys": one_key.jwks}).encode())
     assert client.get("/sessions").status_code == 503, "not asked again at once"
@@ -610,24 +610,24 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_the_log_says_why_keys_cannot_be_had(one_key, keys, seconds, log_lines, name):
+def test_the_log_says_why_keys_cannot_be_had(one_key, keys, seconds, logged, name):
     one_key.answer = JUNK[name]
     jwks = Jwks(one_key.url, clock=seconds)
     for _ in range(3):
         with pytest.raises(Unavailable):
             jwks.key("rsa-1")
-    [line] = log_lines
+    [line] = logged
     assert line["level"] == "WARNING"
     assert line["message"] == "issuer keys not fetched"
     assert (line["reason"], line["keys"]) == (KINDS[name], 0)
 
 
-def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, seconds, log_lines):
+def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, seconds, logged):
     verifier.verify(token(keys.rsa, "rsa-1"))
     one_key.answer = lambda to: send(to, b"", 302, Location="https://sign-in.example/")
     seconds.move(LIFETIME + 1)
     verifier.verify(token(keys.rsa, "rsa-1"))
-    first, second = log_lines
+    first, second = logged
     assert (first["message"], first["keys"]) == ("issuer keys fetched", 1)
     assert (second["reason"], second["keys"]) == ("redirect_302", 1)
 
@@ -639,20 +639,20 @@ def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, secon
         ("https://issuer.invalid/jwks.json", "unknown_host"),
     ],
 )
-def test_an_issuer_that_is_not_there_has_a_kind(url, kind, log_lines):
+def test_an_issuer_that_is_not_there_has_a_kind(url, kind, logged):
     with pytest.raises(Unavailable):
         Jwks(url).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == [kind]
+    assert [line["reason"] for line in logged] == [kind]
 
 
-def test_an_issuer_without_tls_has_a_kind(one_key, log_lines):
+def test_an_issuer_without_tls_has_a_kind(one_key, logged):
     with pytest.raises(Unavailable):
         Jwks(one_key.url.replace("http:", "https:")).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["tls"]
+    assert [line["reason"] for line in logged] == ["tls"]
 
 
 def test_a_fetch_that_fails_in_an_unforeseen_way_is_told_and_tried_again(
-    one_key, keys, seconds, log_lines
+    one_key, keys, seconds, logged
 ):
     answers = [ZeroDivisionError("a secret"), json.dumps({"keys": one_key.jwks}).encode()]
 
@@ -665,8 +665,8 @@ def test_a_fetch_that_fails_in_an_unforeseen_way_is_told_and_tried_again(
     jwks = Jwks(one_key.url, fetch=fetch_badly, clock=seconds)
     with pytest.raises(Unavailable):
         jwks.key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["failed"]
-    assert "a secret" not in json.dumps(log_lines)
+    assert [line["reason"] for line in logged] == ["failed"]
+    assert "a secret" not in json.dumps(logged)
     seconds.move(PAUSE)
     assert jwks.key("rsa-1")
 
@@ -735,7 +735,7 @@ def test_a_key_that_names_no_algorithm_has_that_of_its_type(others, seconds, nam
 
 
 @pytest.mark.parametrize("named", [None, *RSA_ALGORITHMS])
-def test_a_token_does_not_choose_among_the_algorithms_of_its_key(others, seconds, log_lines, named):
+def test_a_token_does_not_choose_among_the_algorithms_of_its_key(others, seconds, logged, named):
     """The signature is good; the key is for another algorithm."""
     members = {"alg": named} if named else {}
     with Issuer(public_jwk(others["RS256"], "k", **members)) as issuer:
@@ -763,7 +763,7 @@ UNSUPPORTED = {
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
-    keys, seconds, make_app, log_lines, name
+    keys, seconds, make_app, logged, name
 ):
     with Issuer(*UNSUPPORTED[name](keys)) as issuer:
         config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
@@ -776,7 +776,7 @@ def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
         body = problem(answer, 503, "ISSUER_MISCONFIGURED")
         assert "Trying again does not help" in body["detail"]
         assert "Retry-After" not in answer.headers
-        fetched = log_lines[0]
+        fetched = logged[0]
         assert fetched["message"] == "issuer keys not fetched"
         assert fetched["reason"] in ("no_usable_key", "ambiguous_keys")
 
@@ -811,15 +811,15 @@ def why(verifier: Verifier, authorization: str) -> str | None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_two_keys_without_kid_are_ambiguous(publishing, keys, log_lines, turned):
+def test_two_keys_without_kid_are_ambiguous(publishing, keys, logged, turned):
     jwks = [public_jwk(keys.rsa), public_jwk(keys.other_rsa)]
     verifier = publishing(*(reversed(jwks) if turned else jwks), public_jwk(keys.ec, "ec-1"))
     assert why(verifier, token(keys.rsa, None)) == "ambiguous_key"
     assert why(verifier, token(keys.other_rsa, None)) == "ambiguous_key"
     assert why(verifier, token(keys.ec, None)) == "ambiguous_key"
     assert why(verifier, token(keys.ec, "ec-1")) is None, "the others stay"
-    assert (log_lines[0]["message"], log_lines[0]["level"]) == ("issuer keys ambiguous", "WARNING")
-    assert (log_lines[0]["keys"], log_lines[0]["ambiguous"]) == (1, 1)
+    assert (logged[0]["message"], logged[0]["level"]) == ("issuer keys ambiguous", "WARNING")
+    assert (logged[0]["keys"], logged[0]["ambiguous"]) == (1, 1)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -934,10 +934,10 @@ def test_the_deadline_holds_over_https_too(https_issuer):
     assert kind_of(raised.value) == "timeout"
 
 
-def test_a_certificate_of_another_name_is_refused(https_issuer, log_lines):
+def test_a_certificate_of_another_name_is_refused(https_issuer, logged):
     with pytest.raises(Unavailable):
         Jwks(https_issuer.url.replace("http://", "https://")).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["tls"]
+    assert [line["reason"] for line in logged] == ["tls"]
 
 
 def test_the_environments_proxy_is_used(one_key, monkeypatch):

@@ -58,16 +58,16 @@ def tells(line: dict, reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", BY_SECRET)
-def test_the_log_says_why_a_token_was_refused(app_with, log_lines, reason):
+def test_the_log_says_why_a_token_was_refused(app_with, logged, reason):
     refused(ask(app_with(), BY_SECRET[reason]()))
-    [line] = log_lines
+    [line] = logged
     tells(line, reason)
 
 
 @pytest.mark.parametrize("reason", MISDIRECTED)
-def test_the_log_says_that_a_token_is_somebody_elses(app_with, log_lines, reason):
+def test_the_log_says_that_a_token_is_somebody_elses(app_with, logged, reason):
     refused(ask(app_with(**OURS), signed(**MISDIRECTED[reason])))
-    [line] = log_lines
+    [line] = logged
     tells(line, reason)
 
 
@@ -81,24 +81,24 @@ def test_the_log_says_that_a_token_is_somebody_elses(app_with, log_lines, reason
         ({"kid": "rsa-1"}, "wrong_signature"),
     ],
 )
-def test_the_log_says_what_is_wrong_with_the_key(app_with, issuer, keys, log_lines, header, reason):
+def test_the_log_says_what_is_wrong_with_the_key(app_with, issuer, keys, logged, header, reason):
     token = write({"alg": "RS256", **header}, alice(), asymmetric(keys.other_rsa, "RS256"))
     refused(ask(app_with(jwt_jwks_url=issuer.url), token))
-    tells(log_lines[-1], reason)
+    tells(logged[-1], reason)
 
 
-def test_no_token_is_a_reason_too(app_with, log_lines):
+def test_no_token_is_a_reason_too(app_with, logged):
     assert app_with().test_client().get("/api/v1/sessions").status_code == 401
-    assert log_lines[-1]["refused"] == "no_token"
+    assert logged[-1]["refused"] == "no_token"
 
 
-def test_a_token_that_is_taken_has_no_such_member(app_with, log_lines):
+def test_a_token_that_is_taken_has_no_such_member(app_with, logged):
     assert ask(app_with(), signed()).status_code == 200
     assert ask(app_with(), signed(scope="openid")).status_code == 403
-    assert all("refused" not in line for line in log_lines)
+    assert all("refused" not in line for line in logged)
 
 
-def test_the_authorizer_logs_why_as_well(monkeypatch, log_lines):
+def test_the_authorizer_logs_why_as_well(monkeypatch, logged):
     """The app is not reached then, so there is no line of the request."""
     for name in ("JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"):
         monkeypatch.delenv(name, raising=False)
@@ -109,7 +109,7 @@ def test_the_authorizer_logs_why_as_well(monkeypatch, log_lines):
     with pytest.raises(Exception, match="^Unauthorized$"):
         gateway.handler(event, None)
     gateway._verifier.cache_clear()
-    [line] = log_lines
+    [line] = logged
     assert (line["message"], line["refused"]) == ("token refused", "expired")
 
 
@@ -122,10 +122,10 @@ def test_every_reason_is_documented():
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_a_key_that_is_too_short_has_a_reason(app_with, log_lines):
+def test_a_key_that_is_too_short_has_a_reason(app_with, logged):
     short = rsa_key(1024)
     with Issuer(public_jwk(short, "short")) as its:
         app = app_with(jwt_jwks_url=its.url)
         token = write({"alg": "RS256", "kid": "short"}, alice(), asymmetric(short, "RS256"))
         refused(ask(app, token))
-    tells(log_lines[-1], "weak_key")
+    tells(logged[-1], "weak_key")

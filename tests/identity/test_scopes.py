@@ -132,9 +132,9 @@ def test_a_scope_is_asked_for_before_the_session_is_looked_for(app, alice, sent)
     assert sent == []
 
 
-def test_the_log_names_who_was_not_allowed(app, log_lines):
+def test_the_log_names_who_was_not_allowed(app, logged):
     Client(app, make_token("acme", "alice", scope="openid")).get("/sessions")
-    line = log_lines[-1]
+    line = logged[-1]
     assert (line["status"], line["tenant"], line["user"]) == (403, "acme", "alice")
 
 
