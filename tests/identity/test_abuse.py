@@ -240,7 +240,7 @@ def test_a_pattern_is_refused_as_an_origin(origins):
     """flask-cors would treat it as a regular expression and match only the beginning. Then
     `https://*.example.com` would also allow `https://aexample.com.evil.example`."""
     with pytest.raises(ConfigError, match="CORS_ORIGINS"):
-        Config(sessions_table="t", jwt_secret="x" * 32, cors_origins=origins)
+        Config(sessions_table="none", jwt_secret="x" * 32, cors_origins=origins)
 
 
 def test_a_preflight_reads_nothing_and_needs_no_token(make_app, sent):
@@ -324,7 +324,7 @@ def app_over(client: Any) -> Callable[[str], flask.Flask]:
     from tests.people import SECRET
 
     def over(name: str) -> flask.Flask:
-        config = Config(sessions_table=name, jwt_secret=SECRET)
+        config = Config(sessions_table="none", jwt_secret=SECRET)
         return create_app(config, table=db.Table(name, client))
 
     return over
