@@ -32,29 +32,43 @@ from mutations import Mutant, mutants
 ROOT = Path(__file__).resolve().parent.parent
 ACCEPTED = ROOT / "docs/reliability.md"
 
-REPLAYS, CLOCKS = "tests/faults/test_replay.py", "tests/faults/test_clocks.py"
-REMOVAL, BUDGET = "tests/faults/test_removal.py", "tests/faults/test_budget.py"
-CONSISTENCY = "tests/faults/test_consistency.py"
 SESSIONS, MESSAGES = "tests/api/test_sessions.py", "tests/api/test_messages.py"
+AFTER, ETAGS, BODIES = "tests/api/test_after.py", "tests/api/test_etags.py", "tests/api/test_bodies.py"
+BOUNDS, WIRE = "tests/api/test_bounds.py", "tests/api/test_wire.py"
+REPLAYS, CLOCKS = "tests/faults/test_replay.py", "tests/faults/test_clocks.py"
+REMOVAL, ERASURE = "tests/faults/test_removal.py", "tests/faults/test_erasure.py"
+BUDGET, OPERATOR = "tests/faults/test_budget.py", "tests/faults/test_operator.py"
+CONSISTENCY, HALF_VISIBLE = "tests/faults/test_consistency.py", "tests/faults/test_half_visible.py"
+DAMAGE, LIBRARY = "tests/faults/test_damage.py", "tests/faults/test_library.py"
+SWEEP = "tests/faults/test_sweep.py"
 ATTACKS, ACTING = "tests/identity/test_attacks.py", "tests/identity/test_acting.py"
 JWKS, SCOPES = "tests/identity/test_jwks.py", "tests/identity/test_scopes.py"
-DOCUMENTED = "tests/identity/test_documented.py"
+DOCUMENTED, REFUSALS = "tests/identity/test_documented.py", "tests/identity/test_refusals.py"
+ABUSE = "tests/identity/test_abuse.py"
 
 TESTS = {
-    "app/messages/store.py": [MESSAGES, REPLAYS, CLOCKS, BUDGET, ACTING],
-    "app/messages/reader.py": [MESSAGES, SESSIONS, CONSISTENCY, CLOCKS, BUDGET],
-    "app/sessions/store.py": [SESSIONS, REPLAYS, REMOVAL, CLOCKS, BUDGET],
+    "app/messages/store.py": [MESSAGES, AFTER, ETAGS, REPLAYS, CLOCKS, LIBRARY, ACTING],
+    "app/messages/reader.py": [MESSAGES, SESSIONS, HALF_VISIBLE, DAMAGE, CONSISTENCY, WIRE],
+    "app/messages/sizes.py": ["app/messages/sizes.py", MESSAGES, WIRE, LIBRARY],
+    "app/sessions/store.py": [SESSIONS, ETAGS, REPLAYS, REMOVAL, ERASURE, CLOCKS, LIBRARY],
+    "app/sessions/listing.py": [SESSIONS, DAMAGE, BUDGET],
     "app/sessions/removal.py": [SESSIONS, REMOVAL, BUDGET],
-    "app/sessions/erasure.py": [REMOVAL, REPLAYS],
-    "app/identity/tokens.py": [ATTACKS, ACTING, SCOPES, DOCUMENTED, JWKS],
-    "app/identity/auth.py": [ACTING, SCOPES, ATTACKS, "tests/identity/test_abuse.py"],
-    "app/identity/jwks.py": [JWKS, ATTACKS, DOCUMENTED],
-    "app/table/db.py": [SESSIONS, MESSAGES, BUDGET, CONSISTENCY, REPLAYS, REMOVAL],
-    "app/table/retries.py": [BUDGET, REPLAYS],
+    "app/sessions/erasure.py": [REMOVAL, ERASURE, REPLAYS, DAMAGE],
+    "app/identity/tokens.py": [ATTACKS, ACTING, SCOPES, DOCUMENTED, REFUSALS, JWKS],
+    "app/identity/auth.py": [ACTING, SCOPES, ATTACKS, REFUSALS, ABUSE],
+    "app/identity/jwks.py": [JWKS, ATTACKS, DOCUMENTED, REFUSALS],
+    "app/identity/fetch.py": [JWKS],
+    "app/table/db.py": [SESSIONS, MESSAGES, BUDGET, OPERATOR, CONSISTENCY, REPLAYS, REMOVAL],
+    "app/table/retries.py": [BUDGET, OPERATOR, REPLAYS],
     "app/table/idempotency.py": [REPLAYS, ACTING],
+    "app/table/database_time.py": [CLOCKS, SWEEP],
     "app/table/ranges.py": ["app/table/ranges.py", MESSAGES, SESSIONS, REMOVAL],
-    "app/table/versions.py": ["app/table/versions.py", SESSIONS, CLOCKS, REPLAYS],
-    "app/http/etags.py": ["app/http/etags.py", SESSIONS, REPLAYS],
+    "app/table/versions.py": ["app/table/versions.py", SESSIONS, ETAGS, CLOCKS, REPLAYS],
+    "app/http/etags.py": ["app/http/etags.py", ETAGS, SESSIONS, REPLAYS],
+    "app/http/limits.py": [BOUNDS, ABUSE],
+    "app/http/bodies.py": [BODIES, ABUSE, BOUNDS],
+    "app/http/repeats.py": [REPLAYS, ACTING],
+    "app/operations/sweep.py": [SWEEP, REMOVAL, CLOCKS],
 }
 """The tests that concern each module; those that run the app in another process see no change."""
 
