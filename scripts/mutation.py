@@ -33,8 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ACCEPTED = ROOT / "docs/reliability.md"
 
 SESSIONS, MESSAGES = "tests/api/test_sessions.py", "tests/api/test_messages.py"
-AFTER, ETAGS, BODIES = "tests/api/test_after.py", "tests/api/test_etags.py", "tests/api/test_bodies.py"
-BOUNDS, WIRE = "tests/api/test_bounds.py", "tests/api/test_wire.py"
+AFTER, ETAGS = "tests/api/test_after.py", "tests/api/test_etags.py"
+BODIES, BOUNDS = "tests/api/test_bodies.py", "tests/api/test_bounds.py"
+WIRE = "tests/api/test_wire.py"
 REPLAYS, CLOCKS = "tests/faults/test_replay.py", "tests/faults/test_clocks.py"
 REMOVAL, ERASURE = "tests/faults/test_removal.py", "tests/faults/test_erasure.py"
 BUDGET, OPERATOR = "tests/faults/test_budget.py", "tests/faults/test_operator.py"
