@@ -6,6 +6,7 @@ runs the tests that pass through the changed lines, the fastest first, until one
 """
 
 import argparse
+import importlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -81,6 +82,9 @@ LIBRARIES = (
     "requests", "ulid", "cryptography.hazmat.primitives.asymmetric.rsa",
 )  # fmt: skip
 
+BROKEN = 70
+"""How a process ends in which pytest itself could not run. No test has noticed anything then."""
+
 Durations = dict[str, float]
 Hits = dict[int, set[str]]
 
@@ -148,7 +152,7 @@ def in_child(run: Any, output: str = os.devnull) -> int:
         os._exit(run())
     except BaseException:
         traceback.print_exc()
-        os._exit(70)
+        os._exit(BROKEN)
 
 
 def pytest_main(arguments: Iterable[str], *plugins: object) -> int:
@@ -212,7 +216,12 @@ def survivors(
                 continue
 
             def run(mutant: Mutant = mutant, tests: list[str] = tests) -> int:
-                sys.meta_path.insert(0, Changed(path, mutant.apply(text)))
+                changed = Changed(path, mutant.apply(text))
+                sys.meta_path.insert(0, changed)
+                try:
+                    importlib.import_module(changed.name)
+                except Exception:
+                    return 1  # every test notices; pytest would call it a wrong usage
                 return pytest_main(tests, Limit(durations))
 
             running[in_child(run)] = mutant
@@ -222,8 +231,8 @@ def survivors(
             mutant = running.pop(pid)
             if status == 0:
                 yield mutant, ""
-            elif os.WIFEXITED(status) and os.WEXITSTATUS(status) in (4, 5):
-                sys.exit(f"pytest did not find the tests of {path}")
+            elif os.WIFEXITED(status) and os.WEXITSTATUS(status) in (4, 5, BROKEN):
+                sys.exit(f"pytest did not find or could not run the tests of {path}")
 
 
 def changed_lines(path: str, since: str) -> set[int]:
