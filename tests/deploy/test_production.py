@@ -320,11 +320,12 @@ def test_a_run_that_could_not_finish_calls_itself(stage, emulator, alice):
     tables.update_item(
         TableName=table,
         Key=key,
-        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past"
-        " REMOVE message_count",
+        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past,"
+        " message_count = :unreadable",
         ExpressionAttributeValues={
             ":past": {"S": "2026-01-01T00:00:00.000Z"},
             ":shard": {"S": "SWEEP#0"},
+            ":unreadable": {"BOOL": True},  # no item of ours has this type
         },
     )
 
