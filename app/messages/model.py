@@ -18,6 +18,8 @@ from app.values import text_fault
 Role = Literal["user", "assistant", "system", "tool"]
 
 MAX_BATCH = 50
+"""A transaction takes 100 items: these, the session, the record of the request, and at most 10
+further parts of long messages. So this can be 88 at most."""
 
 ROLES = ("user", "assistant", "system", "tool")
 
