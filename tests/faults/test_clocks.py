@@ -209,10 +209,21 @@ def test_a_host_whose_clock_is_wrong_writes_nothing(
     assert "UpdateItem" not in proxy.calls
 
 
-def test_a_host_ahead_within_bounds_writes(alice, hosted, items):
+@pytest.mark.parametrize("wrong", ["two minutes ahead", "two days behind"])
+def test_the_log_says_how_far_a_clock_is_off(wrong, alice, hosted, logged):
+    session = alice.create_session()["session_id"]
+    del logged[:]
+    hosted(shifted(WRONG[wrong])).delete(f"/sessions/{session}")
+    why, request = logged
+    assert abs(why["ahead_seconds"] - WRONG[wrong] // 1000) < 30
+    assert request["db_failure"] == "ClockDisagrees"
+
+
+@pytest.mark.parametrize("off", [50_000, HALF_A_MINUTE - DAY], ids=["ahead", "behind"])
+def test_a_host_that_is_off_within_bounds_writes(off, alice, hosted, items):
     session = alice.create_session()["session_id"]
     for method, path, body in writes(session):
-        answer = hosted(shifted(50_000)).request(method, path, json=body)
+        answer = hosted(shifted(off)).request(method, path, json=body)
         assert answer.status_code in (200, 201), answer.text
 
 
@@ -278,7 +289,10 @@ def test_a_clock_that_goes_wrong_later_is_noticed(alice, hosted, items):
     host.append(session)
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT"])
+NO_DATES = ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT", f"Wed, 1 Jan {10**20} 02:18:15 GMT"]
+
+
+@pytest.mark.parametrize("date", NO_DATES)
 def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
     session = alice.create_session()["session_id"]
 

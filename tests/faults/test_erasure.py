@@ -132,9 +132,12 @@ def test_two_erasures_that_are_cut_off_are_finished_up_to_the_later_one(
     assert items() == []
 
 
-def test_a_user_of_before_ids_were_kept_is_erased(alice, cut_off, raw, table, clock, items):
+@pytest.mark.parametrize("ahead", [0, 50])
+def test_a_user_of_before_ids_were_kept_is_erased(
+    ahead, alice, alice_elsewhere, cut_off, raw, table, clock, items
+):
     """Without `last_ulid`, as such an item was written by older code."""
-    alice.create_session()
+    alice_elsewhere(ahead).create_session()
     raw.update_item(
         TableName=table.name,
         Key={"PK": {"S": "acme#alice"}, "SK": {"S": "USER"}},

@@ -76,6 +76,15 @@ def test_a_session_whose_time_was_extended_is_not_swept(alice, table, clock):
     assert len(alice.get("/sessions").json["sessions"]) == 2
 
 
+@pytest.mark.parametrize("before", [None, 9])
+def test_a_session_that_is_given_another_time_is_swept_then(before, alice, table, clock):
+    session = alice.create_session(expires_in_days=before)["session_id"]
+    alice.put(f"/sessions/{session}", {"expires_in_days": 2})
+    assert sweep(table, clock).sessions == 0
+    clock.move(days=2, seconds=1)
+    assert sweep(table, clock).sessions == 1
+
+
 def test_a_session_that_is_kept_for_good_is_nothing_to_the_sweep(alice, items, assert_sound):
     """Left in the index of what is due, every sweep would look at it for ever."""
     session = alice.create_session(expires_in_days=1)["session_id"]

@@ -519,6 +519,7 @@ ACCEPTED: dict[str, Callable[[], str | list[str]]] = {
     "issued in the future, within the leeway": lambda: signed(iat=int(time.time()) + 20),
     "times with fractions": lambda: signed(exp=NOW + 600.5, iat=NOW - 0.5, nbf=NOW - 0.25),
     "nbf and iat in the past": lambda: signed(nbf=NOW - 5, iat=NOW - 5),
+    "nbf and iat of 1970": lambda: signed(nbf=0, iat=0),
     "a kid, which means nothing here": lambda: signed({**HS, "kid": "k"}),
     "claims of no concern": lambda: signed(email="a@example.com", groups=["x"], deep=[[[{}]]]),
     "an aud where none is configured": lambda: signed(aud="somebody"),

@@ -60,7 +60,7 @@ def test_what_is_not_run_is_not_changed():
 def test_each_change_of_a_module_can_be_told_from_the_others(path):
     text = (ROOT / path).read_bytes()
     changes = mutants(text)
-    assert len({mutant.apply(text) for mutant in changes}) == len(changes) > 10
+    assert len({mutant.apply(text) for mutant in changes}) == len(changes) > 0
     assert all(mutant.lines for mutant in changes)
 
 
