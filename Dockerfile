@@ -28,4 +28,5 @@ HEALTHCHECK --interval=30s --timeout=3s \
 # that it is alive gets killed. --preload, so that a missing setting ends the container: without it gunicorn starts
 # worker after worker for ever. The timeout is above REQUEST_BUDGET; a container is stopped once it has answered.
 # Headers may be longer than the longest token the app takes (16 KB), so that it is the app that refuses one.
-CMD ["gunicorn", "app.wsgi:app", "--preload", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30", "--limit-request-field_size", "32768", "--limit-request-line", "8190"]
+# What gunicorn logs below an error may quote a token or a message: the request that it cannot read.
+CMD ["gunicorn", "app.wsgi:app", "--preload", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30", "--limit-request-field_size", "32768", "--limit-request-line", "8190", "--log-level", "error"]

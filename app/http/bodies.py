@@ -8,6 +8,7 @@ import zlib
 
 import flask
 from webargs.flaskparser import is_json_request
+from werkzeug.exceptions import HTTPException
 
 from app.errors import MalformedJson, TooLarge, UnsupportedMediaType
 from app.http import limits
@@ -24,12 +25,12 @@ def read_json(request: flask.Request) -> bytes:
     """
     Raises:
         UnsupportedMediaType: another content type, charset or coding; says which are taken.
-        MalformedJson: not gzip, though it says so, or base64.
+        MalformedJson: not gzip, though it says so, or it did not arrive whole.
         TooLarge: also once it is unpacked.
     """
     coding = _check_headers(request)
     limits.check_event(request)
-    body = request.get_data()
+    body = _received(request)
     most = request.max_content_length
     if request.content_length is None and len(body) >= (most or len(body) + 1):
         # Werkzeug truncates a chunked body at the limit without an error.
@@ -41,6 +42,17 @@ def read_json(request: flask.Request) -> bytes:
     if _is_base64(body):
         raise UnsupportedMediaType("The body is base64. Send the JSON text itself.")
     return body
+
+
+def _received(request: flask.Request) -> bytes:
+    """The body as it was sent. What a server raises where chunks are none is its own: gunicorn's
+    errors have no class in common but Exception."""
+    try:
+        return request.get_data()
+    except HTTPException:  # too large, or the client is gone
+        raise
+    except Exception:
+        raise MalformedJson("The body did not arrive whole.") from None
 
 
 def _check_headers(request: flask.Request) -> str:

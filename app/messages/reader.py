@@ -109,7 +109,7 @@ class MessageReader:
             if not ids.is_ulid(position):
                 raise InvalidCursor
             low, high = (max(low, position), "") if order == "asc" else (low, position)
-        last = str(head["last_ulid"])
+        last = _last(head)
         if last == session_ulid or low >= min(high or last, last):
             return MessagePage([], None)
 
@@ -208,8 +208,17 @@ class MessageReader:
 def _newest(head: Item) -> list[str]:
     """The ids that the latest append gave out. A query may not see all of a transaction's items yet
     (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
-    count = min(int(head.get("last_count", 0)), model.MAX_BATCH)
-    return ids.series_until(str(head["last_ulid"]), count)
+    count = head.get("last_count", 0)
+    if not isinstance(count, int) or not ids.is_ulid(str(head.get("last_ulid"))):
+        return []  # damaged
+    return ids.series_until(str(head["last_ulid"]), min(count, model.MAX_BATCH))
+
+
+def _last(head: Item) -> str:
+    """The id of the session's last message; where that is damaged, one that is after every other,
+    so that the messages can still be listed."""
+    last = str(head.get("last_ulid"))
+    return last if ids.is_ulid(last) else ids.GREATEST
 
 
 def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:

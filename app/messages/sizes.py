@@ -75,19 +75,22 @@ _AS_SENT = (
 
 
 def _may_exceed(utf8_size: int, most: int) -> bool:
-    """Whether it is worth counting: no character of JSON takes more than three times its UTF-8."""
-    return 3 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
+    """Whether it is worth counting: no character of JSON takes more than six times its UTF-8, which
+    DELETE (U+007F) does. All others take three times at most."""
+    return 6 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
 
 
 def wire_size(text: str) -> int:
     """Bytes of JSON text in Lambda's answer, as the strictest runtime escapes it: quotes,
-    backslashes, and everything that is not ASCII.
+    backslashes, DELETE, and everything that is not ASCII.
 
     >>> wire_size('["é"]') == len(json.dumps('["é"]')) - 2
     True
+    >>> wire_size(chr(127)) == len(json.dumps(chr(127))) - 2
+    True
     """
-    if text.isascii():  # it is JSON, so there are no control characters in it
-        return len(text) + text.count('"') + text.count("\\")
+    if text.isascii():  # it is JSON, so DELETE is the only control character that may be in it
+        return len(text) + text.count('"') + text.count("\\") + 5 * text.count("\x7f")
     return len(json.dumps(text)) - 2
 
 

@@ -5,8 +5,9 @@ Works without Flask: another program gives it a table and a caller, and appends.
 
 from collections.abc import Sequence
 
-from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
+from app.errors import NotTheLastMessage, PreconditionFailed, SessionDamaged, SessionNotFound
 from app.identity.caller import Caller
+from app.logs import log_damaged
 from app.messages import model, rules, sizes
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
@@ -15,7 +16,7 @@ from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch, match_version
-from app.table.writes import Write
+from app.table.writes import Item, Write
 
 
 class MessageStore:
@@ -47,8 +48,8 @@ class MessageStore:
         are not checked again. `answered_whole`: one answer is to hold all of them.
 
         Raises:
-            ValidationFailed, TooLarge, SessionNotFound, PreconditionFailed, NotTheLastMessage,
-            IdempotencyKeyReused
+            ValidationFailed, TooLarge, SessionNotFound, SessionDamaged, PreconditionFailed,
+            NotTheLastMessage, IdempotencyKeyReused
         """
         rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
@@ -86,9 +87,9 @@ class MessageStore:
                     return _messages(session_ulid, ulids, bodies), True
                 if session is None:
                     raise  # a message with this id exists, which the session's condition rules out
-                if if_match is not None and session["version"] not in if_match:
+                if if_match is not None and session.get("version") not in if_match:
                     raise PreconditionFailed from None
-                last_ulid = str(session["last_ulid"])
+                last_ulid = _last_of(session)
                 if previous not in (None, last_ulid):
                     last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
                     raise NotTheLastMessage(last) from None
@@ -123,6 +124,18 @@ class MessageStore:
             },
             f"{LIVE} AND last_ulid < :first{condition}",
         )
+
+
+def _last_of(session: Item) -> str:
+    """
+    Raises:
+        SessionDamaged: the last id is none, so no id is known to come after it.
+    """
+    last_ulid = str(session.get("last_ulid"))
+    if not ids.is_ulid(last_ulid):
+        log_damaged(str(session["PK"]), str(session["SK"]))
+        raise SessionDamaged
+    return last_ulid
 
 
 def _previous(session_ulid: str, after: str) -> str:

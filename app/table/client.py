@@ -15,6 +15,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ClientError as ClientError
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError as HTTPClientError
+from botocore.exceptions import SSLError as TlsBroken
 from botocore.parsers import JSONParser, ResponseParserFactory
 
 from app import __version__
@@ -28,6 +29,7 @@ __all__ = [
     "ClientError",
     "HTTPClientError",
     "NotConnected",
+    "TlsBroken",
     "connect",
     "in_one_line",
     "invoke",

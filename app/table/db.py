@@ -16,7 +16,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.table import budget
-from app.table.client import BotoCoreError, ClientError, HTTPClientError, NotConnected, connect
+from app.table.client import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NotConnected,
+    TlsBroken,
+    connect,
+)
 from app.table.database_time import DatabaseTime
 from app.table.ids import Clock
 from app.table.ranges import Range
@@ -284,10 +291,11 @@ class Table:
                 if (code := retryable_code(answer)) is None:
                     raise
                 retry.wait(code, error)
+            # To botocore, TLS that breaks is a connection that was never made.
+            except (HTTPClientError, TlsBroken) as error:
+                retry.wait(NO_ANSWER, error)
             except NotConnected as error:
                 retry.wait("NotConnected", error)
-            except HTTPClientError as error:
-                retry.wait(NO_ANSWER, error)
             except (
                 BotoCoreError
             ) as error:  # nothing was sent: there are no credentials, or the like

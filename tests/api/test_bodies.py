@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 
 import pytest
+from gunicorn.http.errors import InvalidChunkSize
 
 from tests.people import problem
 
@@ -129,3 +130,22 @@ def test_another_content_type_is_told_which_is_taken(alice, kind):
     answer = post(alice, SESSION, **{"Content-Type": kind})
     assert "application/json" in problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")["detail"]
     assert answer.headers["Accept"] == "application/json"
+
+
+class Broken:
+    """A body that the server cannot read, as gunicorn has it where a chunk is no chunk."""
+
+    def read(self, *_):
+        raise InvalidChunkSize(b"zz")
+
+    readline = readinto = read
+
+
+def test_a_body_that_does_not_arrive_whole_is_no_fault_of_ours(app, alice):
+    environ = {"wsgi.input": Broken(), "wsgi.input_terminated": True}
+    answer = app.test_client().post(
+        "/api/v1/sessions",
+        headers={"Authorization": f"Bearer {alice.token}", "Content-Type": "application/json"},
+        environ_overrides=environ,
+    )
+    assert "whole" in problem(answer, 400, "MALFORMED_JSON")["detail"]

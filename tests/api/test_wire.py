@@ -19,6 +19,8 @@ SHORT = {"Prefer": "return=minimal"}
 
 CYRILLIC = "ж"  # 2 bytes in UTF-8, 6 in an answer
 
+DELETE = "\x7f"  # ASCII, and escaped all the same: 1 byte in UTF-8, 6 in an answer
+
 
 def sent(answer):
     return len(json.dumps(answer.text))
@@ -106,7 +108,7 @@ def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
     """The largest messages there are, in the session with the largest head."""
     session_id = alice.create_session(**WIDEST)["session_id"]
     path = f"/sessions/{session_id}"
-    for letter, wire in ((CYRILLIC, 6), ('"', 4), ("😀", 12)):
+    for letter, wire in ((CYRILLIC, 6), ('"', 4), ("😀", 12), (DELETE, 6)):
         most = (MAX_MESSAGE_WIRE - 500) // wire
         body = {"role": "user", "content": letter * most}
         data = json.dumps(body, ensure_ascii=False).encode()
@@ -123,7 +125,7 @@ def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
         detail = problem(alice.post(f"{path}/messages", data=data), 413, "TOO_LARGE")["detail"]
         assert f"{MAX_MESSAGE_WIRE:,}" in detail
     assert leaves(alice.get(path))
-    assert alice.get(path).json["message_count"] == 3
+    assert alice.get(path).json["message_count"] == 4
 
 
 def test_the_head_of_a_session_fits_into_its_room(alice):
@@ -139,7 +141,15 @@ def of_cyrillic():
     return [{"role": "user", "content": CYRILLIC * 39_000}] * 50
 
 
-TOO_MUCH = {"two of quotes": of_quotes, "50 of Cyrillic": of_cyrillic}
+def of_deletes():
+    return [{"role": "user", "content": DELETE * 22_000}] * 50
+
+
+TOO_MUCH = {
+    "two of quotes": of_quotes,
+    "50 of Cyrillic": of_cyrillic,
+    "50 of the character DELETE": of_deletes,
+}
 
 
 @pytest.mark.parametrize("make", TOO_MUCH.values(), ids=TOO_MUCH)
@@ -222,3 +232,11 @@ def test_the_largest_answer_of_a_batch_is_counted_to_the_byte(alice, session_id)
     room = MAX_WIRE_BYTES - sent(answer)
     assert post(room // 2 - 5).status_code == 201
     problem(post(room // 2 + 10), 413, "TOO_LARGE")
+
+
+def test_a_page_of_the_character_delete_can_leave(alice, session_id):
+    for _ in range(3):
+        alice.append(session_id, DELETE * 400_000)
+    for path in (f"/sessions/{session_id}", f"/sessions/{session_id}/messages"):
+        assert leaves(alice.get(path))
+    assert [len(message["content"]) for message in alice.read_all(session_id)] == [400_000] * 3

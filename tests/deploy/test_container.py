@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
@@ -169,3 +169,21 @@ def test_a_longer_token_is_refused_by_the_app(address, length):
 def test_the_documented_limit_of_a_token_is_the_one_that_holds():
     told = (ROOT / "docs/identity.md").read_text()
     assert f"at most {MAX_TOKEN:,} characters" in told
+
+
+def test_what_gunicorn_refuses_by_itself_is_not_logged(tmp_path):
+    """It would quote it: the end of a body whose length was counted in characters, on a connection
+    that is kept, or a header without its colon."""
+    told = {**documented(DEPLOYING), "JWT_SECRET": SECRET}
+    del told["JWT_JWKS_URL"]
+    body = '{"domain_id": "d", "title": "金庫の暗証番号は4711です、誰にも言わないでください"}'
+    post = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}\r\n\r\n"
+    get = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {make_token('acme', 'alice')}\r\n\r\n"
+    with run(tmp_path, told) as (address, log, process):
+        wait_until_it_answers(address, log, process)
+        for request in (post, get):
+            with socket.create_connection(("127.0.0.1", urlsplit(address).port or 0)) as sent:
+                sent.sendall(request.encode())
+                with sent.makefile("rb") as answers:
+                    assert b"400 Bad Request" in answers.read()
+    assert [line for line in log.read_text().splitlines() if "Invalid" in line] == []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import SSLError
 
 from app.errors import Unavailable
 from app.identity.caller import Caller
@@ -114,6 +115,38 @@ def test_one_lost_answer_among_refusals_leaves_the_outcome_unknown(session, hurr
     proxy.plan = lambda call: lost(call) or throttled
     answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
     problem(answer, 503, "OUTCOME_UNKNOWN")
+
+
+@pytest.fixture
+def tls_breaks(far_table, monkeypatch):
+    """DynamoDB acts; its answer is a TLS record that nobody can read."""
+
+    def breaks(operation, times):
+        real, left = getattr(far_table.client, operation), iter(range(times))
+
+        def call(**parameters):
+            answer = real(**parameters)
+            if next(left, None) is None:
+                return answer
+            raise SSLError(endpoint_url="https://…", error="DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+
+        monkeypatch.setattr(far_table.client, operation, call)
+
+    return breaks
+
+
+def test_where_tls_breaks_for_good_the_outcome_is_not_known(session, hurried_alice, tls_breaks):
+    tls_breaks("transact_write_items", 1_000)
+    answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
+    problem(answer, 503, "OUTCOME_UNKNOWN")
+    assert hurried_alice.get(f"/sessions/{session}").json["message_count"] == 1
+
+
+def test_where_tls_breaks_once_a_put_recognises_its_own_work(session, far_alice, tls_breaks):
+    tls_breaks("update_item", 1)
+    path = f"/sessions/{session}"
+    answer = far_alice.put(path, {"title": "mine"}, headers={"If-Match": '"1"'})
+    assert (answer.status_code, answer.json["title"]) == (200, "mine")
 
 
 @pytest.mark.parametrize("fault", PERHAPS_DONE)

@@ -165,6 +165,39 @@ def test_a_damaged_session_spoils_only_itself(alice, session_id, damage, finding
     assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [session_id]
 
 
+UNORDERED: dict[str, dict[str, Any]] = {
+    "no last id": {"last_ulid": None},
+    "a last id that is none": {"last_ulid": {"S": "x"}},
+    "a last id that is a number": {"last_ulid": {"N": "5"}},
+    "a size of text": {"last_count": {"S": "many"}},
+}
+
+
+@pytest.mark.parametrize("attributes", UNORDERED.values(), ids=UNORDERED)
+def test_the_messages_of_a_session_whose_order_is_damaged_can_be_listed(
+    alice, session_id, damage, findings, attributes
+):
+    first, *more = (alice.append(session_id, content) for content in "abc")
+    damage(sk_of(session_id), **attributes)
+    path = f"/sessions/{session_id}"
+    for query, wanted in (
+        ("", [first, *more]),
+        ("?order=desc", [*reversed(more), first]),
+        ("?limit=1", [first]),
+        ("?order=desc&limit=1", more[-1:]),
+        (f"?after={first['message_id']}", more),
+    ):
+        assert alice.get(f"{path}/messages{query}").json["messages"] == wanted
+    assert alice.get(f"{path}/messages/{first['message_id']}").json == first
+    nothing = alice.get(f"{path}/messages/{session_id.replace('sess', 'msg')}")
+    problem(nothing, 404, "MESSAGE_NOT_FOUND")
+    if "last_ulid" in attributes:
+        added = alice.post(f"{path}/messages", {"role": "user", "content": "d"})
+        problem(added, 500, "SESSION_DAMAGED")
+    assert [finding for finding in findings() if sk_of(session_id) in finding]
+    assert alice.delete(path).status_code == 200
+
+
 def test_a_damaged_session_does_not_stop_an_erasure(alice, session_id, damage, items):
     other = alice.create_session()["session_id"]
     damage(sk_of(other), message_count=None, title=None)
