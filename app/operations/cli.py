@@ -15,7 +15,7 @@ from app.identity.dev_tokens import sign
 from app.operations import provision
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
-from app.table.client import in_one_line
+from app.table.client import operator_message
 from app.table.db import Table
 
 table_group = AppGroup("table", help="The DynamoDB table.")
@@ -33,10 +33,10 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except (ConfigError, ApiError) as error:
             cause = error.__cause__
-            told = in_one_line(cause) if isinstance(cause, Exception) else None
+            told = operator_message(cause) if isinstance(cause, Exception) else None
             raise click.ClickException(told or str(error)) from None
         except Exception as error:
-            if told := in_one_line(error):
+            if told := operator_message(error):
                 raise click.ClickException(told) from None
             raise
 
