@@ -1,4 +1,4 @@
-"""What the fields of a session may hold. The schemas (HTTP) and the store check the same limits."""
+"""The limits of a session's fields. The schemas (for HTTP) and the store check the same limits."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from app.values import json_faults, line_fault
 MAX_DOMAIN, MAX_TITLE = 128, 256
 
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
-"""Of metadata."""
+"""Limits of metadata: pairs, characters of a name, characters of a value."""
 
 MAX_DAYS = 3650
 
 
 def check(fields: Mapping[str, Any]) -> None:
-    """Whether these may be written, a new session's or those to change.
+    """Checks the fields of a new session, or those to change.
 
     Raises:
-        ValidationFailed
+        ValidationFailed: lists the invalid fields.
     """
     faults = [fault for name, value in fields.items() for fault in _faults(name, value)]
     if faults:
@@ -26,7 +26,7 @@ def check(fields: Mapping[str, Any]) -> None:
 
 
 def pair_fault(name: str, text: Any) -> str | None:
-    """What is wrong with a pair of metadata."""
+    """Why a pair of metadata is invalid; None if it is valid."""
     if len(name) > MAX_NAME:
         return f"The name is longer than {MAX_NAME} characters."
     if not isinstance(text, str):
