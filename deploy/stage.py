@@ -18,7 +18,7 @@ from typing import Any
 
 import boto3
 
-from app.table.client import in_one_line
+from app.table.client import operator_message
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE_SECONDS = 60.0  # a new API answers everywhere after a while
@@ -65,7 +65,7 @@ def aws_errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if told := in_one_line(error):
+        if told := operator_message(error):
             sys.exit(told)
         raise
 

@@ -1,4 +1,4 @@
-"""Reading messages: with their session, by page, one (access patterns 3, 7 and 9)."""
+"""Reads messages: with their session, by page, or one (access patterns 3, 7 and 9)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from app.table.writes import Item
 Order = Literal["asc", "desc"]
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer as Lambda sends it (`sizes.wire_size`). Only a single message may
-be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
+"""Maximum bytes of messages in one response, as Lambda sends it (`sizes.wire_size`). Only a
+response with a single message may be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
 
 MAX_MESSAGES = 5_000
-"""Messages in one answer: short ones cost time rather than bytes."""
+"""Maximum messages in one response. Many short messages take much time but few bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """`next_cursor` is None if nothing follows. `damaged` has the ULIDs of messages that were left
-    out because they cannot be read."""
+    """`next_cursor` is None if no messages follow. `damaged` has the ULIDs of messages that were
+    left out because they cannot be read."""
 
     messages: list[Message]
     next_cursor: str | None
@@ -47,11 +47,11 @@ class MessageReader:
         self.clock = clock
 
     def read(self, caller: Caller, session_id: str) -> tuple[Session, MessagePage]:
-        """Pattern 3: the session and its messages, oldest first, as they were at one version.
+        """Pattern 3: the session and its messages at the same version, oldest first.
 
-        Messages later than the session's own state are left out, and the query is repeated if a
-        message that the session counts is not there yet. If an older one stays missing, that is
-        damage, which `check` reports, and no reason to withhold the others.
+        Messages newer than the session's item are left out. If a message that the session counts
+        is not visible yet, the query is repeated. If an older message remains missing, the table is
+        damaged. `check` reports that; the other messages are still returned.
 
         Raises:
             SessionNotFound, SessionDamaged
@@ -86,13 +86,13 @@ class MessageReader:
         cursor: str | None = None,
         after: str | None = None,
     ) -> MessagePage:
-        """Pattern 7: up to `limit` messages in either order, from a cursor on, or later than the
-        message `after`. Ends early, with a cursor, if the answer would grow too large.
+        """Pattern 7: up to `limit` messages in either order, from a cursor or after the message
+        `after`. The page ends early, with a cursor, if the response would become too large.
 
-        The session is read first. The page has nothing beyond its last message, and if one of its
-        newest messages is not there yet, nothing beyond that: whoever polls would never see it. The
-        session is read once more afterwards: a removal begins with a mark, so nothing was missing
-        from a session that is still live.
+        The session is read first, and the page ends at its last message. If one of its newest
+        messages is not visible yet, the page ends before that, because a client that polls would
+        otherwise skip it for good. The session is read again at the end: a removal marks the
+        session first, so if it is still live, no message of the page was removed meanwhile.
 
         Raises:
             SessionNotFound, MessageNotFound (`after` is not a message id), InvalidCursor
@@ -137,8 +137,8 @@ class MessageReader:
         return page
 
     def get(self, caller: Caller, session_id: str, message_id: str) -> Message:
-        """Pattern 9. A message that is not there whole may be visible by half, or being removed:
-        it is looked for again, together with its session.
+        """Pattern 9: one message. If it is incomplete, it may be only partly visible yet, or be
+        being removed. So the message and its session are read again.
 
         Raises:
             SessionNotFound, MessageNotFound
@@ -166,9 +166,10 @@ class MessageReader:
         raise MessageNotFound
 
     def _live(self, caller: Caller, session_ulid: str) -> Item:
-        """
+        """The session's item.
+
         Raises:
-            SessionNotFound
+            SessionNotFound: the session is absent, expired or being deleted.
         """
         head = self.table.get(keys.session(caller.partition, session_ulid))
         if not is_live(head, self._now()):
@@ -184,9 +185,10 @@ class MessageReader:
         low: str = "",
         high: str = "",
     ) -> str | None:
-        """The first of the newest messages, between `low` and `high`, that should be visible by now
-        and is not. A later page of an ascending list is not looked at. A descending page that ends
-        among the newest costs another query: what is above a gap must not be shown."""
+        """The id of the first of the newest messages, between `low` and `high`, that is not visible
+        yet, or None. For an ascending page, only messages within the page count. A descending page
+        that ends among the newest messages costs another query, because messages above a gap must
+        not be shown."""
         newest = [ulid for ulid in _newest(head) if low < ulid and (not high or ulid < high)]
         found = page.ulids
         if page.next_cursor:
@@ -206,8 +208,8 @@ class MessageReader:
 
 
 def _newest(head: Item) -> list[str]:
-    """The ids that the latest append gave out. A query may not see all of a transaction's items yet
-    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
+    """The ids of the messages of the latest append. A query may not see all items of a transaction
+    yet (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
     count = head.get("last_count", 0)
     if not isinstance(count, int) or not ids.is_ulid(str(head.get("last_ulid"))):
         return []  # damaged
@@ -215,23 +217,23 @@ def _newest(head: Item) -> list[str]:
 
 
 def _last(head: Item) -> str:
-    """The id of the session's last message; where that is damaged, one that is after every other,
-    so that the messages can still be listed."""
+    """The id of the session's last message. If that is damaged, an id after every other, so that
+    the messages can still be listed."""
     last = str(head.get("last_ulid"))
     return last if ids.is_ulid(last) else ids.GREATEST
 
 
 def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:
-    """An ascending page without what comes after the missing message, and a cursor to go on. A page
-    that is empty then has one only if it has a `start`: who polls asks again anyway."""
+    """An ascending page cut before the missing message, with a cursor. If the page is then empty,
+    it has a cursor only if there is a `start`; a client that polls repeats the request anyway."""
     messages = [message for message in page.messages if message.ulid < missing]
     position = messages[-1].ulid if messages else start
     return MessagePage(messages, make_cursor(scope, position) if position else None)
 
 
 def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
-    """As many messages as `limit` and the size of an answer allow, at least one, and a cursor if
-    another message follows."""
+    """As many messages as `limit` and the size of a response allow, but at least one. Has a cursor
+    if another message follows."""
     messages: list[Message] = []
     damaged: set[str] = set()
     size = 0

@@ -1,4 +1,4 @@
-"""What the fields of a session may hold. The schemas (HTTP) and the store check the same limits."""
+"""The limits of a session's fields. The schemas (for HTTP) and the store check the same limits."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from app.values import json_faults, line_fault
 MAX_DOMAIN, MAX_TITLE = 128, 256
 
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
-"""Of metadata."""
+"""Limits of metadata: pairs, characters of a name, characters of a value."""
 
 MAX_DAYS = 3650
 
@@ -19,10 +19,10 @@ Faults = Iterator[tuple[str, str]]
 
 
 def check(fields: Mapping[str, Any]) -> None:
-    """Checks fields of a session that are to be written.
+    """Checks the fields of a new session, or those to change.
 
     Raises:
-        ValidationFailed
+        ValidationFailed: lists the invalid fields.
     """
     faults: list[tuple[str, str]] = []
     for name, value in fields.items():
@@ -38,7 +38,7 @@ def check_changes(changes: Mapping[str, Any]) -> None:
         ValidationFailed: also if a field cannot be changed, or nothing is to change.
     """
     if not changes:
-        raise ValidationFailed.of_json([("", "Nothing is to change.")])
+        raise ValidationFailed.of_json([("", "There is nothing to change.")])
     fixed = [(name, "Cannot be changed.") for name in changes if name in FIXED]
     if fixed:
         raise ValidationFailed.of_json(fixed)
@@ -46,7 +46,7 @@ def check_changes(changes: Mapping[str, Any]) -> None:
 
 
 def pair_fault(name: str, text: Any) -> str | None:
-    """What is wrong with a pair of metadata."""
+    """Why a pair of metadata is invalid; None if it is valid."""
     if len(name) > MAX_NAME:
         return f"The name is longer than {MAX_NAME} characters."
     if not isinstance(text, str):

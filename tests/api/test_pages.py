@@ -75,7 +75,7 @@ def test_it_says_where_tokens_come_from(make_app):
         "identity provider": make_app(
             jwt_jwks_url="https://issuer.acme.test/keys", jwt_issuer="https://issuer.acme.test/"
         ),
-        "a button gets one": make_app(dev_tokens=True),
+        "A button in": make_app(dev_tokens=True),
     }
     for text, app in told.items():
         answer = app.test_client().get("/")

@@ -99,7 +99,7 @@ def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, dam
     sk = sk_of(session_id, message["message_id"])
     damage(sk, body={"S": USUAL.replace("{}", '{"1":"a","1":"b"}')})
     [finding] = findings()
-    assert "a name is there twice" in finding
+    assert "a name appears twice" in finding
     assert alice.get(f"/sessions/{session_id}").status_code == 200
 
 

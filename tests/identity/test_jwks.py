@@ -247,7 +247,7 @@ def test_without_any_keys_the_answer_is_503_and_not_401(
     answer = client.get("/sessions")
     body = problem(answer, 503, "STORE_UNAVAILABLE")
     assert "127.0.0.1" not in answer.text
-    assert body["detail"] == "The issuer's keys cannot be had."
+    assert body["detail"] == "The issuer's keys cannot be fetched."
     assert answer.headers["Retry-After"] == "30"
     assert logged[-1]["status"] == 503
 
