@@ -36,6 +36,7 @@ REPLAYS, CLOCKS = "tests/faults/test_replay.py", "tests/faults/test_clocks.py"
 REMOVAL, BUDGET = "tests/faults/test_removal.py", "tests/faults/test_budget.py"
 CONSISTENCY = "tests/faults/test_consistency.py"
 SESSIONS, MESSAGES = "tests/api/test_sessions.py", "tests/api/test_messages.py"
+ETAGS = "tests/api/test_etags.py"
 ATTACKS, ACTING = "tests/identity/test_attacks.py", "tests/identity/test_acting.py"
 JWKS, SCOPES = "tests/identity/test_jwks.py", "tests/identity/test_scopes.py"
 DOCUMENTED = "tests/identity/test_documented.py"
@@ -53,8 +54,8 @@ TESTS = {
     "app/table/retries.py": [BUDGET, REPLAYS],
     "app/table/idempotency.py": [REPLAYS, ACTING],
     "app/table/ranges.py": ["app/table/ranges.py", MESSAGES, SESSIONS, REMOVAL],
-    "app/table/versions.py": ["app/table/versions.py", SESSIONS, CLOCKS, REPLAYS],
-    "app/http/etags.py": ["app/http/etags.py", SESSIONS, REPLAYS],
+    "app/table/versions.py": ["app/table/versions.py", ETAGS, SESSIONS, CLOCKS, REPLAYS],
+    "app/http/etags.py": ["app/http/etags.py", ETAGS, SESSIONS, REPLAYS],
 }
 """The tests that concern each module; those that run the app in another process see no change."""
 
