@@ -18,6 +18,8 @@ from app.values import text_fault
 Role = Literal["user", "assistant", "system", "tool"]
 
 MAX_BATCH = 50
+"""A transaction takes 100 items: these, the session, the record of the request, and at most 10
+further parts of long messages. So this can be 88 at most."""
 
 ROLES = ("user", "assistant", "system", "tool")
 
@@ -139,12 +141,14 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
     return pieces
 
 
-def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
+def assemble(
+    session_ulid: str, items: Iterable[Item], damaged: set[str] | None = None
+) -> Iterator[Message]:
     """The messages of a session from their items, in the items' order, ascending or descending.
 
     Every item of a divided message says how many there are, so nothing is read beyond the last. A
     message that is not complete (a query may see a transaction's items one after another) is left
-    out, and so is a damaged one, which is logged.
+    out. So is a damaged one; it is logged, and its ULID is added to `damaged`.
     """
     pending: list[Item] = []
     for item in items:
@@ -168,6 +172,8 @@ def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
             yield message
         else:
             log_damaged(str(item.get("PK")), str(item["SK"]))
+            if damaged is not None:
+                damaged.add(ulid)
 
 
 def is_sound(body: str) -> bool:

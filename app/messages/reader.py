@@ -28,10 +28,17 @@ MAX_MESSAGES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """`next_cursor` is None if nothing follows."""
+    """`next_cursor` is None if nothing follows. `damaged` has the ULIDs of messages that were left
+    out because they cannot be read."""
 
     messages: list[Message]
     next_cursor: str | None
+    damaged: frozenset[str] = frozenset()
+
+    @property
+    def ulids(self) -> set[str]:
+        """Of all messages that were found, whether or not they can be read."""
+        return {message.ulid for message in self.messages} | self.damaged
 
 
 class MessageReader:
@@ -61,7 +68,7 @@ class MessageReader:
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
             counted = (item for item in items if str(item["SK"]) <= last)
             page = _fill(session_ulid, counted, MAX_MESSAGES, scope)
-            if not page.next_cursor and len(page.messages) == session.message_count:
+            if not page.next_cursor and len(page.ulids) == session.message_count:
                 return session, page
             missing = self._first_missing(caller, head, page, "asc")
             if page.next_cursor and not missing:
@@ -125,7 +132,7 @@ class MessageReader:
         if missing:
             page = _end_before(missing, page, scope) if order == "asc" else fill(missing)
         is_part = cursor or after or page.next_cursor
-        if is_part or len(page.messages) != counted_messages(head):
+        if is_part or len(page.ulids) != counted_messages(head):
             self._live(caller, session_ulid)
         return page
 
@@ -181,7 +188,7 @@ class MessageReader:
         and is not. A later page of an ascending list is not looked at. A descending page that ends
         among the newest costs another query: what is above a gap must not be shown."""
         newest = [ulid for ulid in _newest(head) if low < ulid and (not high or ulid < high)]
-        found = {message.ulid for message in page.messages}
+        found = page.ulids
         if page.next_cursor:
             end = page.messages[-1].ulid
             if order == "asc":
@@ -191,7 +198,7 @@ class MessageReader:
                 first, _ = ranges.message_with_parts(session_ulid, below[0])
                 _, last = ranges.message_with_parts(session_ulid, below[-1])
                 items = chain.from_iterable(self.table.query(caller.partition, (first, last)))
-                found |= {message.ulid for message in model.assemble(session_ulid, items)}
+                found |= _fill(session_ulid, items, model.MAX_BATCH, "").ulids
         return next((ulid for ulid in newest if ulid not in found), None)
 
     def _now(self) -> str:
@@ -217,13 +224,15 @@ def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> M
     """As many messages as `limit` and the size of an answer allow, at least one, and a cursor if
     another message follows."""
     messages: list[Message] = []
+    damaged: set[str] = set()
     size = 0
-    for message in model.assemble(session_ulid, items):
+    for message in model.assemble(session_ulid, items, damaged):
         size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
-            return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
+            next_cursor = make_cursor(scope, messages[-1].ulid)
+            return MessagePage(messages, next_cursor, frozenset(damaged))
         messages.append(message)
-    return MessagePage(messages, None)
+    return MessagePage(messages, None, frozenset(damaged))
 
 
 def _scope(caller: Caller, session_ulid: str, order: Order) -> str:

@@ -107,7 +107,7 @@ def append_message(
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append up to 50 messages, all or none, in order
+    """Append several messages, all or none, in order
 
     No message of anybody else's comes between them. A batch whose answer would be too large is
     refused; with `Prefer: return=minimal` it is stored.

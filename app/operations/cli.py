@@ -10,7 +10,7 @@ import flask
 from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config, ConfigError
-from app.errors import ApiError, Unavailable
+from app.errors import ApiError
 from app.identity.dev_tokens import sign
 from app.operations import provision
 from app.operations.check import Checked, check
@@ -31,16 +31,23 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (ConfigError, ApiError) as error:
-            cause = error.__cause__
-            told = in_one_line(cause) if isinstance(cause, Exception) else None
-            raise click.ClickException(told or str(error)) from None
         except Exception as error:
-            if told := in_one_line(error):
-                raise click.ClickException(told) from None
+            if line := _one_line(error):
+                raise click.ClickException(line) from None
             raise
 
     return with_appcontext(run)
+
+
+def _one_line(error: Exception) -> str | None:
+    """What an operator can do about an error; None for an error that nobody expects. AWS's error is
+    often the cause of ours."""
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        if line := in_one_line(cause):
+            return line
+        cause = cause.__cause__
+    return str(error) if isinstance(error, ConfigError | ApiError | SweepFailed) else None
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -114,10 +121,7 @@ def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str
 @plainly
 def sweep_command(seconds: float) -> None:
     """Finish deletes that were begun and remove expired sessions."""
-    try:
-        report = sweep(_table(), seconds=seconds)
-    except (Unavailable, SweepFailed) as error:
-        raise click.ClickException(f"nothing was removed: {error}") from None
+    report = sweep(_table(), seconds=seconds)
     rest = "nothing is left to do" if report.finished else "more remains; run it again"
     click.echo(f"removed {report.sessions} sessions, {report.messages} messages; {rest}")
     if report.failed:

@@ -88,6 +88,7 @@ class _Sweep:
         self.report = SweepReport()
         self.failed_partitions: set[str] = set()
         self.unread_shards = 0
+        self.read_error: Exception | None = None
 
     def carry_out(self) -> SweepReport:
         until = f"{ids.iso_time(self.now)}~"  # after this millisecond, which is included
@@ -107,7 +108,7 @@ class _Sweep:
             random.shuffle(due)
             self._take_turns(due)
         if self.unread_shards == keys.SWEEP_SHARDS:
-            raise SweepFailed(self.report.failure)
+            raise SweepFailed(self.report.failure) from self.read_error
         return self.report
 
     def _read(self, shard: Iterator[list[Item]], due: list[Item]) -> bool:
@@ -115,8 +116,9 @@ class _Sweep:
         share = self._share()
         try:
             page = next(shard, None)
-        except Unavailable:
+        except Unavailable as error:
             self.report.finished = False
+            self.read_error = error
             self.unread_shards += self._failed(share)
             return False
         due += page or ()

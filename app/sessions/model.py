@@ -1,7 +1,8 @@
 """A session as the stores return it, how it is stored, and the conditions that say if it is live.
 
-To add a field, add it to a class here and to its schema in `app.sessions.schemas`. The list shows
-what GSI1 holds: a field of `ListedSession` is also in `LIST_ATTRIBUTES` of `app.table.definition`.
+To add a field, add it to a class here, to its schema in `app.sessions.schemas` and, if a client may
+set it, to `app.sessions.rules`. A field of `ListedSession` is also in `LIST_ATTRIBUTES` of
+`app.table.definition`, because the list is read from GSI1.
 """
 
 import json
@@ -40,14 +41,21 @@ def _read_metadata(text: Any) -> dict[str, str]:
     return metadata
 
 
+_REQUIRED = object()
+
+
 def _stored(
     read: Callable[[Any], Any] = str,
     write: Callable[[Any], Value] | None = None,
     *,
-    optional: bool = False,
+    absent: Any = _REQUIRED,
 ) -> Any:
-    """A field that is stored as an attribute of the same name; None is stored as no attribute."""
-    return field(metadata={"read": read, "write": write, "optional": optional})
+    """A field that is stored as an attribute of the same name; None is stored as no attribute.
+
+    `absent` is its value for items without the attribute, such as those stored before the field
+    was added. Without it such an item is damaged. A bool is `_stored(bool, int, absent=False)`.
+    """
+    return field(metadata={"read": read, "write": write, "absent": absent})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +67,7 @@ class ListedSession:
     domain_id: str = _stored()
     title: str = _stored()
     message_count: int = _stored(int)
-    expires_at: str | None = _stored(optional=True)
+    expires_at: str | None = _stored(absent=None)
 
     @property
     def session_id(self) -> str:
@@ -99,9 +107,7 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
     """
     try:
         stored: dict[str, Any] = {
-            field.name: None
-            if field.metadata["optional"] and field.name not in item
-            else field.metadata["read"](item[field.name])
+            field.name: _read(item, field.name, **field.metadata)
             for field in fields(kind)
             if field.metadata
         }
@@ -113,6 +119,12 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
         log_damaged(str(item["PK"]), str(item["SK"]))
         raise SessionDamaged
     return kind(ulid=ulid, last_activity=last_activity, **stored)
+
+
+def _read(item: Item, name: str, *, read: Callable[[Any], Any], absent: Any, **_: Any) -> Any:
+    if name not in item and absent is not _REQUIRED:
+        return absent
+    return read(item[name])
 
 
 def counted_messages(item: Item) -> int:

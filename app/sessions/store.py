@@ -11,7 +11,6 @@ from app.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     SessionNotFound,
-    ValidationFailed,
 )
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal, rules
@@ -143,14 +142,12 @@ class SessionStore:
         Raises:
             ValidationFailed, SessionNotFound, PreconditionFailed
         """
-        rules.check(changes)
-        if not changes:
-            raise ValidationFailed.of_json([("", "Nothing is to change.")])
+        rules.check_changes(changes)
         ulid = model.ulid_of(session_id)
         written_at = self._writing_time(caller)
         now = ids.iso_time(written_at)
-        changed = {name: changes[name] for name in ("title", "metadata") if name in changes}
-        sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(changed)}
+        stored = {name: value for name, value in changes.items() if name != "expires_in_days"}
+        sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(stored)}
         removes: list[str] = []
         if "expires_in_days" in changes:
             until = _expiry(written_at, changes["expires_in_days"])

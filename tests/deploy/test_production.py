@@ -16,8 +16,8 @@ import pytest
 
 from app.identity.caller import Caller
 from app.sessions import removal
-from app.table import db, ids, ranges
-from app.table.writes import Item
+from app.table import db, ids, keys, ranges
+from app.table.writes import Item, encode
 from tests.deploy.emulator import Emulator, Project, Stage, eventually
 from tests.deploy.issuer import Issuer
 
@@ -309,31 +309,33 @@ def test_a_sweep_is_one_line_of_the_log_with_its_metric(stage):
     assert told["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "sweep_failed"
 
 
-def test_an_unfinished_sweep_invokes_itself(stage, emulator, alice):
+def test_an_unfinished_sweep_invokes_itself(stage, emulator, issuer):
     """Ten runs in a row for a session that cannot be removed, with the function's own role."""
-    path = create(stage, alice)
-    key = {
-        "PK": {"S": Caller("acme", "alice").partition},
-        "SK": {"S": f"SESSION#{path.removeprefix(f'{SESSIONS}/{ids.SESSION_PREFIX}')}"},
-    }
+    path = create(stage, issuer.token("acme", "damaged"))
+    partition = Caller("acme", "damaged").partition
+    session = keys.session(partition, path.removeprefix(f"{SESSIONS}/{ids.SESSION_PREFIX}"))
     tables, table = emulator.client("dynamodb"), "session-store-production"
+    past = {"S": "2026-01-01T00:00:00.000Z"}
     tables.update_item(
         TableName=table,
-        Key=key,
-        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past"
-        " REMOVE message_count",
-        ExpressionAttributeValues={
-            ":past": {"S": "2026-01-01T00:00:00.000Z"},
-            ":shard": {"S": "SWEEP#0"},
-        },
+        Key=encode(session),
+        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past",
+        ExpressionAttributeValues={":past": past, ":shard": {"S": keys.sweep_partition(0)}},
+    )
+    # Nothing can be subtracted from a text, so the transaction that marks the session fails.
+    tables.update_item(
+        TableName=table,
+        Key=encode(keys.user(partition)),
+        UpdateExpression="SET session_count = :text",
+        ExpressionAttributeValues={":text": {"S": "many"}},
     )
 
     def runs() -> int:
-        return len(stage.logged('"failure": "KeyError"'))
+        return len(stage.logged('"failed": 1'))
 
     stage.invoke(SCHEDULE)
     eventually(lambda: runs() >= 10, 90)
-    tables.delete_item(TableName=table, Key=key)
+    tables.delete_item(TableName=table, Key=encode(session))
 
 
 def test_alarms_watch_metrics_that_the_function_reports(stage, project, emulator, alice):

@@ -187,3 +187,23 @@ def test_check_prints_no_content(alice, damage, findings):
     found = findings()
     assert len(found) == 2
     assert "secret" not in "".join(found)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["first", "middle", "last"])
+def test_a_damaged_message_of_the_newest_batch_hides_no_other(alice, session_id, damage, which):
+    """A reader stops before a message that is not visible yet. A damaged one is not that."""
+    path = f"/sessions/{session_id}/messages"
+    sent = alice.fill(session_id, 3)
+    damage(sk_of(session_id, sent[which]), body={"S": "hello"})
+    rest = [message_id for message_id in sent if message_id != sent[which]]
+    for order, expected in (("asc", rest), ("desc", rest[::-1])):
+        page = alice.get(f"{path}?order={order}").json
+        assert [message["message_id"] for message in page["messages"]] == expected
+        assert page["next_cursor"] is None
+        first = alice.get(f"{path}?order={order}&limit=1").json
+        assert first["messages"][0]["message_id"] == expected[0]
+        second = alice.get(f"{path}?order={order}&cursor={first['next_cursor']}").json
+        assert [message["message_id"] for message in second["messages"]] == expected[1:]
+    whole = alice.get(f"/sessions/{session_id}").json
+    assert [message["message_id"] for message in whole["messages"]] == rest
+    assert whole["next_cursor"] is None
