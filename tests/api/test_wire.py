@@ -37,8 +37,7 @@ def session_id(alice):
 
 @pytest.fixture
 def filled(raw, table, session_id):
-    """Fills the session with messages of so many characters behind the app's back, which is
-    faster."""
+    """Writes messages of this size directly into the table, which is faster."""
 
     def fill(count, size):
         session = session_id.removeprefix("sess_")
@@ -79,7 +78,7 @@ def filled(raw, table, session_id):
     return fill
 
 
-def test_an_answer_has_at_most_so_many_messages(alice, session_id, filled):
+def test_an_answer_has_at_most_5000_messages(alice, session_id, filled):
     made = filled(MAX_MESSAGES + 30, 5)
     answer = alice.get(f"/sessions/{session_id}").json
     assert len(answer["messages"]) == MAX_MESSAGES
@@ -87,13 +86,13 @@ def test_an_answer_has_at_most_so_many_messages(alice, session_id, filled):
     assert [message["message_id"] for message in alice.read_all(session_id)] == made
 
 
-def test_ids_times_and_commas_count(alice, session_id, filled):
+def test_ids_times_and_commas_count_towards_the_limit(alice, session_id, filled):
     made = filled(MAX_MESSAGES - 1, 700)
     answer = alice.get(f"/sessions/{session_id}")
     shown = len(answer.json["messages"])
     assert answer.json["next_cursor"]
     assert sent(answer) <= MAX_ANSWER + 1_000  # the session itself
-    assert sent(answer) * (shown + 1) / shown > MAX_ANSWER  # another one would have been too much
+    assert sent(answer) * (shown + 1) / shown > MAX_ANSWER  # one more would exceed the limit
     assert [message["message_id"] for message in alice.read_all(session_id)] == made
 
 
@@ -105,7 +104,7 @@ WIDEST = {
 
 
 def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
-    """The largest messages there are, in the session with the largest head."""
+    """The largest possible messages, in the session with the largest fields."""
     session_id = alice.create_session(**WIDEST)["session_id"]
     path = f"/sessions/{session_id}"
     for letter, wire in ((CYRILLIC, 6), ('"', 4), ("😀", 12), (DELETE, 6)):
@@ -128,7 +127,7 @@ def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
     assert alice.get(path).json["message_count"] == 4
 
 
-def test_the_head_of_a_session_fits_into_its_room(alice):
+def test_the_largest_session_fits_into_the_space_kept_for_it(alice):
     session_id = alice.create_session(**WIDEST)["session_id"]
     assert sent(alice.get(f"/sessions/{session_id}")) <= MAX_HEAD_WIRE
 
@@ -153,7 +152,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("make", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_a_batch_whose_answer_could_not_leave_writes_nothing(alice, session_id, items, make):
+def test_a_batch_whose_answer_is_too_large_writes_nothing(alice, session_id, items, make):
     before = items()
     data = json.dumps({"messages": make()}, ensure_ascii=False).encode()
     for headers in ({}, {"Idempotency-Key": "k"}, {"Prefer": "return=representation"}):
@@ -203,7 +202,7 @@ def test_a_batch_with_a_short_answer_is_stored_and_replayed(alice, session_id, i
         (",;=", False),
     ],
 )
-def test_the_short_answer_has_to_be_asked_for(alice, session_id, prefer, short):
+def test_without_the_preference_the_answer_is_whole(alice, session_id, prefer, short):
     path = f"/sessions/{session_id}/messages"
     message = {"role": "user", "content": "x"}
     one = alice.post(path, message, headers={"Prefer": prefer})
@@ -218,7 +217,7 @@ def test_the_short_answer_has_to_be_asked_for(alice, session_id, prefer, short):
 
 
 def test_the_largest_answer_of_a_batch_is_counted_to_the_byte(alice, session_id):
-    """A batch grows until it is refused: just before that, its answer is as large as allowed."""
+    """A batch grows until it is refused. The last accepted one has the largest allowed answer."""
     path = f"/sessions/{session_id}/messages/batch"
 
     def post(extra):

@@ -1,4 +1,4 @@
-"""One damaged item spoils only itself, and `check` names it. The damage is done behind the app."""
+"""One damaged item affects only itself, and `check` finds it. The tests damage the table."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.people import Client, problem
 
 
 def strict(text: str) -> Any:
-    """As parsers that are stricter than Python's read it."""
+    """Reads JSON like parsers that are stricter than Python's."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)
@@ -70,7 +70,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_damaged_text_spoils_only_its_message(alice, session_id, damage, findings, text):
+def test_a_damaged_text_affects_only_its_message(alice, session_id, damage, findings, text):
     first, second, third = (alice.append(session_id, content) for content in "abc")
     damage(sk_of(session_id, second["message_id"]), body={"S": text} if text else None)
     path = f"/sessions/{session_id}"
@@ -94,7 +94,7 @@ def test_a_damaged_text_spoils_only_its_message(alice, session_id, damage, findi
 
 
 def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, damage, findings):
-    """As the library wrote it, once, for the names 1 and "1"."""
+    """The library used to write this for the names 1 and "1"."""
     message = alice.append(session_id)
     sk = sk_of(session_id, message["message_id"])
     damage(sk, body={"S": USUAL.replace("{}", '{"1":"a","1":"b"}')})
@@ -107,7 +107,7 @@ def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, dam
     "attributes",
     [{"body": None}, {"parts": None}, {"parts": {"S": "three"}}, {"body": {"BOOL": True}}],
 )
-def test_a_damaged_part_spoils_only_its_message(alice, session_id, damage, findings, attributes):
+def test_a_damaged_part_affects_only_its_message(alice, session_id, damage, findings, attributes):
     first = alice.append(session_id, "a")
     large = alice.append(session_id, "x" * 900_000)
     last = alice.append(session_id, "c")
@@ -117,7 +117,7 @@ def test_a_damaged_part_spoils_only_its_message(alice, session_id, damage, findi
     assert any(large["message_id"].removeprefix("msg_") in finding for finding in findings())
 
 
-def test_a_strange_key_spoils_nothing(alice, session_id, raw, table):
+def test_an_unknown_key_affects_nothing(alice, session_id, raw, table):
     message = alice.append(session_id, "a")
     for end in ("#MSG", "#MSG#", "#MSG#x", "#FOO", "#MSG#" + "7" + "Z" * 25):
         item = {"PK": {"S": "acme#alice"}, "SK": {"S": sk_of(session_id) + end}}
@@ -145,7 +145,7 @@ IN_THE_LIST = {"title", "domain_id", "message_count"}
 
 
 @pytest.mark.parametrize("attributes", HEADS.values(), ids=HEADS)
-def test_a_damaged_session_spoils_only_itself(alice, session_id, damage, findings, attributes):
+def test_a_damaged_session_affects_only_itself(alice, session_id, damage, findings, attributes):
     other = alice.create_session(title="damaged")["session_id"]
     message = alice.append(other, "still there")
     damage(sk_of(other), **attributes)
@@ -212,7 +212,7 @@ def test_messages_without_their_session_are_not_found(alice, session_id, raw, ta
     problem(alice.get(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
 
 
-def test_check_says_nothing_of_what_was_said(alice, damage, findings):
+def test_check_prints_no_content(alice, damage, findings):
     session_id = alice.create_session(title="a secret")["session_id"]
     message = alice.append(session_id)
     damage(sk_of(session_id, message["message_id"]), body={"S": '{"role":"a secret","b":NaN'})

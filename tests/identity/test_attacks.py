@@ -464,8 +464,8 @@ def test_a_remembered_token_still_expires(app_with):
     refused(ask(app, token))
 
 
-def test_no_number_of_good_tokens_fills_the_memory():
-    """A client of the issuer's may ask for as many as it likes."""
+def test_the_number_of_remembered_tokens_is_limited():
+    """A client can request any number of tokens from the issuer."""
     verifier = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
 
     def callers() -> int:
