@@ -244,6 +244,11 @@ def test_a_message_that_was_never_written_is_looked_for_once(alice, session, far
 # What it costs
 
 
+def test_what_is_no_message_id_is_not_looked_for(session, far_alice, proxy):
+    problem(far_alice.get(f"/sessions/{session}/messages/first"), 404, "MESSAGE_NOT_FOUND")
+    assert proxy.calls == ["GetItem"]  # of the session
+
+
 def test_a_poll_that_finds_nothing_is_one_get(alice, session, far_alice, proxy):
     path = f"/sessions/{session}/messages"
     assert far_alice.get(path).json == {"messages": [], "next_cursor": None}
