@@ -90,8 +90,8 @@ class Config:
             raise ConfigError(
                 "JWT_SECRET (HS256) or JWT_JWKS_URL (published keys) must be set, and not both"
             )
-        if self.jwt_secret and len(self.jwt_secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+        if self.jwt_secret:
+            _check_secret(self.jwt_secret)
         for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
             if value and re.search(r"[\s,]", value):
                 raise ConfigError(f"{name} takes one value, without commas and white space")
@@ -152,6 +152,21 @@ def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N |
         raise ConfigError(f"{name} must be a {whole}number, such as 20") from None
 
 
+def _check_secret(secret: str) -> None:
+    """PyJWT takes no key pair for HS256: each token would be refused."""
+    try:
+        size = len(secret.encode())
+    except UnicodeEncodeError:
+        raise ConfigError("JWT_SECRET is not UTF-8") from None
+    if size < MIN_SECRET_BYTES:
+        raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+    if "-----BEGIN " in secret or secret.startswith(("ssh-", "ecdsa-sha2-")):
+        raise ConfigError(
+            "JWT_SECRET is one secret (HS256), not a public or private key. The keys of an issuer "
+            "come by JWT_JWKS_URL"
+        )
+
+
 def _check_jwks_url(url: str) -> bool:
     """Whether the address is a real one, that is, not on this machine."""
     try:
@@ -166,6 +181,8 @@ def _check_jwks_url(url: str) -> bool:
         raise ConfigError(
             "JWT_JWKS_URL must be plain ASCII, without user, password, fragment and white space"
         )
+    if set(url) & set("<>{}"):  # no address has them
+        raise ConfigError("JWT_JWKS_URL still has a placeholder in it: put your issuer's name")
     if DISCOVERY.search(parts.path):
         raise ConfigError(
             f"JWT_JWKS_URL is the address of the keys. Open {parts.scheme}://{parts.netloc}"
