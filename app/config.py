@@ -92,8 +92,8 @@ class Config:
             raise ConfigError(
                 "set either JWT_SECRET (HS256) or JWT_JWKS_URL (published keys), but not both"
             )
-        if self.jwt_secret and len(self.jwt_secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+        if self.jwt_secret:
+            _check_secret(self.jwt_secret)
         for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
             if value and re.search(r"[\s,]", value):
                 raise ConfigError(f"{name} must be one value, without commas or white space")
@@ -155,6 +155,21 @@ def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N |
         raise ConfigError(f"{name} must be a {whole}number, such as 20") from None
 
 
+def _check_secret(secret: str) -> None:
+    """PyJWT takes no key pair for HS256: each token would be refused."""
+    try:
+        size = len(secret.encode())
+    except UnicodeEncodeError:
+        raise ConfigError("JWT_SECRET is not UTF-8") from None
+    if size < MIN_SECRET_BYTES:
+        raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+    if "-----BEGIN " in secret or secret.startswith(("ssh-", "ecdsa-sha2-")):
+        raise ConfigError(
+            "JWT_SECRET is one secret (HS256), not a public or private key. The keys of an issuer "
+            "come by JWT_JWKS_URL"
+        )
+
+
 def _check_jwks_url(url: str) -> bool:
     """Returns whether the address is on another machine. One on this machine is for development."""
     try:
@@ -169,6 +184,8 @@ def _check_jwks_url(url: str) -> bool:
         raise ConfigError(
             "JWT_JWKS_URL must be plain ASCII, without user, password, fragment or white space"
         )
+    if set(url) & set("<>{}"):  # no address has them
+        raise ConfigError("JWT_JWKS_URL still has a placeholder in it: put your issuer's name")
     if DISCOVERY.search(parts.path):
         raise ConfigError(
             "JWT_JWKS_URL must be the address of the keys, not of the discovery document. Open "

@@ -118,6 +118,9 @@ REFUSED = [
     (GOOD, "JWT_AUDIENCE", "a\tb", "one value"),
     (GOOD, "JWT_ISSUER", "https://a.acme.com/,https://b.acme.com/", "one value"),
     (GOOD, "JWT_ISSUER", DISCOVERY, "https://login.acme.com/v2.0 or https://login.acme.com/v2.0/,"),
+    (GOOD, "JWT_SECRET", f"-----BEGIN PUBLIC KEY-----\n{'x' * 64}", "JWT_JWKS_URL"),
+    (GOOD, "JWT_SECRET", "ssh-rsa " + "x" * 64, "JWT_JWKS_URL"),
+    (GOOD, "JWT_SECRET", "\udcff" * 32, "UTF-8"),  # as Python reads a byte that is none
     (JWKS, "JWT_ISSUER", "https://issuer.example.com/", "placeholder"),
     (JWKS, "JWT_ISSUER", "https://issuer.example.com", "placeholder"),
     (JWKS, "JWT_ISSUER", "https://Issuer.Example.com/", "placeholder"),
@@ -128,6 +131,8 @@ REFUSED = [
     (JWKS, "JWT_JWKS_URL", DISCOVERY + "/", "jwks_uri"),
     (JWKS, "JWT_JWKS_URL", "https://a.co/.well-known/oauth-authorization-server/t", "jwks_uri"),
     (JWKS, "JWT_JWKS_URL", "https://user:pass@login.acme.com/jwks", "user"),
+    (JWKS, "JWT_JWKS_URL", "https://<tenant>.eu.auth0.com/jwks.json", "placeholder"),
+    (JWKS, "JWT_JWKS_URL", "https://login.microsoftonline.com/{tenant}/keys", "placeholder"),
     (JWKS, "JWT_JWKS_URL", "https://user@login.acme.com/jwks", "user"),
     (JWKS, "JWT_JWKS_URL", "https://login.acme.com/jwks#keys", "fragment"),
     (JWKS, "JWT_JWKS_URL", "https://login.acme.com/my keys", "white space"),
