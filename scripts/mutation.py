@@ -1,8 +1,8 @@
-"""Which changes of the code no test notices: the program behind `scripts/mutate`.
+"""Finds code changes that no test notices: the program behind `scripts/mutate`.
 
-Each change is tried in a process of its own, forked from this one, which has imported the libraries
-but nothing of ours: it imports the changed module in place of the real one (no file is written) and
-runs the tests that pass through the changed lines, the fastest first, until one fails.
+This process imports the libraries but none of our modules. For each change it forks a child, which
+imports the changed module instead of the real one (no file is written) and runs the tests that
+reach the changed lines, the fastest first, until one fails.
 """
 
 import argparse
@@ -72,10 +72,10 @@ TESTS = {
     "app/http/repeats.py": [REPLAYS, ACTING],
     "app/operations/sweep.py": [SWEEP, REMOVAL, CLOCKS],
 }
-"""The tests that concern each module; those that run the app in another process see no change."""
+"""The tests of each module. Tests that run the app in another process do not see the change."""
 
 LEFT_OUT = "not racing"
-"""Tests (`-k`) that take very long and show what others show too."""
+"""A `-k` expression: leaves out tests that take very long and cover what others cover too."""
 
 LIBRARIES = (
     "pytest", "hypothesis", "boto3", "flask", "flask_cors", "flask_smorest", "jwt", "marshmallow",
@@ -90,7 +90,7 @@ Hits = dict[int, set[str]]
 
 
 class Changed(importlib.abc.MetaPathFinder):
-    """Imports one module from another text than that of its file."""
+    """Imports one module from a given text instead of its file."""
 
     def __init__(self, path: str, text: bytes) -> None:
         self.path, self.text = path, text
@@ -110,8 +110,8 @@ class Changed(importlib.abc.MetaPathFinder):
 
 
 class Watch:
-    """A pytest plugin that notes how long each test takes and which lines of which module it
-    passes."""
+    """A pytest plugin that records how long each test takes and which lines of which module it
+    reaches."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.name = ""
@@ -142,7 +142,7 @@ class Limit:
 
 
 def in_child(run: Any, output: str = os.devnull) -> int:
-    """Forks; gives the child's id. The child ends with what `run` returns."""
+    """Forks and returns the child's process id. The child exits with what `run` returns."""
     if pid := os.fork():
         return pid
     told = os.open(output, os.O_WRONLY)
@@ -165,7 +165,7 @@ def pytest_main(arguments: Iterable[str], *plugins: object) -> int:
 
 
 def baseline(paths: list[str]) -> tuple[Durations, dict[str, Hits]]:
-    """How long the tests of these modules take, and which of them pass which line of a module."""
+    """How long the tests of these modules take, and which tests reach which line of a module."""
     with tempfile.NamedTemporaryFile("w+") as file, tempfile.NamedTemporaryFile("r") as output:
 
         def run() -> int:
@@ -194,7 +194,7 @@ def baseline(paths: list[str]) -> tuple[Durations, dict[str, Hits]]:
 
 
 def tests_for(mutant: Mutant, durations: Durations, hits: Hits) -> list[str]:
-    """The tests that pass through the change, the fastest first; all for what is run on import."""
+    """The tests that reach the change, the fastest first; all tests if it runs on import."""
     lines = [hits[line] for line in mutant.lines if line in hits]
     passing = set().union(*lines) & durations.keys()
     if not passing and lines and not any(lines):
@@ -212,7 +212,7 @@ def survivors(
         if waiting and len(running) < jobs:
             mutant = waiting.pop(0)
             if not (tests := tests_for(mutant, durations, hits)):
-                yield mutant, "no test comes here"
+                yield mutant, "no test reaches this"
                 continue
 
             def run(mutant: Mutant = mutant, tests: list[str] = tests) -> int:
@@ -245,7 +245,7 @@ def changed_lines(path: str, since: str) -> set[int]:
 
 
 def described(path: str, text: bytes, mutant: Mutant) -> tuple[int, str]:
-    """The line, and the entry for docs/reliability.md, which says no numbers of lines."""
+    """The line number, and the entry for docs/reliability.md, which has no line numbers."""
     before = text[: mutant.start]
     first = before.rpartition(b"\n")[2]
     last = text[mutant.end :].partition(b"\n")[0]
@@ -256,7 +256,7 @@ def described(path: str, text: bytes, mutant: Mutant) -> tuple[int, str]:
 
 
 def accepted() -> dict[str, str]:
-    """Survivors that stay, and why, from docs/reliability.md."""
+    """The survivors that are accepted, with the reason, from docs/reliability.md."""
     text = ACCEPTED.read_text()
     return dict(re.findall(r"^(- `app/\S+` `.+` → `.*`): (.+)$", text, re.MULTILINE))
 
@@ -266,12 +266,14 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}")
     parser.add_argument("--changed", metavar="REV", help="only lines changed since this revision")
     parser.add_argument("--sample", type=int, metavar="N", help="only one change in N, at random")
-    parser.add_argument("--jobs", type=int, default=2, help="changes tried at a time (2)")
-    parser.add_argument("--list", action="store_true", help="show the changes, try none")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="how many changes to try at a time (default 2)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the changes without trying them")
     arguments = parser.parse_args()
     modules = arguments.modules or list(TESTS)
     if unknown := {name for name in modules if name not in TESTS or not (ROOT / name).exists()}:
-        parser.error(f"not in TESTS of scripts/mutation.py, or not there: {', '.join(unknown)}")
+        parser.error(f"not in TESTS of scripts/mutation.py, or no such file: {', '.join(unknown)}")
 
     os.chdir(ROOT)
     chosen = {path: choose(path, arguments) for path in modules}
@@ -289,7 +291,7 @@ def main() -> None:
         unexplained = sum(
             try_module(path, chosen[path], durations, hits[path], arguments) for path in paths
         )
-    print(f"{unexplained} to explain or to mend; {time.monotonic() - started:.0f} s in all")
+    print(f"{unexplained} to explain or to fix; {time.monotonic() - started:.0f} s in all")
     sys.exit(unexplained > 0)
 
 
@@ -306,7 +308,7 @@ def choose(path: str, arguments: argparse.Namespace) -> list[Mutant]:
 def try_module(
     path: str, chosen: list[Mutant], durations: Durations, hits: Hits, arguments: argparse.Namespace
 ) -> int:
-    """Tries changes of a module; gives how many are neither noticed nor explained."""
+    """Tries changes of a module and returns how many are neither noticed nor explained."""
     started = time.monotonic()
     text, known = (ROOT / path).read_bytes(), accepted()
     durations = {
@@ -323,7 +325,9 @@ def try_module(
     if not (arguments.changed or arguments.sample):
         for entry in sorted(known):
             if entry.startswith(f"- `{path}` ") and entry not in alive:
-                print(f"{entry}: is noticed or not there any more; take it out of {ACCEPTED.name}")
+                print(
+                    f"{entry}: is noticed now, or no longer exists; remove it from {ACCEPTED.name}"
+                )
     explained, took = len(alive & known.keys()), time.monotonic() - started
     print(
         f"{path}: {len(chosen)} changes, {len(alive)} not noticed, of which {explained} are "
@@ -334,7 +338,7 @@ def try_module(
 
 
 def engine() -> Any:
-    """One DynamoDB Local for all; the libraries are imported here, before the first fork."""
+    """One DynamoDB Local for all tests. Imports the libraries before the first fork."""
     for name in LIBRARIES:
         __import__(name)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

@@ -1,8 +1,9 @@
-"""The small changes that `scripts/mutate` makes: each is one that a person could make by mistake.
+"""The small changes that `scripts/mutate` makes. A person could make each of them by mistake.
 
-A change replaces a piece of the text, so that what is shown is what was run. Beside the usual ones
-(comparisons, conditions, numbers) there are those that matter in this code: a call left out, a
-clause of a DynamoDB expression left out, an item of a collection left out, a bound far higher.
+A change replaces a piece of the text, so the text that is shown is the text that was run. Besides
+the usual changes (comparisons, conditions, numbers) there are those that matter in this code: a
+call left out, a clause of a DynamoDB expression left out, an item of a collection left out, a much
+higher limit.
 """
 
 import ast
@@ -60,7 +61,7 @@ class Mutant:
 
 
 def mutants(text: bytes) -> list[Mutant]:
-    """All changes of a module that leave it a Python text, in its order, each once."""
+    """All changes of a module that leave valid Python, in the order of the text, each once."""
     found: dict[bytes, Mutant] = {}
     before = ast.dump(ast.parse(text))
     for mutant in sorted(_Changes(text).make(), key=lambda m: (m.start, m.end, m.new)):
@@ -88,7 +89,7 @@ class _Changes:
                 self.statement_of |= {id(node): statement for node in ast.walk(statement)}
 
     def _no_code(self) -> Iterator[ast.AST]:
-        """What changes nothing that is run: annotations, aliases of types, docstrings."""
+        """Code that has no effect when run: annotations, type aliases, docstrings."""
         for node in ast.walk(self.tree):
             for name in ("annotation", "returns"):
                 if part := getattr(node, name, None):
@@ -134,7 +135,7 @@ class _Changes:
         return Mutant(start, end, new, range(statement.lineno, max(last, statement.lineno) + 1))
 
     def without(self, items: list[ast.AST], index: int, owner: ast.AST) -> Mutant:
-        """An item left out, with its comma."""
+        """Leaves out an item, with its comma."""
         spans = [self.span(item) for item in items]
         start, end = spans[index]
         if index + 1 < len(spans):
@@ -158,7 +159,7 @@ class _Changes:
         yield self.replace(node, "pass")
 
     def of_Assign(self, node: ast.Assign) -> Iterator[Mutant]:
-        """Left out where there is a value from before."""
+        """Leaves out an assignment if the name already has a value."""
         target = node.targets[-1]
         before = self.text[: self.span(node)[0]].rpartition(b"def ")[2].decode()
         known = isinstance(target, ast.Name) and re.search(rf"\b{target.id}\b[^=\n]*[=:]", before)
@@ -188,7 +189,7 @@ class _Changes:
             yield self.change(start, end, between.replace(old, new, 1), self.statement_of[id(node)])
 
     def of_BoolOp(self, node: ast.BoolOp) -> Iterator[Mutant]:
-        """One side left out."""
+        """Leaves out one side."""
         for index, (left, right) in enumerate(zip(node.values, node.values[1:], strict=False)):
             (start, left_end), (right_start, end) = self.span(left), self.span(right)
             statement = self.statement_of[id(node)]
@@ -201,7 +202,7 @@ class _Changes:
             yield self.replace(node, self.source(node.operand))
 
     def of_BinOp(self, node: ast.BinOp) -> Iterator[Mutant]:
-        """Each side alone, but for texts and products of numbers, which are changed themselves."""
+        """Each side alone. Strings and products of numbers have their own changes."""
         if not isinstance(node.left, ast.Constant):
             yield self.replace(node, self.source(node.left))
         if not isinstance(node.right, ast.Constant):
@@ -218,8 +219,8 @@ class _Changes:
             )
 
     def of_JoinedStr(self, node: ast.JoinedStr) -> Iterator[Mutant]:
-        """A part of a text left out, so that what is apart runs together. Python 3.11 tells no
-        places within these texts, so the parts are found in the text."""
+        """Leaves out a part of an f-string, so that separate values run together. Python 3.11 gives
+        no positions inside f-strings, so the parts are searched for in the text."""
         start, end = self.span(node)
         source = self.text[start:end].decode()
         statement = self.statement_of[id(node)]
@@ -230,7 +231,7 @@ class _Changes:
             yield self.change(start + len(before), start + len(after), "", statement)
 
     def of_Call(self, node: ast.Call) -> Iterator[Mutant]:
-        """Another function of the same kind; a named argument left out."""
+        """Calls another function of the same kind, or leaves out a named argument."""
         if isinstance(node.func, ast.Name) and node.func.id in CALLS:
             yield self.replace(node.func, CALLS[node.func.id])
         named = [*node.args, *(keyword for keyword in node.keywords)]
@@ -247,7 +248,7 @@ class _Changes:
     of_List = of_Set = of_Tuple = _items
 
     def of_Dict(self, node: ast.Dict) -> Iterator[Mutant]:
-        """An entry left out."""
+        """Leaves out an entry."""
         first = [key or value for key, value in zip(node.keys, node.values, strict=True)]
         spans = [
             (self.span(key)[0] - (0 if named else 2), self.span(value)[1])
@@ -261,7 +262,7 @@ class _Changes:
             yield self.change(start, end, "", self.statement_of[id(node)])
 
     def of_expressions(self) -> Iterator[Mutant]:
-        """Within texts, those of DynamoDB's expressions."""
+        """Changes DynamoDB expressions inside strings."""
         docstrings = {
             node.lineno
             for node in ast.walk(self.tree)

@@ -1,4 +1,4 @@
-"""Answers that are put together from JSON text which is stored as it came, without parsing it."""
+"""Builds responses from stored JSON text, without parsing it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,21 +12,21 @@ RETURN_MINIMAL = "return=minimal"
 PREFERENCE_APPLIED = {
     "Preference-Applied": {
         "schema": {"type": "string"},
-        "description": f"`{RETURN_MINIMAL}` where that was asked for",
+        "description": f"`{RETURN_MINIMAL}` if the request asked for it",
     }
 }
 
 LOCATION = {
     "Location": {
         "schema": {"type": "string", "format": "uri-reference"},
-        "description": "Its address, relative to that of this request",
+        "description": "The address of what was created, relative to the request's address",
     }
 }
-"""For the document; see `location_of`."""
+"""The header in the OpenAPI document. `location_of` makes its value."""
 
 
 class JsonText(str):
-    """A string that is JSON already."""
+    """A string that is already JSON."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ def json_object(members: Mapping[str, Any]) -> JsonText:
 
 
 def with_members(text: str, members: Mapping[str, Any]) -> str:
-    """JSON text of an object that is not empty, with more members.
+    """Adds members to the JSON text of an object that is not empty.
 
     >>> with_members('{"a":1}', {"b": None}), with_members('{"a":1}', {})
     ('{"a":1,"b":null}', '{"a":1}')
@@ -65,12 +65,12 @@ def _text(value: Any) -> str:
 def json_response(
     text: str, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> flask.Response:
-    """An answer that is JSON text already."""
+    """A response whose body is JSON text."""
     return flask.Response(text, status, headers, content_type="application/json")
 
 
 def prefers_minimal(prefer: str) -> bool:
-    """Whether a `Prefer` header asks for a short answer; the first `return` in it counts.
+    """Whether a `Prefer` header asks for a short response. Its first `return` counts.
 
     https://www.rfc-editor.org/rfc/rfc7240#section-4.2
 
@@ -85,8 +85,8 @@ def prefers_minimal(prefer: str) -> bool:
 
 
 def location_of(new_id: str) -> str:
-    """The address of what a POST to this path has created, relative to the path as the client wrote
-    it (RFC 9110 section 10.2.2). So it holds behind every prefix, whether we know of it or not.
+    """The address of what a POST to this path created, relative to the request's path (RFC 9110
+    section 10.2.2). A relative address also works behind a path prefix that the app does not see.
 
     https://example.com/dev/api/v1/sessions + sessions/sess_1 = …/dev/api/v1/sessions/sess_1
     https://example.com/dev/api/v1/sessions/ + sess_1 = …/dev/api/v1/sessions/sess_1

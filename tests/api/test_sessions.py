@@ -60,7 +60,7 @@ def test_the_list_shows_latest_activity_first(alice):
     assert listed["pagination"] == {"page": 1, "limit": 20, "total": 3, "next_cursor": None}
 
 
-def test_renaming_is_no_activity(alice):
+def test_renaming_does_not_count_as_activity(alice):
     first, second = (alice.create_session()["session_id"] for _ in range(2))
     alice.put(f"/sessions/{first}", {"title": "Renamed"})
     listed = alice.get("/sessions").json["sessions"]
@@ -86,7 +86,7 @@ def test_pages_and_cursors_show_every_session_once(alice):
     assert by_page == by_cursor == made
 
 
-def test_the_last_full_page_says_that_nothing_follows(alice):
+def test_the_last_full_page_has_no_next_cursor(alice):
     for _ in range(4):
         alice.create_session()
     first = alice.get("/sessions?limit=2").json["pagination"]["next_cursor"]
@@ -122,7 +122,7 @@ def test_getting_a_session_shows_its_messages_oldest_first(alice):
     assert answer.headers["ETag"] == '"4"'
 
 
-def test_put_changes_what_it_names_and_nothing_else(alice):
+def test_put_changes_only_the_members_that_it_names(alice):
     made = alice.create_session(title="Before", metadata={"a": "1"})
     answer = alice.put(f"/sessions/{made['session_id']}", {"title": "After"})
     assert answer.status_code == 200
@@ -157,12 +157,12 @@ def test_if_none_match_gives_304_while_nothing_has_changed(alice):
         'W/"1"',
         '"-1"',
         '"1.0"',
-        '"\u00b9"',  # a digit one, to Python
+        '"\u00b9"',  # a digit to Python
         *(f'"{"9" * digits}"' for digits in (18, 19, 38, 39, 180)),
         ", ".join(f'"{version}"' for version in range(1000, 1200)),
     ],
 )
-def test_tags_that_can_be_no_version_match_none(alice, if_match):
+def test_tags_that_cannot_be_a_version_match_nothing(alice, if_match):
     session_id = alice.create_session()["session_id"]
     path, headers = f"/sessions/{session_id}", {"If-Match": if_match}
     for answer in (
@@ -201,7 +201,7 @@ def test_deleting_one_session_leaves_the_others_whole(alice):
 
 
 def test_large_sessions_come_back_complete_and_are_deleted_whole(alice, items):
-    """3,000 messages of 2 KB: 6 MB, past DynamoDB's 1 MB page and past one answer."""
+    """3,000 messages of 2 KB: 6 MB, more than a DynamoDB page (1 MB) and than one answer."""
     session_id = alice.create_session()["session_id"]
     sent = alice.fill(session_id, 3000, size=2000)
     answer = alice.get(f"/sessions/{session_id}")
@@ -300,7 +300,7 @@ TIME, ULID = "2026-01-01T00:00:00.000Z", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     "position",
     ["", "x", ULID, TIME, f"{TIME}#", f"{TIME}#{ULID}~", f" {TIME}#{ULID}", f"{TIME}#" + "0" * 700],
 )
-def test_a_cursor_that_leads_to_no_session_is_refused(alice, position):
+def test_a_cursor_without_a_valid_position_is_refused(alice, position):
     for _ in range(3):
         alice.create_session()
     answer = alice.get("/sessions?limit=1").json
@@ -330,7 +330,7 @@ def test_a_change_that_does_not_fit_is_refused(alice, body):
         "😀",
     ],
 )
-def test_what_is_no_session_is_not_found(alice, session_id):
+def test_an_id_that_is_not_a_session_is_not_found(alice, session_id):
     for method, body in (("GET", None), ("PUT", {"title": "x"}), ("DELETE", None)):
         answer = alice.request(method, f"/sessions/{session_id}", json=body)
         problem(answer, 404, "SESSION_NOT_FOUND")

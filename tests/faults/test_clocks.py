@@ -31,7 +31,7 @@ def shifted(milliseconds: int) -> Clock:
 
 
 def jumping_back() -> Clock:
-    """After its tenth reading, as when NTP sets a clock that was wrong."""
+    """Jumps back after its tenth reading, as when NTP corrects a clock."""
     readings = count()
     return lambda: ids.system_clock() + (HALF_A_MINUTE if next(readings) < 10 else 0)
 
@@ -73,7 +73,7 @@ def assert_times_are_those_of_the_ids(messages: list[Any]) -> None:
     assert times == sorted(times)
 
 
-def test_messages_stand_in_the_order_in_which_they_were_acknowledged(table, session, assert_sound):
+def test_messages_are_in_the_order_in_which_they_were_acknowledged(table, session, assert_sound):
     stores = writers(table)
     names = [name for _ in range(6) for name in stores]
     acknowledged = [append(stores[name], session, f"{n} {name}") for n, name in enumerate(names)]
@@ -84,7 +84,7 @@ def test_messages_stand_in_the_order_in_which_they_were_acknowledged(table, sess
     assert_sound()
 
 
-def test_a_batch_of_a_slow_writer_stands_after_what_it_follows(table, session):
+def test_a_batch_of_a_writer_whose_clock_lags_comes_after_earlier_messages(table, session):
     stores = writers(table)
     first = append(stores["fast"], session, "first")
     new = [NewMessage("user", str(n)) for n in range(50)]
@@ -124,8 +124,8 @@ def test_if_match_holds_for_a_writer_whose_clock_is_behind(table, session):
     assert SessionStore(table).get(ALICE, session).version == 3
 
 
-def test_if_match_is_asked_again_when_an_append_is_tried_again(table, far_table, session, proxy):
-    """Its first try fails because its clock is behind, its second because of a change since."""
+def test_if_match_is_checked_again_when_an_append_is_tried_again(table, far_table, session, proxy):
+    """The first try fails because the clock is behind, the second because of a change."""
     append(writers(table)["fast"], session, "first")
 
     def followed(exchange: Exchange) -> None:
@@ -150,8 +150,8 @@ def test_the_clock_of_a_reader_changes_nothing(table, session):
         assert [message.content for message in page.messages] == ["from the future"]
 
 
-# A clock that is wrong, by DynamoDB's own. These tables are told no other time: they take the real
-# `Date` of the answers.
+# A clock that is wrong compared with DynamoDB's. These tables have no injected time. They use the
+# real `Date` of the answers.
 
 DAY = 24 * HALF_A_MINUTE * 120
 WRONG = {
@@ -166,7 +166,7 @@ WRONG = {
 
 @pytest.fixture
 def hosted(table: db.Table, far_table: db.Table, alice: Client) -> Callable[[Clock], Client]:
-    """Alice, at a host of its own with such a clock; its calls pass the proxy."""
+    """Alice, on a host with such a clock. Its calls go through the proxy."""
 
     def at(clock: Clock) -> Client:
         config = Config(sessions_table=table.name, jwt_secret=SECRET)
@@ -236,7 +236,7 @@ def test_a_host_whose_clock_is_wrong_still_reads_or_says_503(wrong, alice, hoste
         assert host.get(f"/sessions{path}").status_code in (200, 503)
 
 
-def test_a_process_asks_for_the_databases_time_once(alice, hosted, proxy):
+def test_a_process_reads_the_databases_time_once(alice, hosted, proxy):
     session = alice.create_session()["session_id"]
     host = hosted(ids.system_clock)
     for _ in range(3):
@@ -254,7 +254,7 @@ def test_a_process_that_has_read_knows_the_time(alice, hosted, proxy):
 
 
 def redated(milliseconds: int) -> Fault:
-    """The database's answers come with another time."""
+    """Gives the database's answers another time."""
 
     def redated(exchange: Exchange) -> None:
         exchange.forward()
@@ -263,8 +263,8 @@ def redated(milliseconds: int) -> Fault:
     return redated
 
 
-def test_a_process_that_was_frozen_asks_again_before_it_refuses(alice, hosted, proxy):
-    """What it remembers is ten minutes old, as after Lambda has let it sleep."""
+def test_a_process_that_was_frozen_reads_the_time_again_before_it_refuses(alice, hosted, proxy):
+    """The time that it remembers is ten minutes old, as after Lambda has frozen it."""
     session = alice.create_session()["session_id"]
     host = hosted(ids.system_clock)
     proxy.plan = always(redated(-600_000))
@@ -293,7 +293,7 @@ NO_DATES = ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT", f"Wed, 1 Jan {10**
 
 
 @pytest.mark.parametrize("date", NO_DATES)
-def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
+def test_an_answer_without_a_date_is_ignored(date, alice, hosted, proxy):
     session = alice.create_session()["session_id"]
 
     def undated(exchange: Exchange) -> None:
@@ -305,7 +305,7 @@ def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
 
 
 def test_a_role_that_may_not_read_learns_the_time_from_the_refusal(alice, hosted, proxy, items):
-    """A program that only appends may have no right to GetItem."""
+    """A program that only appends may not have the permission GetItem."""
     session = alice.create_session()["session_id"]
 
     def denied(exchange: Exchange) -> None:

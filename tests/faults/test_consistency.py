@@ -1,4 +1,4 @@
-"""What DynamoDB may show and DynamoDB Local never does: an old state, a transaction by half."""
+"""What DynamoDB may show and DynamoDB Local never does: old states, partial transactions."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
 
 @pytest.fixture
 def reads(proxy: Any) -> list[Any]:
-    """The requests that read, as they pass the proxy."""
+    """The read requests that go through the proxy."""
     seen: list[Any] = []
 
     def note(call: Call) -> None:
@@ -85,7 +85,7 @@ def without_the_last(exchange: Exchange) -> None:
     exchange.answer(200, answer)
 
 
-def test_a_session_that_is_whole_is_read_once(alice, far_alice, proxy):
+def test_a_complete_session_is_read_once(alice, far_alice, proxy):
     session = alice.create_session()["session_id"]
     alice.fill(session, 3)
     assert len(far_alice.get(f"/sessions/{session}").json["messages"]) == 3
@@ -93,7 +93,7 @@ def test_a_session_that_is_whole_is_read_once(alice, far_alice, proxy):
 
 
 def test_messages_later_than_the_state_of_the_session_are_left_out(alice, far_alice, proxy):
-    """An append that a query sees in part: the message, and the session as it was before."""
+    """A query sees an append in part: the message, but the session's state from before."""
     session = alice.create_session()["session_id"]
     first = alice.append(session)["message_id"]
     before = alice.get(f"/sessions/{session}").json
@@ -123,7 +123,7 @@ def first_then(fault: Any, then: Any) -> Any:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_session_of_which_a_message_is_not_visible_yet_is_read_again(
+def test_a_session_with_a_message_that_is_not_visible_yet_is_read_again(
     times, alice, far_alice, proxy
 ):
     session = alice.create_session()["session_id"]
@@ -134,8 +134,8 @@ def test_a_session_of_which_a_message_is_not_visible_yet_is_read_again(
     assert [message["message_id"] for message in answer["messages"]] == sent
 
 
-def test_a_session_of_which_a_message_is_lost_is_shown_without_it(alice, far_alice, proxy):
-    """It is asked for a few times, not for as long as the request has."""
+def test_a_session_with_a_lost_message_is_shown_without_it(alice, far_alice, proxy):
+    """It is read a few times, not for the whole time of the request."""
     session = alice.create_session()["session_id"]
     sent = alice.fill(session, 3)
     proxy.plan = always(without_the_last, "Query")

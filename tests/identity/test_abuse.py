@@ -354,7 +354,7 @@ def test_an_internal_error_reveals_no_internals(app_over, logged, method, path, 
     client = Client(app_over("not a name"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     told = problem(answer, 500, "INTERNAL_ERROR")
-    assert told["detail"] == "Something went wrong on our side. The request_id finds it in the log."
+    assert told["detail"] == "Something went wrong on our side. Look for the request_id in the log."
     tells_nothing(answer)
     [fault] = [line for line in logged if line["level"] == "ERROR"]
     assert fault["request_id"] == told["request_id"]

@@ -378,7 +378,7 @@ def refused(answer: Any) -> None:
         "type": "urn:problem-type:unauthorized",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "A valid bearer token is needed.",
+        "detail": "A valid bearer token is required.",
         "code": "UNAUTHORIZED",
         "errors": [],
     }
@@ -464,8 +464,8 @@ def test_a_remembered_token_still_expires(app_with):
     refused(ask(app, token))
 
 
-def test_no_number_of_good_tokens_fills_the_memory():
-    """A client of the issuer's may ask for as many as it likes."""
+def test_the_number_of_remembered_tokens_is_limited():
+    """A client can request any number of tokens from the issuer."""
     verifier = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
 
     def callers() -> int:
@@ -489,7 +489,7 @@ def test_a_missing_header_is_refused_without_an_error_code(app_with):
     """RFC 6750 section 3.1: if no token was sent, the challenge names no error."""
     answer = app_with().test_client().get("/api/v1/sessions")
     body = problem(answer, 401, "UNAUTHORIZED")
-    assert body["detail"] == "A valid bearer token is needed."
+    assert body["detail"] == "A valid bearer token is required."
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions"'
 
 

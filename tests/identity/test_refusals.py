@@ -1,4 +1,4 @@
-"""The log says why a token was refused, in a word. The client and the log learn no more."""
+"""The log names the reason for refusing a token. Neither client nor log get more."""
 
 import json
 import re
@@ -19,7 +19,7 @@ NOW = int(time.time())
 
 @pytest.fixture(scope="module")
 def table(module_table):
-    """One for all tests here: they look at what changed, not at all there is."""
+    """One table for all tests here. They compare what changed, not what the table holds."""
     return module_table
 
 
@@ -65,7 +65,7 @@ def test_the_log_says_why_a_token_was_refused(app_with, logged, reason):
 
 
 @pytest.mark.parametrize("reason", MISDIRECTED)
-def test_the_log_says_that_a_token_is_somebody_elses(app_with, logged, reason):
+def test_the_log_says_that_a_token_is_for_another_service(app_with, logged, reason):
     refused(ask(app_with(**OURS), signed(**MISDIRECTED[reason])))
     [line] = logged
     tells(line, reason)
@@ -92,14 +92,14 @@ def test_no_token_is_a_reason_too(app_with, logged):
     assert logged[-1]["refused"] == "no_token"
 
 
-def test_a_token_that_is_taken_has_no_such_member(app_with, logged):
+def test_the_line_of_an_accepted_token_has_no_reason(app_with, logged):
     assert ask(app_with(), signed()).status_code == 200
     assert ask(app_with(), signed(scope="openid")).status_code == 403
     assert all("refused" not in line for line in logged)
 
 
-def test_the_authorizer_logs_why_as_well(monkeypatch, logged):
-    """The app is not reached then, so there is no line of the request."""
+def test_the_authorizer_logs_the_reason_as_well(monkeypatch, logged):
+    """The app is not reached then, so there is no request line."""
     for name in ("JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SESSIONS_TABLE", "sessions")

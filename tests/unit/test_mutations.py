@@ -1,4 +1,4 @@
-"""The changes that `./scripts/mutate` makes: those that once passed all tests, and their like."""
+"""The changes that `./scripts/mutate` makes: some once passed all tests."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_every_change_is_made_and_no_other(code):
     assert made == CHANGES[code]
 
 
-def test_what_is_not_run_is_not_changed():
+def test_code_that_is_not_run_is_not_changed():
     code = (
         b'"""Of 3 parts."""\nfrom a import b\n\ndef f(x: Literal["a", "b"]) -> tuple[int, 3]: ...\n'
     )
@@ -57,19 +57,19 @@ def test_what_is_not_run_is_not_changed():
 
 
 @pytest.mark.parametrize("path", mutation.TESTS)
-def test_each_change_of_a_module_can_be_told_from_the_others(path):
+def test_each_change_of_a_module_has_its_own_entry(path):
     text = (ROOT / path).read_bytes()
     changes = mutants(text)
     assert len({mutant.apply(text) for mutant in changes}) == len(changes) > 0
     assert all(mutant.lines for mutant in changes)
 
 
-def test_the_table_of_tests_names_files_that_are_there():
+def test_the_table_of_tests_names_existing_files():
     named = {name for tests in mutation.TESTS.values() for name in tests}
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_what_is_explained_is_in_the_form_that_the_script_reads():
+def test_the_accepted_changes_have_the_form_that_the_script_reads():
     lines = mutation.ACCEPTED.read_text().splitlines()
     entries = [line for line in lines if line.startswith("- `app/")]
     assert len(mutation.accepted()) == len(entries) > 0
