@@ -92,10 +92,7 @@ class MessageStore:
                     raise  # a message has this id already, which the session's condition rules out
                 if if_match is not None and session.get("version") not in if_match:
                     raise PreconditionFailed from None
-                last_ulid = _last_of(session)
-                if previous not in (None, last_ulid):
-                    last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
-                    raise NotTheLastMessage(last) from None
+                last_ulid = _last_before(session, session_ulid, previous, ulids[0])
 
     def _advance(
         self,
@@ -129,15 +126,22 @@ class MessageStore:
         )
 
 
-def _last_of(session: Item) -> str:
-    """
+def _last_before(session: Item, session_ulid: str, previous: str | None, first: str) -> str:
+    """The last id of a live session that did not take `first`.
+
     Raises:
-        SessionDamaged: the last id is none, so no id is known to come after it.
+        NotTheLastMessage
+        SessionDamaged: the last id is none; or nothing can be seen that stood in the way, so
+            trying again would not end.
     """
     last_ulid = str(session.get("last_ulid"))
-    if not ids.is_ulid(last_ulid):
+    sound = ids.is_ulid(last_ulid)
+    if sound and previous not in (None, last_ulid):
+        last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
+        raise NotTheLastMessage(last) from None
+    if not sound or last_ulid < first:
         log_damaged(str(session["PK"]), str(session["SK"]))
-        raise SessionDamaged
+        raise SessionDamaged from None
     return last_ulid
 
 

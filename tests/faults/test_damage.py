@@ -198,6 +198,16 @@ def test_the_messages_of_a_session_whose_order_is_damaged_can_be_listed(
     assert alice.delete(path).status_code == 200
 
 
+def test_an_append_to_a_session_whose_expiry_is_damaged_ends_at_once(
+    session_id, damage, far_alice, proxy
+):
+    """Its condition can never hold. It was tried until the request's time was over."""
+    damage(sk_of(session_id), expires_at={"N": "5"})
+    added = far_alice.post(f"/sessions/{session_id}/messages", {"role": "user", "content": "d"})
+    problem(added, 500, "SESSION_DAMAGED")
+    assert len(proxy.calls) < 5
+
+
 def test_a_damaged_session_does_not_stop_an_erasure(alice, session_id, damage, items):
     other = alice.create_session()["session_id"]
     damage(sk_of(other), message_count=None, title=None)
