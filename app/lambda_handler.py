@@ -1,4 +1,4 @@
-"""The Lambda entry point. Passes requests of API Gateway, events of its authorizer and the schedule
+"""The Lambda entry point. Passes API Gateway's requests, its authorizer's events and the schedule
 to Zappa, and refuses all other events.
 
 Zappa's own handler also carries out commands: it runs `raw_command` as Python, and calls the

@@ -124,9 +124,8 @@ class IdempotencySchema(ma.Schema):
             validate.Regexp(r"^[\x21-\x7e]+\Z", error="Printable ASCII without spaces."),
         ],
         metadata={
-            "description": "A unique value of your choice. If you repeat the request with the same "
-            "value within 24 hours, it is stored only once, and the response has "
-            "`Idempotent-Replayed: true`",
+            "description": "A unique value of your choice. A request repeated with it within 24 "
+            "hours is stored only once, and its response has `Idempotent-Replayed: true`",
             "pattern": r"^[\x21-\x7e]+$",
         },
     )

@@ -1,5 +1,4 @@
-"""Deletes a session in steps that can be resumed: marks it, removes what is under it, then the
-item.
+"""Deletes a session in resumable steps: marks it, removes what is under it, then its own item.
 
 Once a session is marked, no response shows it and appends to it fail. Nothing is added under it any
 more, so its items can be removed in any order, by any of these: the request that marked it, a

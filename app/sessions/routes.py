@@ -115,8 +115,7 @@ def delete_session(headers: Headers, session_id: str) -> Any:
 def delete_all_sessions(query: dict[str, str]) -> Any:  # noqa: ARG001  checked by the schema
     """Delete all of your sessions and everything under them
 
-    The response has the numbers that this request removed. 202 means that more remains; repeat the
-    request.
+    The response counts what this request removed. 202 means that more remains; repeat the request.
     """
     receipt = store.delete_all(current_caller())
     return (receipt, 200) if receipt.finished else (receipt, 202, {"Retry-After": "1"})

@@ -119,7 +119,7 @@ class SessionSchema(ListedSessionSchema):
         required=True, metadata={"format": "uuid", "description": "session_id as a UUID"}
     )
     metadata = _metadata(required=True)
-    version = fields.Integer(required=True, metadata={"description": "Also the ETag"})
+    version = fields.Integer(required=True, metadata={"description": "The version in the ETag"})
     updated_at = fields.String(required=True, metadata={"format": "date-time"})
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 

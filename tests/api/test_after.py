@@ -166,6 +166,6 @@ def test_of_two_appends_after_the_same_message_one_is_refused(alice, session):
 def test_the_document_tells_pollers_which_after_to_send(app):
     document = app.test_client().get("/openapi.json").json
     operations = document["paths"]["/api/v1/sessions/{session_id}/messages"]
-    for method, words in (("get", "last one that you have **read**"), ("post", "session's last")):
+    for method, words in (("get", "last message you have **read**"), ("post", "session's last")):
         [after] = [p for p in operations[method]["parameters"] if p["name"] == "after"]
         assert words in after["description"]
