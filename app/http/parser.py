@@ -20,6 +20,16 @@ class Parser(FlaskParser):
         flask.g.sent = strict_json.loads(bodies.read_json(req))
         return flask.g.sent
 
+    def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """Refuses a repeated parameter: `confirm=all&confirm=no` has no single meaning."""
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            raise errors.ValidationFailed(
+                FieldError(location="query", field=name, message="Sent more than once.")
+                for name in repeated
+            )
+        return super().load_querystring(req, schema)
+
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Returns only the headers in the schema, as a dict. marshmallow looks each one up several
         times, and webargs' own view of the headers is slow."""

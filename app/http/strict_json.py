@@ -50,7 +50,12 @@ def _parse_float(literal: str) -> float:
     number = float(literal)
     if math.isinf(number):
         raise _refused("", "A number is larger than a double can hold (1.8e308).")
+    if number == 0 and _NOT_ZERO.search(literal):
+        raise _refused("", "A number is smaller than a double can hold (5e-324).")
     return number
+
+
+_NOT_ZERO = re.compile(r"^-?[0.]*[1-9]")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)

@@ -32,6 +32,9 @@ MOMENT = 0.25
 """Seconds that a request waits for a routine fetch that it has started. Lambda freezes a function's
 threads once it has responded, so without the wait a rarely used function would never finish one."""
 
+MIN_RSA_BITS = 2048
+"""RFC 7518 section 3.3: a smaller key must not be used."""
+
 ALGORITHMS = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     "EC P-256": ("ES256",),
@@ -186,6 +189,8 @@ def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
     public = {name: value for name, value in jwk.items() if name != "d"}
     try:
         key = jwt.PyJWK(public, algorithm="EdDSA" if jwk["kty"] == "OKP" else algorithm)
+        if jwk["kty"] == "RSA" and key.key.key_size < MIN_RSA_BITS:
+            return None
     except Exception:  # PyJWT and cryptography raise many kinds for malformed keys
         return None
     key.algorithm_name = algorithm  # PyJWT does not know Ed25519 and Ed448 (RFC 9864) by name

@@ -50,6 +50,7 @@ class MessageIdConverter(BaseConverter):
     checks whether it is an id."""
 
     regex = r"(?!batch$)[^/]+"
+    part_isolating = True  # so that a trailing slash is accepted, as in the other routes
 
 
 EXAMPLE = {

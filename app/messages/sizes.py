@@ -10,7 +10,7 @@ from app.sessions.model import MAX_HEAD_WIRE
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """Maximum bytes of one message as JSON text in UTF-8."""
 
-MAX_BATCH_BYTES = 4 * 1024 * 1024 - 128 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024 - 192 * 1024
 """Maximum bytes of all messages of a batch. A transaction may have 4 MB; the session, the record
 and the keys need the rest.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""

@@ -415,7 +415,7 @@ def test_a_batch_over_a_transaction_is_refused_with_the_limit(alice, session_id,
 
 
 def test_the_largest_batch_fits_a_transaction(alice, session_id):
-    batch = [{"role": "user", "content": "x" * 81_000}] * 50
+    batch = [{"role": "user", "content": "x" * 79_800}] * 50
     answer = alice.post(
         f"/sessions/{session_id}/messages/batch",
         {"messages": batch},
@@ -446,3 +446,19 @@ def test_parallel_appends_are_all_stored_once_in_rising_order(alice, session_id)
     assert [m["timestamp"] for m in stored["messages"]] == sorted(
         m["timestamp"] for m in stored["messages"]
     )
+
+
+@pytest.mark.parametrize("number", ["1e-400", "-0.01e-399", "1E400"])
+def test_a_number_that_no_double_holds_is_refused(alice, session_id, number):
+    """It would come back as 0.0 or not at all."""
+    body = f'{{"role":"user","content":"","metadata":{{"n":{number}}}}}'
+    problem(alice.post(f"/sessions/{session_id}/messages", data=body), 422, "VALIDATION_FAILED")
+    zero = body.replace(number, "-0.000e-400")
+    assert alice.post(f"/sessions/{session_id}/messages", data=zero).status_code == 201
+
+
+def test_a_message_has_its_address_with_a_trailing_slash_too(alice, session_id):
+    message = alice.append(session_id)
+    path = f"/sessions/{session_id}/messages/{message['message_id']}"
+    assert alice.get(f"{path}/").json == alice.get(path).json == message
+    problem(alice.get(f"/sessions/{session_id}/messages/batch/"), 405, "METHOD_NOT_ALLOWED")

@@ -334,3 +334,15 @@ def test_an_id_that_is_not_a_session_is_not_found(alice, session_id):
     for method, body in (("GET", None), ("PUT", {"title": "x"}), ("DELETE", None)):
         answer = alice.request(method, f"/sessions/{session_id}", json=body)
         problem(answer, 404, "SESSION_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/sessions?confirm=all&confirm=no", "/sessions?confirm=no&confirm=all"],
+)
+def test_a_repeated_parameter_is_refused(alice, path):
+    made = alice.create_session()["session_id"]
+    body = problem(alice.delete(path), 422, "VALIDATION_FAILED")
+    assert [error["field"] for error in body["errors"]] == ["confirm"]
+    assert alice.get(f"/sessions/{made}").status_code == 200
+    problem(alice.get("/sessions?limit=1&limit=3"), 422, "VALIDATION_FAILED")
