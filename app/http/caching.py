@@ -2,7 +2,7 @@
 
 import flask
 
-VARY = ("Authorization", "Act-For-User")
+VARY = "Authorization, Act-For-User"
 """The headers that identify the user."""
 
 
@@ -15,5 +15,6 @@ def init_app(app: flask.Flask) -> None:
         if flask.request.path.startswith("/api/"):
             kept = response.status_code < 400
             response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-            response.vary.update(VARY)
+            vary = response.headers.get("Vary")  # CORS may have set it
+            response.headers["Vary"] = f"{vary}, {VARY}" if vary else VARY
         return response

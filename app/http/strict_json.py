@@ -37,7 +37,13 @@ def loads(raw: bytes) -> Any:
         ) from None
     except ValueError:  # int() refuses more than 4,300 digits
         raise _refused("", "A number has too many digits.") from None
-    if _HALF_A_PAIR.search(text) and (path := surrogate_path(value)) is not None:
+    # The search for the two letters is fast; the regular expression takes 24 ms per MB.
+    may_have_surrogates = "\\ud" in text or "\\uD" in text
+    if (
+        may_have_surrogates
+        and _HALF_A_PAIR.search(text)
+        and (path := surrogate_path(value)) is not None
+    ):
         raise _refused(path, "Contains half a surrogate pair, which is not a character.")
     return value
 

@@ -88,7 +88,7 @@ def append_message(
     """
     [message], applied = _append(session_id, [new], headers, query)
     short = "Preference-Applied" in applied
-    text = json_object(receipt(message)) if short else message.to_json()
+    text = str(json_object(receipt(message))) if short else message.to_json()
     return json_response(
         with_members(text, previous_member(query)),
         201,
