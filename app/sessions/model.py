@@ -97,6 +97,12 @@ class Session(ListedSession):
         return f'"{self.version}"'
 
 
+_STORED: dict[type[ListedSession], list[tuple[str, Callable[[Any], Any], Any]]] = {
+    kind: [(f.name, f.metadata["read"], f.metadata["absent"]) for f in fields(kind) if f.metadata]
+    for kind in (ListedSession, Session)
+}
+"""Name, `read` and `absent` of each stored field. Made once: a list has up to 100 sessions."""
+
 Kind = TypeVar("Kind", bound=ListedSession)
 
 
@@ -108,9 +114,8 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
     """
     try:
         stored: dict[str, Any] = {
-            field.name: _read(item, field.name, **field.metadata)
-            for field in fields(kind)
-            if field.metadata
+            name: absent if name not in item and absent is not _REQUIRED else read(item[name])
+            for name, read, absent in _STORED[kind]
         }
         ulid = keys.session_of(str(item["SK"]))
         last_activity = keys.activity_of(str(item["GSI1SK"]))
@@ -120,12 +125,6 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
         log_damaged(str(item["PK"]), str(item["SK"]))
         raise SessionDamaged
     return kind(ulid=ulid, last_activity=last_activity, **stored)
-
-
-def _read(item: Item, name: str, *, read: Callable[[Any], Any], absent: Any, **_: Any) -> Any:
-    if name not in item and absent is not _REQUIRED:
-        return absent
-    return read(item[name])
 
 
 def counted_messages(item: Item) -> int:
