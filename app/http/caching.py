@@ -15,6 +15,7 @@ def init_app(app: flask.Flask) -> None:
         if flask.request.path.startswith("/api/"):
             kept = response.status_code < 400
             response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
-            vary = response.headers.get("Vary")  # CORS may have set it
-            response.headers["Vary"] = f"{vary}, {VARY}" if vary else VARY
+            set_by_cors = "Vary" in response.headers
+            vary = f"{response.headers['Vary']}, {VARY}" if set_by_cors else VARY
+            response.headers["Vary"] = vary
         return response

@@ -227,16 +227,18 @@ def test_an_append_that_always_loses_the_race_ends_with_its_time(
 ):
     """Another writer is always first. No call fails for another reason, so nothing else checks
     the time."""
-    message = alice.append(session)["message_id"].removeprefix("msg_")
 
     def beaten(exchange: Exchange) -> None:
         time.sleep(0.02)
         if exchange.call.number > 100:
             return  # it would never end, so let it through
-        ulid = ids.series(message, exchange.call.number + 1)[-1]
-        item = {"PK": {"S": "p"}, "version": {"N": "2"}, "last_ulid": {"S": ulid}}
-        others = len(exchange.call.request["TransactItems"]) - 1
-        reasons = [{"Code": "ConditionalCheckFailed", "Item": item}, *[{"Code": "None"}] * others]
+        [update, *others] = exchange.call.request["TransactItems"]
+        last = update["Update"]["ExpressionAttributeValues"][":last"]
+        item = {**update["Update"]["Key"], "version": {"N": "2"}, "last_ulid": last}
+        reasons = [
+            {"Code": "ConditionalCheckFailed", "Item": item},
+            *[{"Code": "None"}] * len(others),
+        ]
         kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
         exchange.answer(400, {"__type": kind, "CancellationReasons": reasons})
 
