@@ -278,6 +278,13 @@ OPENAI_CHAT = [
         "assistant",
         "",
     ),
+    Case(
+        "a chunk with text",
+        "openai.chat",
+        {"choices": [{"index": 0, "delta": {"content": "Ye"}}]},
+        "assistant",
+        "Ye",
+    ),
     Case("no choices", "openai.chat", {"object": "chat.completion", "choices": []}, None, ""),
     Case(
         "a refusal",
@@ -463,6 +470,32 @@ OPENAI_RESPONSES = [
         "",
         calls=[("c1", None, "/0")],
         results=[("c1", None, "/1")],
+    ),
+    Case(
+        "a computer's screenshot",
+        "openai.responses",
+        [
+            {"type": "computer_call", "call_id": "c1", "actions": [], "status": "completed"},
+            {"type": "computer_call_output", "call_id": "c1", "output": {"file_id": "f"}},
+        ],
+        None,
+        "",
+        calls=[("c1", None, "/0")],
+        results=[("c1", None, "/1")],
+    ),
+    Case(
+        "a text of the Conversations API",
+        "openai.responses",
+        {"type": "message", "role": "user", "content": [{"type": "text", "text": "When?"}]},
+        "user",
+        "When?",
+    ),
+    Case(
+        "an event of a stream that is no response",
+        "openai.responses",
+        {"type": "response.output_text.delta", "delta": "Ye"},
+        None,
+        "",
     ),
     Case(
         "a reference to an item",
@@ -1012,6 +1045,14 @@ VERCEL = [
         ],
         results=[("c2", "find", "/parts/4"), ("c4", "find", "/parts/6")],
     ),
+    Case(
+        "the parts alone",
+        "vercel.uimessage",
+        [{"type": "text", "text": "Yes."}],
+        None,
+        "Yes.",
+    ),
+    Case("one part", "vercel.uimessage", {"type": "text", "text": "Yes."}, None, "Yes."),
     Case(
         "version 4",
         "vercel.uimessage",

@@ -82,8 +82,8 @@ def _by_provider(item: dict[str, Any]) -> bool:
 
 def _role(item: dict[str, Any]) -> str | None:
     name = kind(item)
-    if name in ("", "message") or item.get("role"):
-        return reading.role(item.get("role"))
+    if item.get("role"):
+        return reading.role(item["role"])
     if name in _RESULTS:
         return "tool"
     if name == "mcp_approval_response":

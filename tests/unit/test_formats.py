@@ -106,6 +106,22 @@ def test_a_lone_surrogate_in_an_id_leaves_it_sayable():
     assert (call.id, call.name) == ("t\ufffd", "\ufffd")
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("model", "assistant"),
+        ("ai", "assistant"),
+        ("CHATBOT", "assistant"),
+        ("human", "user"),
+        ("function", "tool"),
+        ("developer", "developer"),
+        ("query-agent.2", "query-agent.2"),
+    ],
+)
+def test_a_providers_word_for_a_role_is_put_in_ours(word, expected):
+    assert reading.role(word) == expected
+
+
 @pytest.mark.parametrize("word", ["", "two words", "a" * 65, "<b>", "1", "é", 7, None, [], {}])
 def test_what_is_no_word_is_no_role(word):
     assert reading.role(word) is None
