@@ -707,6 +707,14 @@ GEMINI = [
         ],
     ),
     Case(
+        "a function that failed",
+        "gemini.generateContent",
+        {"parts": [{"functionResponse": {"name": "find", "response": {"error": "no map"}}}]},
+        "tool",
+        "no map",
+        results=[(None, "find", "/parts/0/functionResponse")],
+    ),
+    Case(
         "a blocked prompt",
         "gemini.generateContent",
         {"promptFeedback": {"blockReason": "SAFETY"}},
@@ -1151,6 +1159,13 @@ LANGCHAIN = [
         "tool",
         "21.5",
         results=[(None, "find", "")],
+    ),
+    Case(
+        "a system message",
+        "langchain.message",
+        {"type": "system", "data": {"content": "Be brief."}},
+        "system",
+        "Be brief.",
     ),
     Case(
         "a role of its own",

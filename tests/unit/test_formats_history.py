@@ -413,8 +413,8 @@ def test_no_history_has_no_findings():
     assert unanswered(iter([USER, AGENT])) == []
 
 
-def test_a_hundred_thousand_calls_are_matched_without_looking_through_them_all():
-    many = [f"c{number}" for number in range(100_000)]
+def test_many_calls_are_matched_without_looking_through_them_all():
+    many = [f"c{number}" for number in range(30_000)]
     history = entries("bedrock.converse", bedrock_calls(*many), bedrock_results(*reversed(many)))
     assert unanswered(history) == []
     named = entries(
