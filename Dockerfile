@@ -1,5 +1,5 @@
-# The service under gunicorn, for those who run containers. Settings come from the environment
-# (docs/configuration.md), credentials from where boto3 looks: the task's or the pod's role.
+# Runs the service with gunicorn. Settings come from the environment (docs/configuration.md). boto3 finds the
+# credentials, for example the role of the task or pod.
 #
 #   docker build -t session-store .
 #   docker run -p 8000:8000 -e SESSIONS_TABLE=sessions -e AWS_REGION=us-east-1 \
@@ -7,7 +7,7 @@
 
 FROM python:3.13-slim AS packages
 COPY requirements-container.txt /
-# Wheels only: nothing is compiled here, so nothing that compiles is needed.
+# Wheels only, so that no compiler is needed.
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /requirements-container.txt
 
@@ -20,12 +20,14 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 
-# The process answers; whether DynamoDB does is not the container's health.
+# Checks that the process is up. Whether DynamoDB answers is not part of the container's health.
 HEALTHCHECK --interval=30s --timeout=3s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health')"]
 
-# Threads, since a request mostly waits for DynamoDB. /dev/shm, since a worker that waits for a slow disk to say
-# that it is alive gets killed. --preload, so that a missing setting ends the container: without it gunicorn starts
-# worker after worker for ever. The timeout is above REQUEST_BUDGET; a container is stopped once it has answered.
-# Headers may be longer than the longest token the app takes (16 KB), so that it is the app that refuses one.
-CMD ["gunicorn", "app.wsgi:app", "--preload", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30", "--limit-request-field_size", "32768", "--limit-request-line", "8190"]
+# Threads: a request mostly waits for DynamoDB.
+# /dev/shm: gunicorn kills a worker whose heartbeat file is on a slow disk.
+# --preload: a missing setting ends the container. Without it, gunicorn restarts workers for ever.
+# --timeout: above REQUEST_BUDGET. On stop, running requests have --graceful-timeout to finish.
+# --limit-request-field_size: above the longest token that the app takes (16 KB), so that the app refuses longer ones.
+# --log-level: gunicorn's warnings quote requests that it cannot read, which may hold a token or a message.
+CMD ["gunicorn", "app.wsgi:app", "--preload", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "16", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--graceful-timeout", "30", "--limit-request-field_size", "32768", "--limit-request-line", "8190", "--log-level", "error"]

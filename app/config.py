@@ -1,4 +1,4 @@
-"""The settings, from the environment. Nothing else reads it; no secret has a default."""
+"""Settings from the environment. No other module reads it, and no secret has a default."""
 
 import re
 from collections.abc import Mapping
@@ -10,36 +10,37 @@ N = TypeVar("N", int, float)
 D = TypeVar("D", float, None)
 
 MIN_SECRET_BYTES = 32
-"""RFC 7518 section 3.2: an HS256 key has at least the size of the hash."""
+"""RFC 7518 section 3.2: an HS256 key must be at least as long as the hash."""
 
 MAX_BUDGET = 50
-"""Seconds. With a last call to DynamoDB that gets no answer (8), still within the timeout of the
-Dockerfile's gunicorn (60)."""
+"""Seconds. A last call to DynamoDB may take 8 seconds more (its read timeout). The sum stays below
+gunicorn's timeout of 60 seconds in the Dockerfile."""
 
 MAX_RETENTION = 3650
-"""Days, the same as a session's own `expires_in_days` may have."""
+"""Days. A session's own `expires_in_days` has the same limit."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DISCOVERY = re.compile(r"/\.well-known/(openid-configuration|oauth-authorization-server)")
-"""Where an issuer says where its keys are; often taken for the keys."""
+"""Discovery documents, which say where the keys are. They are easily mistaken for the keys."""
 
 PLACEHOLDER = "issuer.example.com"
-"""Stands in zappa_settings.json for the issuer."""
+"""The issuer's host in zappa_settings.json until it is replaced with a real one."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 NO_ORIGINS = {"", "ws", "wss", "ftp", "file", "data", "blob"}
-"""Schemes that no page's origin has. Apps and browser extensions have schemes of their own."""
+"""Schemes that no page's origin has. Other schemes are allowed: apps and browser extensions have
+their own."""
 
 
 class ConfigError(Exception):
-    """A setting is missing or contradicts another; the message names it."""
+    """A setting is missing, invalid or contradicts another. The message names the setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """docs/configuration.md has a line for each of these; a test compares them."""
+    """Every setting is described in docs/configuration.md; a test compares the two."""
 
     sessions_table: str
     jwt_secret: str | None = field(default=None, repr=False)
@@ -77,40 +78,41 @@ class Config:
             r"(?!AWS/|:)[\w./#: -]{1,255}", self.metrics_namespace or "-", re.ASCII
         ):
             raise ConfigError(
-                "METRICS_NAMESPACE is no name that CloudWatch takes: up to 255 letters, digits, "
-                "blanks and . _ - / # :, and neither AWS/ nor : at the beginning"
+                "METRICS_NAMESPACE is not a valid CloudWatch namespace: use up to 255 letters, "
+                "digits, spaces and . _ - / # :, and do not start it with AWS/ or :"
             )
         if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
             raise ConfigError(
-                "SESSIONS_TABLE is no name of a DynamoDB table: 3 to 255 of a-z, A-Z, 0-9, _ . -"
+                "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
+                "a-z, A-Z, 0-9, _ . -"
             )
 
     def _check_identity(self) -> None:
         if bool(self.jwt_secret) == bool(self.jwt_jwks_url):
             raise ConfigError(
-                "JWT_SECRET (HS256) or JWT_JWKS_URL (published keys) must be set, and not both"
+                "set either JWT_SECRET (HS256) or JWT_JWKS_URL (published keys), but not both"
             )
-        if self.jwt_secret and len(self.jwt_secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+        if self.jwt_secret:
+            _check_secret(self.jwt_secret)
         for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
             if value and re.search(r"[\s,]", value):
-                raise ConfigError(f"{name} takes one value, without commas and white space")
+                raise ConfigError(f"{name} must be one value, without commas or white space")
         if self.jwt_issuer and DISCOVERY.search(self.jwt_issuer):
             right = DISCOVERY.split(self.jwt_issuer)[0]
             raise ConfigError(
-                f"JWT_ISSUER is the iss of the tokens, not the address of a document: {right} or "
-                f"{right}/, as the member issuer of that document says"
+                "JWT_ISSUER must be the iss claim of the tokens, not the address of the discovery "
+                f"document: {right} or {right}/, whichever is the document's issuer"
             )
         if self.jwt_jwks_url:
             real = _check_jwks_url(self.jwt_jwks_url)
             if real and self.jwt_issuer and PLACEHOLDER in self.jwt_issuer.lower():
-                raise ConfigError(f"JWT_ISSUER is still the placeholder {PLACEHOLDER}: put yours")
+                raise ConfigError(f"JWT_ISSUER is still the placeholder {PLACEHOLDER}: set yours")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """
         Raises:
-            ConfigError: naming the setting.
+            ConfigError: a setting is missing or invalid.
         """
         return cls(
             sessions_table=env.get("SESSIONS_TABLE", ""),
@@ -139,7 +141,8 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 
 
 def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N | D:
-    """Digits, and for a float a point, as people write them: no nan, 1e3 or 1_000."""
+    """Accepts digits and, for a float, a decimal point. Python itself would also accept nan, 1e3
+    and 1_000."""
     value = env.get(name)
     if not value:
         return default
@@ -152,34 +155,52 @@ def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N |
         raise ConfigError(f"{name} must be a {whole}number, such as 20") from None
 
 
+def _check_secret(secret: str) -> None:
+    """PyJWT takes no key pair for HS256: each token would be refused."""
+    try:
+        size = len(secret.encode())
+    except UnicodeEncodeError:
+        raise ConfigError("JWT_SECRET is not UTF-8") from None
+    if size < MIN_SECRET_BYTES:
+        raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+    if "-----BEGIN " in secret or secret.startswith(("ssh-", "ecdsa-sha2-")):
+        raise ConfigError(
+            "JWT_SECRET is one secret (HS256), not a public or private key. The keys of an issuer "
+            "come by JWT_JWKS_URL"
+        )
+
+
 def _check_jwks_url(url: str) -> bool:
-    """Whether the address is a real one, that is, not on this machine."""
+    """Returns whether the address is on another machine. One on this machine is for development."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # ValueError, if it is none
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
-        raise ConfigError("JWT_JWKS_URL is not an address") from None
+        raise ConfigError("JWT_JWKS_URL is not a valid address") from None
     loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
         raise ConfigError("JWT_JWKS_URL must be an https:// address (http:// for loopback)")
     if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
         raise ConfigError(
-            "JWT_JWKS_URL must be plain ASCII, without user, password, fragment and white space"
+            "JWT_JWKS_URL must be plain ASCII, without user, password, fragment or white space"
         )
+    if set(url) & set("<>{}"):  # no address has them
+        raise ConfigError("JWT_JWKS_URL still has a placeholder in it: put your issuer's name")
     if DISCOVERY.search(parts.path):
         raise ConfigError(
-            f"JWT_JWKS_URL is the address of the keys. Open {parts.scheme}://{parts.netloc}"
-            f"{parts.path} and take what its member jwks_uri says"
+            "JWT_JWKS_URL must be the address of the keys, not of the discovery document. Open "
+            f"{parts.scheme}://{parts.netloc}{parts.path} and use its jwks_uri"
         )
     if parts.hostname == PLACEHOLDER:
-        raise ConfigError(f"JWT_JWKS_URL is still the placeholder {PLACEHOLDER}: put your issuer's")
+        raise ConfigError(f"JWT_JWKS_URL is still the placeholder {PLACEHOLDER}: set yours")
     return not loopback
 
 
 def _check_origin(origin: str) -> None:
-    """Browsers send an origin in one spelling (RFC 6454), and it is compared letter by letter."""
+    """Refuses an origin that could never match. Browsers send each origin in one spelling
+    (RFC 6454), and origins are compared as strings."""
     if set(origin) & set("*?^$\\|()[]{}"):
-        raise ConfigError("CORS_ORIGINS lists origins as they are; patterns are not taken")
+        raise ConfigError("CORS_ORIGINS takes exact origins; patterns are not supported")
     if origin.lower() == "null":
         raise ConfigError("CORS_ORIGINS cannot hold null: any sandboxed page has that origin")
     if "://" not in origin:
@@ -193,7 +214,7 @@ def _check_origin(origin: str) -> None:
     except ValueError:
         host = port = ""
     if not re.fullmatch(r"[a-z0-9._-]+", host) or parts.scheme in NO_ORIGINS:
-        raise ConfigError(f"CORS_ORIGINS: {origin} is no origin, such as https://app.acme.com")
+        raise ConfigError(f"CORS_ORIGINS: {origin} is not an origin such as https://app.acme.com")
     right = f"{parts.scheme}://{host}{port}"
     if origin != right:
         raise ConfigError(f"CORS_ORIGINS: {origin} must be written {right}")

@@ -1,7 +1,7 @@
-"""Every way a request can fail, and what the client is told: RFC 9457 problem details.
+"""The errors of the API, shown to clients as RFC 9457 problem details.
 
-Each class carries its status, its stable `code` and its title. Nothing else becomes a 4xx; what is
-not one of these is a 500 that says nothing of the inside. No Flask here: the stores raise these.
+Each class has a status, a stable `code` and a title. Builtin exceptions never become a 4xx: they
+become a 500 that reveals no internals. No Flask here, because the stores raise these errors.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Self, TypedDict
 PROBLEM_JSON = "application/problem+json"
 
 MAX_FAULTS = 20
-"""How many faults of a request are named. Whoever looks for faults may stop at one more."""
+"""A problem lists at most this many faults. A check may stop once it has found one more."""
 
 MAX_FAULT_TEXT = 200
-"""Characters of a fault's path and of its message. A path holds names that the client chose."""
+"""Characters of a fault's path, and of its message. A path contains names chosen by the client."""
 
 
 class FieldError(TypedDict):
-    """Which part of the request is at fault: `field` is a JSON path such as
-    `metadata.references[0].url`, `location` is json, query or headers."""
+    """One invalid part of a request. `field` is a JSON path such as `metadata.references[0].url`;
+    `location` is json, query or headers."""
 
     location: str
     field: str
@@ -40,7 +40,7 @@ class ApiError(Exception):
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
-        """`members` extend the problem (RFC 9457 section 3.2)."""
+        """`members` are added to the problem's own (RFC 9457 section 3.2)."""
         super().__init__(detail or self.detail)
         self.errors = errors
         self.headers = dict(headers or {})
@@ -62,7 +62,7 @@ def problem(
     *,
     errors: Sequence[FieldError] = (),
 ) -> dict[str, Any]:
-    """The body of an error answer (https://www.rfc-editor.org/rfc/rfc9457#section-3)."""
+    """The body of an error response (https://www.rfc-editor.org/rfc/rfc9457#section-3)."""
     return {
         "type": f"urn:problem-type:{code.lower().replace('_', '-')}",
         "title": title,
@@ -80,11 +80,11 @@ class MalformedJson(ApiError):
 
 
 class Unauthorized(ApiError):
-    """`error` is one of RFC 6750's; no reason beyond it is given, since it would help a forger.
-    `reason` is a word for the log."""
+    """`error` is an error code of RFC 6750. The client gets no other reason, because it would help
+    a forger. `reason` is a word for the log."""
 
     status, code, title = 401, "UNAUTHORIZED", "Unauthorized"
-    detail = "A valid bearer token is needed."
+    detail = "A valid bearer token is required."
 
     def __init__(self, *, error: str | None = "invalid_token", reason: str = "invalid") -> None:
         challenge = 'Bearer realm="sessions"' + (f', error="{error}"' if error else "")
@@ -107,7 +107,8 @@ class Forbidden(ApiError):
 
 
 class SessionNotFound(ApiError):
-    """Absent, expired, being deleted or somebody else's: the answer is the same."""
+    """The session is absent, expired, being deleted or another user's. The client cannot tell
+    which."""
 
     status, code, title = 404, "SESSION_NOT_FOUND", "Session not found"
     detail = "There is no such session."
@@ -119,12 +120,12 @@ class MessageNotFound(ApiError):
 
 
 class GoneSince(ApiError):
-    """A repeated request whose result no longer exists: it is not carried out a second time."""
+    """A repeated request whose result no longer exists. It is not carried out again."""
 
-    status, code, title = 410, "GONE_SINCE", "Carried out before, and gone since"
+    status, code, title = 410, "GONE_SINCE", "The result no longer exists"
     detail = (
-        "A request with this Idempotency-Key was carried out before. What it created (ids) has "
-        "been deleted or has expired since."
+        "An earlier request with this Idempotency-Key was carried out. What it created (see ids) "
+        "has since been deleted or has expired."
     )
 
     def __init__(self, *created: str) -> None:
@@ -133,16 +134,16 @@ class GoneSince(ApiError):
 
 class PreconditionFailed(ApiError):
     status, code, title = 412, "PRECONDITION_FAILED", "Precondition failed"
-    detail = "The session has changed: its ETag is none of those in If-Match."
+    detail = "The session has changed: its current ETag is not in If-Match."
 
 
 class NotTheLastMessage(ApiError):
     """`last_message_id` is None if the session has no messages."""
 
-    status, code, title = 412, "NOT_THE_LAST_MESSAGE", "The session has gone on"
+    status, code, title = 412, "NOT_THE_LAST_MESSAGE", "Not the last message"
     detail = (
-        "The session's last message is not the one in `after`. Read what came since "
-        "(last_message_id is the last), then append after that."
+        "The message in `after` is not the session's last one (see last_message_id). Read the "
+        "messages in between, then append after the last one."
     )
 
     def __init__(self, last_message_id: str | None) -> None:
@@ -151,7 +152,7 @@ class NotTheLastMessage(ApiError):
 
 class TooLarge(ApiError):
     status, code, title = 413, "TOO_LARGE", "Too large"
-    detail = "The request is larger than this API takes."
+    detail = "The request is larger than this API accepts."
 
 
 class UnsupportedMediaType(ApiError):
@@ -160,10 +161,11 @@ class UnsupportedMediaType(ApiError):
 
 
 class ValidationFailed(ApiError):
-    """Names the first `MAX_FAULTS` of `errors` and takes no more of them than that and one."""
+    """Lists the first `MAX_FAULTS` of `errors`. Takes at most one more from the iterable, to see
+    whether there are more."""
 
-    status, code, title = 422, "VALIDATION_FAILED", "The request does not fit the schema"
-    detail = "See errors: which field, and why."
+    status, code, title = 422, "VALIDATION_FAILED", "The request does not match the schema"
+    detail = "See errors for the invalid fields and the reasons."
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         found = [
@@ -174,14 +176,14 @@ class ValidationFailed(ApiError):
             )
             for error in islice(errors, MAX_FAULTS + 1)
         ]
-        more = f" There are more; these are the first {MAX_FAULTS}."
+        more = f" There are more than the {MAX_FAULTS} listed."
         super().__init__(
             self.detail + (more if len(found) > MAX_FAULTS else ""), errors=found[:MAX_FAULTS]
         )
 
     @classmethod
     def of_json(cls, faults: Iterable[tuple[str, str]]) -> Self:
-        """From paths and messages about a JSON value."""
+        """`faults` are pairs of a JSON path and a message about the body."""
         return cls(
             FieldError(location="json", field=path, message=message) for path, message in faults
         )
@@ -193,55 +195,56 @@ def _cut(text: str) -> str:
 
 class InvalidCursor(ApiError):
     status, code, title = 422, "INVALID_CURSOR", "Invalid cursor"
-    detail = "The cursor was not given out for this list, in this order. Start again without one."
+    detail = "The cursor is not from this list in this order. Start again without a cursor."
 
 
 class IdempotencyKeyReused(ApiError):
     """https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ section 2.7"""
 
-    status, code, title = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key was used already"
-    detail = "This Idempotency-Key came with another request before. Use a new one."
+    status, code, title = 422, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key already used"
+    detail = "This Idempotency-Key was used for a different request. Use a new one."
 
 
 class SessionDamaged(ApiError):
     status, code, title = 500, "SESSION_DAMAGED", "The stored session is damaged"
     detail = (
-        "A part of the stored session is missing or broken. Its messages can be read as a list, "
-        "and it can be deleted; the operator's check names what is wrong."
+        "Part of the stored session is missing or broken. Its messages can still be listed, and "
+        "it can be deleted. The operator's check command shows what is wrong."
     )
 
 
 class Unavailable(ApiError):
-    """Nothing was written: the same request may be sent again as it is."""
+    """Nothing was written, so the client can send the same request again."""
 
     status, code, title = 503, "STORE_UNAVAILABLE", "Try again"
-    detail = "The database did not take the request in time. Nothing was written."
+    detail = "The database did not accept the request in time. Nothing was written."
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
 class ClockDisagrees(Unavailable):
-    """This host's clock is too far from the database's to make ids and expiry times of it."""
+    """This host's clock differs so much from the database's that ids and expiry times made from it
+    would be wrong."""
 
-    detail = "The clock of the server that took the request is wrong. Nothing was written."
+    detail = "The server's clock is wrong. Nothing was written."
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke after the request had left. An Idempotency-Key makes repeating safe."""
+    """The connection broke after the write was sent. An Idempotency-Key makes it safe to repeat."""
 
     code = "OUTCOME_UNKNOWN"
     detail = (
-        "The database did not answer in time, so it is not known whether this was written. "
-        "Send it again with the same Idempotency-Key."
+        "The database did not answer in time, so the write may or may not have succeeded. "
+        "Send the request again with the same Idempotency-Key."
     )
 
 
 class IssuerMisconfigured(ApiError):
-    """No Retry-After: only whoever runs the service or the issuer can mend this."""
+    """Has no Retry-After: only the operator of the service or of the issuer can fix this."""
 
     status, code, title = 503, "ISSUER_MISCONFIGURED", "Configuration error"
     detail = (
-        "The issuer's keys are there, but none of them can verify a token: a type, an algorithm or "
-        "a use that is not supported, or a kid that is not unique. Trying again does not help."
+        "The issuer publishes keys, but none can verify a token: the type, algorithm or use "
+        "is not supported, or the kid is not unique. Trying again does not help."
     )

@@ -1,4 +1,4 @@
-"""Puts the app together: settings, stores, API, and who may call."""
+"""Creates the Flask app from its parts: settings, stores, authentication and routes."""
 
 from copy import deepcopy
 from typing import Any
@@ -25,10 +25,10 @@ from app.table.ids import UlidSource
 SPEC_OPTIONS = {
     "info": {
         "description": "Sessions, the messages in them, and the references that ground each answer "
-        "in its sources.\n\nEvery request needs a bearer token, and sees what is its user's own. "
-        "Bodies are JSON in UTF-8, as they are or with `Content-Encoding: gzip`. Errors are "
-        "problems ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with a stable `code`. "
-        "Answers may get further members; ignore those that you do not know.",
+        "in its sources.\n\nEvery request needs a bearer token and reaches only that user's data. "
+        "Bodies are JSON in UTF-8, plain or with `Content-Encoding: gzip`. Errors are problem "
+        "details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with a stable `code`. "
+        "New members may be added to responses; ignore those you do not know.",
         "contact": {"name": "Session Store contributors"},
         "license": {"name": "MIT", "identifier": "MIT"},
     },
@@ -46,7 +46,7 @@ ACT_FOR_USER = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1},
-    "description": "A user of the token's tenant to act for, percent-encoded. Needs the scope "
+    "description": "The user to act for, in the token's tenant, percent-encoded. Needs the scope "
     f"`{auth.ACT_FOR_USER}`",
 }
 
@@ -69,7 +69,7 @@ def create_app(
     ulids: UlidSource | None = None,
     verifier: Verifier | None = None,
 ) -> flask.Flask:
-    """The WSGI app. What is not given is made from `config`; tests give their own."""
+    """Returns the WSGI app. Arguments that are None are created from `config`."""
     app = flask.Flask("app", static_folder=None)
     app.config.update(
         API_TITLE="Session store",
@@ -107,7 +107,7 @@ def create_app(
 
 
 def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
-    """The routes find them here; tests and commands too."""
+    """Routes, commands and tests look the stores up in `app.extensions`."""
     app.extensions |= {
         "table": table,
         "session_store": SessionStore(table, ulids),

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON line per event. Never a token, never what a message says.
+"""Structured logs: one JSON line per event, never with a token or the content of a message.
 
-An exception is logged by its class and the lines it passed. Its text is left out, because texts
-quote values.
+For an exception, its class and its stack are logged. Its text is left out, because it may quote
+values.
 """
 
 import json
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """One handler of our own: Lambda's would add a second copy of each line in its own format."""
+    """Uses one handler of our own. Lambda's would write each line again in its own format."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     log.handlers = [handler]
@@ -38,8 +38,8 @@ def configure(level: str) -> None:
 
 
 def log_event(message: str, fields: dict[str, Any]) -> None:
-    """Logs a line at INFO. Faster than `log.info`, which looks for its caller; the line does not
-    show the caller."""
+    """Logs a line at INFO. Faster than `log.info`, which looks up the calling function for every
+    line."""
     if log.isEnabledFor(logging.INFO):
         record = logging.LogRecord(log.name, logging.INFO, "", 0, message, (), None)
         record.fields = fields
@@ -47,26 +47,27 @@ def log_event(message: str, fields: dict[str, Any]) -> None:
 
 
 def log_exception(error: BaseException, **fields: Any) -> None:
-    """Logs an exception nobody expected, with `fields` of the caller's."""
+    """Logs an unexpected exception, together with `fields`."""
     frames = traceback.extract_tb(error.__traceback__)
-    told = {
+    details = {
         **fields,
         "exception": f"{type(error).__module__}.{type(error).__qualname__}",
         "error_code": getattr(error, "response", {}).get("Error", {}).get("Code"),
         "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
-    log.error("unexpected exception", extra={"fields": told})
+    log.error("unexpected exception", extra={"fields": details})
 
 
 def log_damaged(partition: str, sk: str) -> None:
-    """Logs where a stored item is that cannot be shown, and nothing of what it holds."""
+    """Logs the key of a stored item that cannot be shown. Nothing of its content is logged."""
     log.warning("damaged item", extra={"fields": {"partition": partition, "sk": sk}})
 
 
 def embedded_metrics(
     namespace: str | None, units: dict[str, str], dimensions: Sequence[str] = ()
 ) -> Callable[[], dict[str, Any]]:
-    """The members that make CloudWatch read metrics out of a log line; none without a namespace.
+    """Returns a function that makes the members to add to a log line, from which CloudWatch reads
+    metrics. Without a namespace there are none.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """

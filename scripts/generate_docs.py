@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-# The app wants a region to make its client; nothing is called.
+# The app needs a region to create its client. It makes no call.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from app.config import Config  # noqa: E402

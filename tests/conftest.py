@@ -4,7 +4,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -49,7 +51,7 @@ class Clock:
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_log() -> Iterator[None]:
-    """Fails the run where a token, or what somebody said, was logged by any test of it."""
+    """Fails the run if any test logged a token or message content."""
     with watched() as found:
         yield
     if found:
@@ -58,8 +60,10 @@ def _clean_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[dynamodb_local.Engine]:
-    """DynamoDB Local, in memory, on a free port."""
-    with pytest.MonkeyPatch.context() as patch, dynamodb_local.start() as engine:
+    """DynamoDB Local, in memory, on a free port; or the running one at TEST_ENGINE_URL."""
+    running = os.environ.get("TEST_ENGINE_URL")
+    start = nullcontext(SimpleNamespace(url=running)) if running else dynamodb_local.start()
+    with pytest.MonkeyPatch.context() as patch, start as engine:
         for name, value in AWS.items():
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", engine.url)
@@ -69,7 +73,7 @@ def engine() -> Iterator[dynamodb_local.Engine]:
 
 @pytest.fixture(scope="session")
 def client(engine: dynamodb_local.Engine) -> Any:
-    """One client for all tests; making one takes longer than most of them."""
+    """One client for all tests, because creating one takes longer than most tests."""
     return db.connect()
 
 
@@ -85,13 +89,13 @@ def table(client: Any, clock: Clock) -> Iterator[db.Table]:
 
 @pytest.fixture(scope="session")
 def raw(engine: dynamodb_local.Engine) -> Any:
-    """boto3 as it comes, for tests that look into a table behind the app's back."""
+    """A plain boto3 client, for tests that read or change the table directly."""
     return boto3.client("dynamodb")
 
 
 @pytest.fixture
 def items(raw: Any, table: db.Table) -> Callable[[], list[dict[str, Any]]]:
-    """All that is in the table, in key order."""
+    """All items of the table, in key order."""
 
     def read() -> list[dict[str, Any]]:
         pages = raw.get_paginator("scan").paginate(TableName=table.name, ConsistentRead=True)
@@ -103,14 +107,14 @@ def items(raw: Any, table: db.Table) -> Callable[[], list[dict[str, Any]]]:
 
 @pytest.fixture
 def logged() -> Iterator[list[dict[str, Any]]]:
-    """Fills with the lines of the app's log."""
+    """Collects the lines of the app's log."""
     lines: list[dict[str, Any]] = []
 
     def note(record: logging.LogRecord) -> bool:
         lines.append(json.loads(logs.JsonFormatter().format(record)))
         return True
 
-    logs.log.addFilter(note)  # a filter: handlers are replaced as an app is made
+    logs.log.addFilter(note)  # a filter, because creating an app replaces the handlers
     yield lines
     logs.log.removeFilter(note)
 
@@ -142,7 +146,7 @@ def app(make_app: Callable[..., flask.Flask]) -> flask.Flask:
 
 @pytest.fixture
 def address(app: flask.Flask) -> Iterator[str]:
-    """The app on a free loopback port, for what speaks HTTP by itself."""
+    """The app on a free loopback port, for clients that send real HTTP."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()

@@ -3,6 +3,7 @@
 Alice and Bob belong to the tenant acme, Charlie to globex. "Nobody" has no token.
 """
 
+import base64
 import json
 import time
 from dataclasses import dataclass
@@ -106,3 +107,11 @@ def problem(answer: TestResponse, status: int, code: str, **extension: Any) -> d
     assert usual <= set(body)
     assert body["request_id"] == answer.headers["X-Request-Id"]
     return body
+
+
+def moved(cursor: str, position: str, other: str) -> str:
+    """The cursor of a list, which ended at `position`, led to another place of the same list."""
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    assert raw.endswith(position.encode())
+    forged = raw.removesuffix(position.encode()) + other.encode()
+    return base64.urlsafe_b64encode(forged).decode().rstrip("=")

@@ -1,1 +1,1 @@
-"""Answers made of a session and its messages together."""
+"""Responses that combine a session and its messages."""

@@ -1,7 +1,7 @@
 """GET /sessions/{session_id}: a session with its messages.
 
-The route is one of the sessions' blueprint. It stands here because it needs messages as well, and
-`app.sessions` knows nothing of messages.
+The route belongs to the blueprint of the sessions. It is here because it also needs messages, which
+`app.sessions` must not import.
 """
 
 import flask
@@ -33,8 +33,8 @@ _SESSION = SessionSchema()
 def get_session(headers: dict[str, str], session_id: str) -> flask.Response:
     """Get a session with its messages, oldest first
 
-    All of them, as long as the answer stays under 4.5 MB. Beyond that, continue with `next_cursor`
-    at `/sessions/{session_id}/messages`.
+    Returns up to 5,000 messages or 4.5 MB. If there are more, continue with `next_cursor` at
+    `/sessions/{session_id}/messages`.
     """
     caller = current_caller()
     if known := headers.get("if_none_match"):

@@ -1,4 +1,4 @@
-"""A session with its messages in JSON."""
+"""The JSON form of a session with its messages."""
 
 import marshmallow as ma
 from marshmallow import fields
@@ -16,5 +16,5 @@ class SessionWithMessagesSchema(SessionSchema):
 class GetHeadersSchema(ma.Schema):
     if_none_match = fields.String(
         data_key="If-None-Match",
-        metadata={"description": "The ETag of the copy you have: 304 if it is current"},
+        metadata={"description": "The ETag of your copy. If it is current, the response is 304"},
     )

@@ -1,1 +1,1 @@
-"""How requests are read and answered: flask-smorest, schema fields, JSON, ETags, problems."""
+"""Reading requests and building responses: flask-smorest, schema fields, JSON, ETags, problems."""

@@ -1,4 +1,4 @@
-"""Answers that are put together from JSON text which is stored as it came, without parsing it."""
+"""Builds responses from stored JSON text, without parsing it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,65 +12,73 @@ RETURN_MINIMAL = "return=minimal"
 PREFERENCE_APPLIED = {
     "Preference-Applied": {
         "schema": {"type": "string"},
-        "description": f"`{RETURN_MINIMAL}` where that was asked for",
+        "description": f"`{RETURN_MINIMAL}` if the request asked for it",
     }
 }
 
 LOCATION = {
     "Location": {
         "schema": {"type": "string", "format": "uri-reference"},
-        "description": "Its address, relative to that of this request",
+        "description": "The address of what was created, relative to the request's address",
     }
 }
-"""For the document; see `location_of`."""
+"""The header in the OpenAPI document. `location_of` makes its value."""
 
 
-class JsonText(str):
-    """A string that is JSON already."""
+class JsonText:
+    """JSON text in pieces. They are joined once, because every copy of a large text takes time."""
 
-    __slots__ = ()
+    __slots__ = ("pieces",)
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = pieces
+
+    def __str__(self) -> str:
+        return "".join(self.pieces)
 
 
 def json_array(texts: Iterable[str]) -> JsonText:
     """
-    >>> json_array(['{"a":1}', "2"])
+    >>> str(json_array(['{"a":1}', "2"]))
     '[{"a":1},2]'
     """
-    return JsonText(f"[{','.join(texts)}]")
+    pieces = [piece for text in texts for piece in (",", text)]
+    return JsonText("[", *pieces[1:], "]")
 
 
 def json_object(members: Mapping[str, Any]) -> JsonText:
     """
-    >>> json_object({"messages": json_array(['{"a":1.0}']), "next_cursor": None})
+    >>> str(json_object({"messages": json_array(['{"a":1.0}']), "next_cursor": None}))
     '{"messages":[{"a":1.0}],"next_cursor":null}'
     """
-    return JsonText(
-        "{" + ",".join(f'"{name}":{_text(value)}' for name, value in members.items()) + "}"
-    )
+    pieces: list[str] = []
+    for name, value in members.items():
+        pieces += (",", f'"{name}":')
+        pieces += value.pieces if isinstance(value, JsonText) else (_encode(value),)
+    return JsonText("{", *pieces[1:], "}")
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def with_members(text: str, members: Mapping[str, Any]) -> str:
-    """JSON text of an object that is not empty, with more members.
+    """Adds members to the JSON text of an object that is not empty.
 
     >>> with_members('{"a":1}', {"b": None}), with_members('{"a":1}', {})
     ('{"a":1,"b":null}', '{"a":1}')
     """
-    return f"{text[:-1]},{json_object(members)[1:]}" if members else text
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, JsonText) else json.dumps(value, separators=(",", ":"))
+    return f"{text[:-1]},{str(json_object(members))[1:]}" if members else text
 
 
 def json_response(
-    text: str, status: int = 200, headers: Mapping[str, str] | None = None
+    text: str | JsonText, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> flask.Response:
-    """An answer that is JSON text already."""
-    return flask.Response(text, status, headers, content_type="application/json")
+    """A response whose body is JSON text."""
+    return flask.Response(str(text), status, headers, content_type="application/json")
 
 
 def prefers_minimal(prefer: str) -> bool:
-    """Whether a `Prefer` header asks for a short answer; the first `return` in it counts.
+    """Whether a `Prefer` header asks for a short response. Its first `return` counts.
 
     https://www.rfc-editor.org/rfc/rfc7240#section-4.2
 
@@ -85,8 +93,8 @@ def prefers_minimal(prefer: str) -> bool:
 
 
 def location_of(new_id: str) -> str:
-    """The address of what a POST to this path has created, relative to the path as the client wrote
-    it (RFC 9110 section 10.2.2). So it holds behind every prefix, whether we know of it or not.
+    """The address of what a POST to this path created, relative to the request's path (RFC 9110
+    section 10.2.2). A relative address also works behind a path prefix that the app does not see.
 
     https://example.com/dev/api/v1/sessions + sessions/sess_1 = …/dev/api/v1/sessions/sess_1
     https://example.com/dev/api/v1/sessions/ + sess_1 = …/dev/api/v1/sessions/sess_1

@@ -1,5 +1,5 @@
-"""flask-smorest as this API uses it. Routes decorate with `Blueprint`; the OpenAPI document
-follows from that."""
+"""flask-smorest, adapted to this API. Routes use `Blueprint`'s decorators; the OpenAPI document is
+generated from them."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,16 +23,16 @@ class Blueprint(flask_smorest.Blueprint):
     ARGUMENTS_PARSER = Parser()
 
     def arguments(self, schema: type[ma.Schema], **options: Any) -> Callable[[View], View]:
-        """One schema instance for all requests. webargs would make one for each, with all those
-        nested in it, which takes longer than the checking."""
+        """Uses one schema instance for all requests. webargs would create one per request, with all
+        nested schemas, which takes longer than the validation itself."""
         decorator: Callable[[View], View] = super().arguments(schema(), **options)
         return decorator
 
     def problems(self, *statuses: int) -> Callable[[View], View]:
-        """Documents a route's errors, and those that every route has."""
+        """Documents these errors of a route, and those that every route can return."""
 
         def decorate(view: Any) -> Any:
-            # What `alt_response` does, without a wrapper around the view for each status.
+            # Does what `alt_response` does, but without one wrapper around the view per status.
             view._apidoc = deepcopy(getattr(view, "_apidoc", {}))
             responses = view._apidoc.setdefault("response", {}).setdefault("responses", {})
             for status in sorted({*statuses, 401, 403, 500, 503}):
@@ -42,7 +42,7 @@ class Blueprint(flask_smorest.Blueprint):
         return decorate
 
     def _prepare_arguments_doc(self, doc: Any, doc_info: Any, **kwargs: Any) -> Any:
-        # flask-smorest names the 422 after http.HTTPStatus, whose names differ between Pythons.
+        # flask-smorest names the 422 after http.HTTPStatus, which differs between Python versions.
         doc_info.get("arguments", {}).pop("responses", None)
         return super()._prepare_arguments_doc(doc, doc_info, **kwargs)
 
@@ -52,8 +52,8 @@ class Blueprint(flask_smorest.Blueprint):
 
 
 class _Converter(OpenAPIConverter):
-    """Adds `Meta.json_schema` of a schema, for what marshmallow cannot express. Leaves defaults
-    out: openapi-typescript makes a member with a default required, also where it is sent."""
+    """Adds a schema's `Meta.json_schema`, for what marshmallow cannot express. Leaves out defaults:
+    openapi-typescript makes members with a default required, even in request bodies."""
 
     def schema2jsonschema(self, schema: ma.Schema) -> dict[str, Any]:
         documented: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
@@ -74,7 +74,8 @@ class Api(flask_smorest.Api):
         super().__init__(app, spec_kwargs={"marshmallow_plugin": _MarshmallowPlugin()})
 
     def _register_pagination_header(self) -> None:
-        """flask-smorest's pagination is not used; its schema would stand in the document."""
+        """Does nothing. flask-smorest's pagination is not used, so its schema must not be in the
+        document."""
 
     def _register_responses(self) -> None:
         problems.document_responses(self.spec)

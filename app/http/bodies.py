@@ -1,13 +1,12 @@
-"""A request's body as the bytes of a JSON text: what is taken, and what is refused as 415.
-
-Sizes are bounded here, before anything is parsed.
-"""
+"""Reads the bytes of a JSON body. Checks its type, charset, encoding and size before it is
+parsed."""
 
 import binascii
 import zlib
 
 import flask
 from webargs.flaskparser import is_json_request
+from werkzeug.exceptions import HTTPException
 
 from app.errors import MalformedJson, TooLarge, UnsupportedMediaType
 from app.http import limits
@@ -23,13 +22,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 def read_json(request: flask.Request) -> bytes:
     """
     Raises:
-        UnsupportedMediaType: another content type, charset or coding; says which are taken.
-        MalformedJson: not gzip, though it says so, or base64.
-        TooLarge: also once it is unpacked.
+        UnsupportedMediaType: the content type, charset or encoding is not supported.
+        MalformedJson: the body is not the gzip data that Content-Encoding announces, or it did not
+            arrive completely.
+        TooLarge: the body is too large, as sent or after unpacking.
     """
     coding = _check_headers(request)
     limits.check_event(request)
-    body = request.get_data()
+    body = _received(request)
     most = request.max_content_length
     if request.content_length is None and len(body) >= (most or len(body) + 1):
         # Werkzeug truncates a chunked body at the limit without an error.
@@ -43,12 +43,23 @@ def read_json(request: flask.Request) -> bytes:
     return body
 
 
+def _received(request: flask.Request) -> bytes:
+    """The body as it was sent. What a server raises where chunks are none is its own: gunicorn's
+    errors have no class in common but Exception."""
+    try:
+        return request.get_data()
+    except HTTPException:  # too large, or the client is gone
+        raise
+    except Exception:
+        raise MalformedJson("The body did not arrive whole.") from None
+
+
 def _check_headers(request: flask.Request) -> str:
-    """The coding, one of those that are taken."""
+    """Returns the Content-Encoding, one of `ENCODINGS`."""
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ENCODINGS:
         raise UnsupportedMediaType(
-            "The body's Content-Encoding is not taken. Send it as it is, or as gzip.",
+            "The body's Content-Encoding is not supported. Send it as gzip, or without encoding.",
             headers={"Accept-Encoding": "gzip, identity"},
         )
     charset = request.mimetype_params.get("charset", "utf-8").lower()
@@ -56,36 +67,36 @@ def _check_headers(request: flask.Request) -> str:
         raise UnsupportedMediaType(headers={"Accept": "application/json"})
     if charset not in CHARSETS:
         raise UnsupportedMediaType(
-            "The body's charset is not taken. JSON is sent in UTF-8 (RFC 8259 section 8.1).",
+            "The body's charset is not supported. Send JSON in UTF-8 (RFC 8259 section 8.1).",
             headers={"Accept": "application/json"},
         )
     return coding
 
 
 def _is_unpacked(request: flask.Request, body: bytes) -> bool:
-    """API Gateway unpacks a body before it calls the function; the header may still be there."""
+    """Whether API Gateway has unpacked the body. It may leave the header in place."""
     return "lambda.event" in request.environ and not body.startswith(GZIP_MAGIC)
 
 
 def _unpack(body: bytes, most: int | None) -> bytes:
-    """One gzip member, of which no more than `most` bytes are ever unpacked. Several members, which
-    the format allows, could be millions of empty ones."""
+    """Unpacks one gzip member, and no more than `most` bytes and one. The format allows several
+    members, but there could be millions of empty ones."""
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         unpacked = unpacker.decompress(body, most + 1 if most else 0)
     except zlib.error:
-        raise MalformedJson("The body is not gzip, as Content-Encoding says it is.") from None
+        raise MalformedJson("The body is not gzip, although Content-Encoding says so.") from None
     if most and len(unpacked) > most:
         raise TooLarge(f"The body unpacks to more than {most} bytes.")
     if not unpacker.eof:
-        raise MalformedJson("The body is gzip that was cut off.")
+        raise MalformedJson("The body's gzip data is incomplete.")
     if unpacker.unused_data:
-        raise MalformedJson("The body has more after the end of its gzip member.")
+        raise MalformedJson("The body has more data after its first gzip member.")
     return unpacked
 
 
 def _is_base64(body: bytes) -> bool:
-    """Whether it begins as an object or a list in base64 does. No JSON text does."""
+    """Whether the body begins like a base64-encoded object or list. JSON text never does."""
     try:
         return binascii.a2b_base64(body[:64], strict_mode=True)[:1] in (b"{", b"[")
     except binascii.Error:

@@ -1,5 +1,5 @@
-"""Swagger UI and the OpenAPI document, served by the app itself, all addresses relative: they work
-under API Gateway's stage prefix and with no network but the app's own.
+"""Serves Swagger UI and the OpenAPI document. All addresses are relative and all files come from
+the app, so the pages work under API Gateway's stage prefix and without access to other hosts.
 """
 
 import json
@@ -16,14 +16,14 @@ from app.http.landing import SECURITY_HEADERS
 PAGES = Path(__file__).with_name("pages")
 
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js")
-"""All that Swagger UI needs; the package holds more."""
+"""The files of the package that Swagger UI needs."""
 
 OURS = {"start.js": "text/javascript", "docs.css": "text/css"}
-"""Beside this module, in `pages`."""
+"""Our own files, in `pages`."""
 
 _HEADERS = {
     **SECURITY_HEADERS,
-    # Swagger UI sets style attributes and inlines its images; its scripts are files.
+    # Swagger UI sets style attributes and uses data: images. Its scripts are files.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -38,7 +38,7 @@ def init_app(app: flask.Flask, api: Api) -> None:
 
 
 def document(api: Api) -> str:
-    """The OpenAPI document as text: what /openapi.json serves and docs/openapi.json holds."""
+    """The OpenAPI document as text, for /openapi.json and docs/openapi.json."""
     return json.dumps(api.spec.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -50,7 +50,7 @@ def get_docs() -> flask.Response:
 
 @blueprint.get("/docs/", strict_slashes=True)
 def redirect_to_docs() -> flask.Response:
-    """The page's links are relative to `/docs`, and so is this."""
+    """Redirects because the page's links are relative to `/docs`."""
     return flask.Response(status=308, headers={"Location": "../docs"})
 
 

@@ -1,8 +1,8 @@
-"""A session's ETag is its version. RFC 9110 section 13: If-Match compares strongly, If-None-Match
-weakly; `*` stands for any version that exists.
+"""Reads If-Match and If-None-Match. A session's ETag is its version.
 
-A header that is not a list of entity tags as RFC 9110 section 8.8.3 has them (a tag without quotes,
-`"3" "4"`, `*` among others) matches nothing, not even by those of its tags that are well-formed.
+If-Match compares strongly, If-None-Match weakly; `*` matches any version (RFC 9110 section 13). A
+malformed header matches nothing, even if some of its tags are well-formed. Examples are a tag
+without quotes, `"3" "4"`, and `*` with other tags (RFC 9110 section 8.8.3).
 """
 
 import re
@@ -10,7 +10,7 @@ import re
 from app.errors import ValidationFailed
 from app.table.versions import MOST_VERSIONS, IfMatch
 
-# Possessive throughout: the work is proportional to the header's length.
+# All quantifiers are possessive, so that the time is proportional to the header's length.
 _ELEMENT = re.compile(
     r'[ \t]*+(?:(?P<weak>W/)?+"(?P<tag>[\x21\x23-\x7e\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)'
 )
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def accepted_versions(if_match: str | None) -> IfMatch | None:
-    """What a write's condition accepts; None if any version will do.
+    """The versions that an If-Match header accepts. None accepts any version.
 
     >>> accepted_versions('"3", W/"4", "x", "05"'), accepted_versions("*"), accepted_versions(None)
     ((3,), None, None)
@@ -26,13 +26,13 @@ def accepted_versions(if_match: str | None) -> IfMatch | None:
     ()
 
     Raises:
-        ValidationFailed: more versions than one condition takes.
+        ValidationFailed: there are more versions than one condition can hold.
     """
     if if_match is None or _is_any(if_match):
         return None
     strong = {tag for weak, tag in _entity_tags(if_match) if not weak and _VERSION.fullmatch(tag)}
     if len(strong) > MOST_VERSIONS:
-        message = f"Names {len(strong)} versions; it may name {MOST_VERSIONS}."
+        message = f"Lists {len(strong)} versions. At most {MOST_VERSIONS} are allowed."
         raise ValidationFailed(
             errors=[{"location": "headers", "field": "If-Match", "message": message}]
         )
@@ -40,7 +40,7 @@ def accepted_versions(if_match: str | None) -> IfMatch | None:
 
 
 def is_unchanged(version: int, if_none_match: str) -> bool:
-    """Whether the client's copy is current, so that 304 is the whole answer.
+    """Whether the client's copy is current, so that the response is 304.
 
     >>> is_unchanged(3, 'W/"3"'), is_unchanged(3, '"03"'), is_unchanged(3, "3")
     (True, False, False)
@@ -54,7 +54,7 @@ def _is_any(header: str) -> bool:
 
 
 def _entity_tags(header: str) -> list[tuple[bool, str]]:
-    """Whether each tag is weak, and its text; none at all if the header is malformed."""
+    """Pairs of whether a tag is weak and its text. Empty if the header is malformed."""
     tags, position = [], 0
     while position < len(header):
         element = _ELEMENT.match(header, position)

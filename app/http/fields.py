@@ -1,4 +1,4 @@
-"""Fields and checks that the schemas of both resources share."""
+"""Fields and checks shared by the schemas of sessions and messages."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -14,13 +14,13 @@ NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 
 
 def no_control_characters(value: str) -> None:
-    """Titles and names end up in terminals, headers and logs."""
+    """Titles and names are shown in terminals, headers and logs, where these would do harm."""
     if CONTROL_CHARACTER.search(value):
         raise ma.ValidationError("Control characters are not allowed.")
 
 
 class Schema(ma.Schema):
-    """A schema for what clients send: the work does not grow with the number of unknown names."""
+    """A schema for requests. Its work does not grow with the number of unknown members."""
 
     def load(self, data: Any, **options: Any) -> Any:
         unknown = options.get("unknown") or self.unknown
@@ -33,7 +33,7 @@ class Schema(ma.Schema):
 
 
 class BoundedList(fields.List[Any]):
-    """Checks the length before the items, and stops where enough of them are at fault."""
+    """Checks the length before the items, and stops after `MAX_FAULTS` invalid items and one."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
         if not isinstance(value, list):
@@ -54,7 +54,7 @@ class BoundedList(fields.List[Any]):
 
 
 def line(*, max_length: int, min_length: int = 0, description: str, example: str) -> Any:
-    """The arguments of a String field that holds one line of text."""
+    """Arguments of a String field for one line of text."""
     return {
         "validate": [validate.Length(min_length, max_length), no_control_characters],
         "metadata": {
@@ -66,7 +66,8 @@ def line(*, max_length: int, min_length: int = 0, description: str, example: str
 
 
 class WholeNumber(fields.Integer):
-    """Of a query string: digits only, where int() would take ` 5 `, `1_0` and other scripts'."""
+    """For query strings: only ASCII digits. int() would also accept ` 5 `, `1_0` and the digits of
+    other scripts."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 19):
@@ -75,7 +76,7 @@ class WholeNumber(fields.Integer):
 
 
 class StrictInteger(fields.Integer):
-    """Of a JSON body: no strings, no booleans. 3.0 is an integer, as JSON Schema has it."""
+    """For JSON bodies: no strings and no booleans. 3.0 is an integer, as in JSON Schema."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if type(value) is not int and not (type(value) is float and value.is_integer()):
@@ -87,21 +88,21 @@ def limit(*, default: int, most: int) -> WholeNumber:
     return WholeNumber(
         load_default=default,
         validate=validate.Range(1, most),
-        metadata={"description": "How many at most", "example": default},
+        metadata={"description": "Maximum number of entries", "example": default},
     )
 
 
 def cursor() -> fields.String:
     return fields.String(
         validate=validate.Length(1, 1024),
-        metadata={"description": "`next_cursor` of the page before: goes on from there"},
+        metadata={"description": "`next_cursor` of the previous page"},
     )
 
 
 NEXT_CURSOR = fields.String(
     required=True,
     allow_none=True,
-    metadata={"description": "Where to go on; null where nothing follows"},
+    metadata={"description": "The `cursor` of the next page; null if there is none"},
 )
 
 
@@ -109,8 +110,8 @@ class IfMatchSchema(ma.Schema):
     if_match = fields.String(
         data_key="If-Match",
         metadata={
-            "description": "The session's ETag: write only if it is still that. Up to 100 of them "
-            "as RFC 9110 writes lists, or `*`. A weak or malformed one never matches",
+            "description": "Write only if the session's ETag is one of these: up to 100, separated "
+            "by commas, or `*`. A weak or malformed ETag never matches",
         },
     )
 
@@ -123,8 +124,8 @@ class IdempotencySchema(ma.Schema):
             validate.Regexp(r"^[\x21-\x7e]+\Z", error="Printable ASCII without spaces."),
         ],
         metadata={
-            "description": "A value of your own, for 24 hours: the same request sent again with it "
-            "is stored once and gets the first answer, with `Idempotent-Replayed: true`",
+            "description": "A unique value of your choice. A request repeated with it within 24 "
+            "hours is stored only once, and its response has `Idempotent-Replayed: true`",
             "pattern": r"^[\x21-\x7e]+$",
         },
     )
@@ -134,6 +135,6 @@ class AppendHeadersSchema(IdempotencySchema, IfMatchSchema):
     prefer = fields.String(
         data_key="Prefer",
         metadata={
-            "description": "`return=minimal` (RFC 7240): answer with the ids and timestamps only",
+            "description": "`return=minimal` (RFC 7240): return only the ids and timestamps",
         },
     )

@@ -1,4 +1,4 @@
-"""Is the process up?"""
+"""GET /health, for load balancers and monitors."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class HealthSchema(ma.Schema):
 def get_health() -> Any:
     """Check that the process is up
 
-    Does not look at the database: a load balancer that removed every instance while DynamoDB has
-    trouble would turn slow answers into none.
+    Does not check the database. Otherwise, a load balancer would remove all instances whenever
+    DynamoDB is slow.
     """
     return {"status": "ok"}

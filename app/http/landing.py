@@ -1,4 +1,4 @@
-"""`/` tells whoever comes by with a browser what this is. Open to anyone, so it says no more."""
+"""The page at `/`, which says what this service is. It needs no token, so it shows nothing else."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ blueprint = flask.Blueprint("landing", __name__, template_folder="pages")
 
 
 def init_app(app: flask.Flask, *, docs: bool, tokens: str) -> None:
-    """`tokens` is where they come from: `here` (by a button), the `issuer`, or the `secret`."""
+    """`tokens` says where tokens come from: `here` (a button), the `issuer`, or the `secret`."""
     app.jinja_env.globals.update(docs=docs, tokens=tokens)
     app.register_blueprint(blueprint)
 
@@ -41,8 +41,8 @@ def get_landing() -> flask.Response:
 
 
 def _without_slash() -> str:
-    """The prefix's last segment, if the page was asked for as `/dev` instead of `/dev/`: a relative
-    link would lead past the prefix. What API Gateway hands on as the path is `/` for both."""
+    """The last segment of the prefix if the request was for `/dev` instead of `/dev/`, where
+    relative links would leave the prefix. API Gateway passes on the path `/` for both."""
     environ = flask.request.environ
     context = environ.get("lambda.event", {}).get("requestContext") or {}
     path: str = context.get("path") or environ["SCRIPT_NAME"] + environ["PATH_INFO"]

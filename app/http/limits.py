@@ -1,4 +1,4 @@
-"""How large a body may be, in a container and on Lambda."""
+"""The maximum size of a body, in a container and on Lambda."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import flask
 from app.errors import TooLarge
 
 MAX_BODY = 6 * 1024 * 1024
-"""Bytes of a request's body. Flask refuses more without reading it."""
+"""Bytes of a request's body. Flask refuses a larger body without reading it."""
 
 MAX_EVENT_BODY = 6_200_000
-"""Bytes of a body as it stands in Lambda's event. The event may have 6,291,556; API Gateway puts
-the headers (10,240 at most) into it twice, and the request's context.
+"""Bytes of a body in Lambda's event. The whole event may have 6,291,556. API Gateway also puts the
+request's context and, twice, its headers (at most 10,240 bytes) into it.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
 
 
@@ -20,11 +20,12 @@ def body_too_large() -> TooLarge:
 
 
 def check_event(request: flask.Request) -> None:
-    """Lambda's limit is on the event, where a body of many quotes or line breaks is much larger.
-    Were it not checked here, a client would meet the gateway's error a little later, in its words.
+    """Checks the body's size in Lambda's event, where quotes and line breaks take more space.
+
+    A slightly larger body would get API Gateway's own error instead of a problem of ours.
 
     Raises:
-        TooLarge
+        TooLarge: the body has more than `MAX_EVENT_BODY` bytes in the event.
     """
     event: dict[str, Any] | None = request.environ.get("lambda.event")
     if event is None:
@@ -34,5 +35,5 @@ def check_event(request: flask.Request) -> None:
     if size > MAX_EVENT_BODY:
         raise TooLarge(
             f"The body has {size:,} bytes in Lambda's event, where quotes, backslashes, tabs and "
-            f"line breaks count double; {MAX_EVENT_BODY:,} is the limit."
+            f"line breaks count double. The limit is {MAX_EVENT_BODY:,}."
         )

@@ -1,4 +1,4 @@
-"""How bodies, queries and headers are read: strictly, and with our errors."""
+"""Parses bodies, queries and headers strictly, and reports faults as our errors."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
@@ -16,13 +16,23 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": ma.RAISE}
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        """The body; `flask.g.sent` keeps it as it came, before the schema's defaults."""
+        """Returns the parsed body. `flask.g.sent` keeps it without the schema's defaults."""
         flask.g.sent = strict_json.loads(bodies.read_json(req))
         return flask.g.sent
 
+    def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """Refuses a repeated parameter: `confirm=all&confirm=no` has no single meaning."""
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            raise errors.ValidationFailed(
+                FieldError(location="query", field=name, message="Sent more than once.")
+                for name in repeated
+            )
+        return super().load_querystring(req, schema)
+
     def load_headers(self, req: flask.Request, schema: ma.Schema) -> Any:
-        """Only the headers that the schema names, as a dict: marshmallow looks each up several
-        times, and webargs' view of the headers is slow."""
+        """Returns only the headers in the schema, as a dict. marshmallow looks each one up several
+        times, and webargs' own view of the headers is slow."""
         names = (field.data_key or name for name, field in schema.fields.items())
         return {name: req.headers[name] for name in names if name in req.headers}
 
@@ -35,7 +45,7 @@ class Parser(FlaskParser):
 
 
 def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """marshmallow's nested messages as JSON paths.
+    """Pairs of a JSON path and a message, from marshmallow's nested messages.
 
     >>> list(_flatten({"references": {0: {"url": ["Not a valid URL."]}}}))
     [('references[0].url', 'Not a valid URL.')]

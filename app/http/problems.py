@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problem documents, and how the OpenAPI document shows them."""
+"""Turns exceptions into RFC 9457 problem responses, and documents them in the OpenAPI document."""
 
 import json
 from collections.abc import Mapping
@@ -18,15 +18,14 @@ from app.http.request_log import request_id
 from app.logs import log_exception
 
 INTERNAL = "INTERNAL_ERROR"
-INTERNAL_ERROR = "Something went wrong on our side. The request_id finds it in the log."
-
+INTERNAL_ERROR = "Something went wrong on our side. Look for the request_id in the log."
 
 FRAMEWORK_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-"""What Flask and Werkzeug refuse by themselves; the code is the status's name."""
+"""Errors that Flask and Werkzeug raise themselves. Their `code` is the name of the status."""
 
 
 def codes() -> list[str]:
-    """Every `code` that an answer can have."""
+    """Every `code` that a problem can have."""
 
     def of(error: type[ApiError]) -> set[str]:
         below = {code for kind in error.__subclasses__() for code in of(kind)}
@@ -54,7 +53,7 @@ class ProblemSchema(ma.Schema):
     code = fields.String(
         required=True,
         metadata={
-            "description": "Stable, for programs. There may be more of them one day",
+            "description": "A stable code for programs. New codes may be added",
             "enum": codes(),
         },
     )
@@ -62,13 +61,13 @@ class ProblemSchema(ma.Schema):
     request_id = fields.String(required=True)
     ids = fields.List(
         fields.String(),
-        metadata={"description": "With `GONE_SINCE`: what the first request created"},
+        metadata={"description": "With `GONE_SINCE`: the ids of what the first request created"},
     )
     last_message_id = fields.String(
         allow_none=True,
         metadata={
-            "description": "With `NOT_THE_LAST_MESSAGE`: the session's last message; null if it "
-            "has none"
+            "description": "With `NOT_THE_LAST_MESSAGE`: the id of the session's last "
+            "message; null if it has none"
         },
     )
 
@@ -88,20 +87,20 @@ DOCUMENTED: dict[int, type[ApiError]] = {
         errors.Unavailable,
     )
 }
-"""The error that stands for each status in the OpenAPI document."""
+"""The example of each status in the OpenAPI document."""
 
 _HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     415: {
-        "Accept": {"schema": {"type": "string"}, "description": "The content type that is taken"},
-        "Accept-Encoding": {"schema": {"type": "string"}, "description": "Codings that are taken"},
+        "Accept": {"schema": {"type": "string"}, "description": "The supported content type"},
+        "Accept-Encoding": {"schema": {"type": "string"}, "description": "The supported encodings"},
     },
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
 }
 
 
 def document_responses(spec: APISpec) -> None:
-    """Adds a response `Problem<status>` for each status a route can name."""
+    """Adds a response `Problem<status>` for each documented status."""
     for status, problem in DOCUMENTED.items():
         _document(spec, status, problem.code, problem.title, problem.detail)
     _document(spec, 500, INTERNAL, "Internal error", INTERNAL_ERROR)
@@ -134,7 +133,7 @@ def _answer_api_error(error: ApiError) -> flask.Response:
 
 
 def _answer_http_exception(error: HTTPException) -> Any:
-    """Errors raised by Flask and Werkzeug: unknown path or method, too large a body."""
+    """Answers errors of Flask and Werkzeug: unknown path or method, body too large."""
     if error.code is None or error.code < 400:
         return error
     if error.code == 413:

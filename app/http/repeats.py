@@ -1,4 +1,4 @@
-"""The Idempotency-Key of the request that is being answered, for `app.table.idempotency`."""
+"""The Idempotency-Key of the current request, for `app.table.idempotency`."""
 
 from typing import Any
 
@@ -8,8 +8,11 @@ from app.table.idempotency import IdempotencyKey, identify
 
 
 def request_key(key: str | None, writer: str, *also: Any) -> IdempotencyKey | None:
-    """None if the client sent no key. The body counts as it came: a default of ours that changes
-    between two tries makes no other request of them. `also` is what else belongs to the request."""
+    """Returns None if the client sent no key.
+
+    The fingerprint covers the body without our defaults: if a default changes between two tries,
+    they are still the same request. `also` is anything else that identifies the request.
+    """
     if not key:
         return None
     return identify(key, str(flask.request.endpoint), writer, flask.g.sent, *also)

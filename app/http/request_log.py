@@ -1,4 +1,4 @@
-"""Gives every request an id, a time budget for DynamoDB, and one line in the log."""
+"""Gives each request an id, a time budget for DynamoDB, and one line in the log."""
 
 import re
 import time
@@ -18,13 +18,13 @@ REQUEST_METRICS = {
     "db_retries": "Count",
     "db_throttles": "Count",
 }
-"""Members of a request's line that CloudWatch turns into metrics, in total and per `operation`."""
+"""Members of a request's line that become CloudWatch metrics, in total and per `operation`."""
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 
 def init_app(app: flask.Flask, seconds: float, metrics_namespace: str | None = None) -> None:
-    """`seconds` is what a request may spend on DynamoDB."""
+    """`seconds` is the time that a request may spend on DynamoDB."""
     metrics = embedded_metrics(metrics_namespace, REQUEST_METRICS, ["operation"])
 
     @app.before_request
@@ -42,7 +42,8 @@ def init_app(app: flask.Flask, seconds: float, metrics_namespace: str | None = N
 
 
 def _time_left(seconds: float) -> float:
-    """Lambda stops a function at its timeout, so the work ends a second before that."""
+    """The budget in seconds. On Lambda it ends at least a second before the function's timeout, so
+    that there is time to respond."""
     context = flask.request.environ.get("lambda.context")
     if context is None:
         return seconds
@@ -50,7 +51,7 @@ def _time_left(seconds: float) -> float:
 
 
 def _fields(response: flask.Response) -> dict[str, Any]:
-    """The members of the line. A new one is also added to the list in `tests/log_watch.py`."""
+    """The members of the log line. `tests/log_watch.py` must list each of them."""
     request, g = flask.request, flask.g
     rule = request.url_rule
     sent = (request.view_args or {}).get("session_id", "")
@@ -61,7 +62,7 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "method": request.method,
         "route": rule.rule if rule else None,
         "operation": request.endpoint or "none",
-        # Only a well-formed id: anything else could be text that somebody wrote.
+        # Only a well-formed id, because anything else could be a user's text.
         "session_id": sent if parse(SESSION_PREFIX, sent) else None,
         "status": response.status_code,
         "error": int(response.status_code >= 500),
@@ -75,13 +76,13 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "tenant": caller and caller.tenant,
         "user": caller and caller.user,
         "agent": caller and caller.agent,
-        # Why the token was refused: a word, which the client is not told.
+        # The reason why the token was refused, as one word. The client does not get it.
         **({"refused": g.refused} if "refused" in g else {}),
     }
 
 
 def request_id() -> str:
-    """The client's `X-Request-Id` if it is well-formed, else a new id."""
+    """The client's `X-Request-Id` if it is well-formed, otherwise a new id."""
     g = flask.g
     if "request_id" not in g:
         sent = flask.request.headers.get("X-Request-Id", "")

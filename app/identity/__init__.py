@@ -1,1 +1,1 @@
-"""Who is calling: from a bearer token to a Caller."""
+"""Authentication: turns a bearer token into a `Caller`."""

@@ -1,4 +1,4 @@
-"""The check before every view: a valid token, the scope that the method needs, and for whom."""
+"""The check before every view: the token, the scopes, and the user to act for."""
 
 from urllib.parse import unquote_to_bytes
 
@@ -23,11 +23,11 @@ OPEN_ENDPOINTS = frozenset(
         "dev_tokens.create_token",
     }
 )
-"""Everything that answers without a token. Any other endpoint needs one."""
+"""Endpoints that need no token. All others need one."""
 
 
 def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = False) -> None:
-    """`require_scopes`: a token without any authorisation claim may do nothing."""
+    """With `require_scopes`, a token without an authorisation claim gives no access."""
 
     @app.before_request
     def authenticate() -> None:
@@ -41,9 +41,9 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
         try:
             identity = verifier.verify(request.headers.get("Authorization"))
         except Unauthorized as refusal:
-            flask.g.refused = refusal.reason  # for the log alone
+            flask.g.refused = refusal.reason  # only for the log
             raise
-        flask.g.caller = identity.caller  # for the log, even if the request is refused below
+        flask.g.caller = identity.caller  # for the log, if the request is refused below
         flask.g.caller = authorize(
             identity,
             READ if request.method in ("GET", "HEAD") else WRITE,
@@ -55,14 +55,14 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
 def authorize(
     identity: Identity, scope: str, act_for: str | None = None, *, require_scopes: bool = False
 ) -> Caller:
-    """The caller of a request that needs `scope`, possibly acting for another user.
+    """The caller of a request that needs `scope`. With `act_for`, the caller acts for that user.
 
-    A token without authorisation claims may read and write, unless `require_scopes`. It may never
-    act for another user.
+    A token without an authorisation claim may read and write, unless `require_scopes` is set. It
+    may never act for another user.
 
     Raises:
         Forbidden: a scope is missing.
-        ValidationFailed: `act_for` cannot be a user.
+        ValidationFailed: `act_for` is not a valid user id.
     """
     scopes = identity.scopes
     if scopes is None and not require_scopes:
@@ -75,7 +75,7 @@ def authorize(
     agent = identity.caller.agent or identity.caller.user
     try:
         if "," in act_for:
-            raise NotACaller("two headers arrive as one with a comma")
+            raise NotACaller("several headers are joined with a comma")
         user = unquote_to_bytes(act_for.encode("latin-1")).decode()
         return Caller(identity.caller.tenant, user, agent)
     except (NotACaller, UnicodeError):
@@ -84,8 +84,8 @@ def authorize(
                 {
                     "location": "headers",
                     "field": ACT_FOR_USER_HEADER,
-                    "message": "Not a user id: percent-encoded UTF-8, without control "
-                    "characters and without white space around it.",
+                    "message": "Not a valid user id. Send one as percent-encoded UTF-8, without "
+                    "control characters or white space around it.",
                 }
             ]
         ) from None

@@ -1,7 +1,7 @@
-"""Who is calling. Partition keys are made from a Caller and from nothing else.
+"""The user on whose behalf a request is made. Partition keys are made only from a `Caller`.
 
-Over HTTP only `app.identity.auth` makes one, from a verified token. A program that uses the stores
-as a library makes its own and is responsible for it.
+Over HTTP, only `app.identity.auth` creates one, from a verified token. A program that uses the
+stores as a library creates its own, and must authenticate the user itself.
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from app.table import keys
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Unicode's category Cc."""
+"""Unicode category Cc."""
 
 
 class NotACaller(ValueError):
-    """The tenant, user or agent is not usable: empty, not text, with white space around it or a
-    control character in it, or too long for a key."""
+    """The tenant, user or agent is invalid: empty, not a string, with surrounding white space or a
+    control character, or too long for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Caller:
     """A user of a tenant, and the agent that acts for them, if any.
 
     Raises:
-        NotACaller: the ids do not make a partition key.
+        NotACaller: an id is invalid.
     """
 
     tenant: str
@@ -49,5 +49,5 @@ class Caller:
 
     @property
     def writer(self) -> str:
-        """Who really writes: a message's `created_by`."""
+        """The agent, or else the user. A message's `created_by`."""
         return self.agent or self.user

@@ -1,7 +1,8 @@
-"""Tokens signed with JWT_SECRET, for `flask token` and the button of a developer's Swagger UI.
+"""Tokens signed with JWT_SECRET, for `flask token` and for the button in Swagger UI on a
+developer's machine.
 
-The button exists only where it cannot do harm: the database is DynamoDB Local on this machine, and
-the request comes from this machine's own browser.
+The button works only if the database is DynamoDB Local on this machine and the request comes from a
+browser on this machine.
 """
 
 import time
@@ -29,10 +30,10 @@ def sign(
 ) -> str:
     """
     Raises:
-        ConfigError: without JWT_SECRET.
+        ConfigError: JWT_SECRET is not set.
     """
     if not config.jwt_secret:
-        raise ConfigError("only the issuer behind JWT_JWKS_URL can make tokens")
+        raise ConfigError("tokens need JWT_SECRET; with JWT_JWKS_URL only the issuer can make them")
     claims = {
         config.jwt_tenant_claim: tenant,
         config.jwt_user_claim: user,
@@ -42,26 +43,26 @@ def sign(
         "scope": scope,
         "act": {"sub": agent} if agent else None,
     }
-    told = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(told, config.jwt_secret, algorithm="HS256")
+    present = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(present, config.jwt_secret, algorithm="HS256")
 
 
 def init_app(app: flask.Flask, config: Config, database: str) -> None:
-    """`database` is the address that the table's client really calls.
+    """`database` is the address that the table's client calls.
 
     Raises:
-        ConfigError: this is no developer's machine.
+        ConfigError: the database is not on this machine, or JWT_SECRET is not set.
     """
     if not config.jwt_secret or urlsplit(database).hostname not in LOOPBACK:
         raise ConfigError(
-            "DEV_TOKENS gives a token to whoever asks: it is for ./scripts/dev, with JWT_SECRET "
-            f"and DynamoDB Local on this machine, not for {database}"
+            "DEV_TOKENS gives anyone a token. It is only for ./scripts/dev, with JWT_SECRET and "
+            f"DynamoDB Local on this machine, not for {database}"
         )
 
     @app.post("/dev-token", endpoint="dev_tokens.create_token")
     def create_token() -> flask.Response:
         request = flask.request
-        # The Host header too: a foreign name that resolves to 127.0.0.1 is somebody else's page.
+        # Checks the Host header too: a foreign name may resolve to 127.0.0.1 (DNS rebinding).
         here = request.remote_addr in LOOPBACK and urlsplit(request.host_url).hostname in LOOPBACK
         if not here:
             raise NotFound

@@ -1,4 +1,4 @@
-"""Gets the issuer's key document over HTTP: within a deadline, within a size, without redirects."""
+"""Fetches the issuer's key document, with a deadline, a maximum size and no redirects."""
 
 import http.client
 import io
@@ -15,28 +15,28 @@ from app import __version__
 MAX_BYTES = 1_000_000
 
 USER_AGENT = f"session-store/{__version__}"
-"""Some proxies and firewalls refuse urllib's own."""
+"""Some proxies and firewalls refuse urllib's own user agent."""
 
 
 class TooLarge(ValueError):
-    """The document has more than MAX_BYTES."""
+    """The document has more than `MAX_BYTES`."""
 
 
 def fetch(url: str, seconds: float) -> bytes:
-    """The document at `url`, which config.py has checked.
+    """The document at `url`, which `app.config` has checked.
 
-    A socket's timeout is for one read, and an issuer that sends a byte a second meets it for ever.
-    So each read gets what is left of `seconds`.
+    A socket's timeout covers only one read, so an issuer that sends one byte per second would never
+    exceed it. Therefore the timeout of each read is the time that remains of `seconds`.
 
     Raises:
-        OSError, http.client.HTTPException, TooLarge: `kind_of` has a word for each.
+        OSError, http.client.HTTPException, TooLarge: `kind_of` names each of them.
     """
     opener = urllib.request.build_opener(_Timed(time.monotonic() + seconds), _NoRedirect)
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310
     try:
         with opener.open(request, timeout=seconds) as answer:
             document: bytes = answer.read(MAX_BYTES + 1)
-            missing = answer.length  # None, where no length was stated
+            missing = answer.length  # None if there was no Content-Length
     except urllib.error.HTTPError as error:
         error.close()
         raise
@@ -48,14 +48,14 @@ def fetch(url: str, seconds: float) -> bytes:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead away from https."""
+    """Refuses redirects, which could lead away from https."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class _Timed(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """Opens http and https like urllib, but reads answers with a deadline."""
+    """Opens http and https like urllib, but reads responses with a deadline."""
 
     def __init__(self, deadline: float) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Timed(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
 
 
 class _TimedSocket(io.RawIOBase):
-    """The part of a socket that http.client reads answers from."""
+    """The part of a socket that http.client reads responses from."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock = sock
@@ -111,7 +111,7 @@ _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
 
 
 def kind_of(error: Exception) -> str:
-    """A word for the log. An exception's text is not for it: it may quote the issuer."""
+    """A word for the log. The exception's text is not logged, because it may quote the issuer."""
     if isinstance(error, urllib.error.HTTPError):
         return f"redirect_{error.code}" if 300 <= error.code < 400 else f"http_{error.code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -1,6 +1,6 @@
-"""API Gateway's TOKEN authorizer: refuses invalid tokens before the app is invoked.
+"""API Gateway's TOKEN authorizer, which refuses invalid tokens before the app is invoked.
 
-The app verifies every token again and never reads the authorizer's decision.
+The app verifies every token again and does not read the authorizer's decision.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
 """
 
@@ -20,13 +20,13 @@ def _verifier() -> Verifier:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """A policy for the whole stage. The gateway caches it by token, so a policy for one route would
-    refuse the next route."""
+    """Returns a policy for the whole stage. API Gateway caches it by token, so a policy for a
+    single route would refuse the same token on other routes."""
     try:
         caller = _verifier().verify(event.get("authorizationToken")).caller
     except Unauthorized as refusal:
         log_event("token refused", {"refused": refusal.reason})
-        # API Gateway answers 401 to exactly this text, and 500 to any other.
+        # API Gateway returns 401 for exactly this text, and 500 for any other.
         raise Exception("Unauthorized") from None
     api, stage = event["methodArn"].split("/")[:2]
     statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}

@@ -1,7 +1,8 @@
-"""The issuer's public keys (RFC 7517), kept across requests.
+"""The issuer's public keys (RFC 7517), cached across requests.
 
-Own code because PyJWT's client asks the issuer for every unknown `kid`, and forgets its keys when
-the issuer is down: junk tokens could make us hammer it, and its outage would be ours.
+PyJWT's own client is not used. It calls the issuer for every unknown `kid`, so junk tokens could
+make us overload the issuer. It also drops its keys while the issuer is down, so its outage would be
+ours.
 """
 
 import json
@@ -19,17 +20,20 @@ from app.identity.fetch import kind_of
 from app.logs import log, log_event
 
 LIFETIME = 3600.0
-"""Seconds after which the keys are fetched again, so that a withdrawn key is noticed."""
+"""Seconds after which the keys are fetched again, to notice withdrawn keys."""
 
 PAUSE = 30.0
-"""Seconds between two fetches at the least, whatever tokens come and whether or not they worked."""
+"""Minimum seconds between two fetches, whether or not the first one succeeded."""
 
 TIMEOUT = 3.0
-"""Seconds for a fetch in all, and for a request that needs a key which is not there yet."""
+"""Maximum seconds of a fetch, and of a request's wait for a key that is not cached yet."""
 
 MOMENT = 0.25
-"""Seconds that the request which starts a routine fetch gives it. Lambda freezes a function's
-threads once it has answered, so without them a function with little to do would never finish."""
+"""Seconds that a request waits for a routine fetch that it has started. Lambda freezes a function's
+threads once it has responded, so without the wait a rarely used function would never finish one."""
+
+MIN_RSA_BITS = 2048
+"""RFC 7518 section 3.3: a smaller key must not be used."""
 
 ALGORITHMS = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -39,14 +43,15 @@ ALGORITHMS = {
     "OKP Ed25519": ("EdDSA", "Ed25519"),
     "OKP Ed448": ("EdDSA", "Ed448"),
 }
-"""What a key of this type and curve can verify. Which of them it does verify is what its `alg`
-says, or the first; a token has no say. Others, `oct` above all, are not public keys."""
+"""The algorithms that a key of this type and curve can verify. A key is used only for the one in
+its `alg`, or else for the first, whatever a token says. Other types, such as `oct`, are no public
+keys and are ignored."""
 
 Fetch = Callable[[str], bytes]
 
 
 class _NotUsable(Exception):
-    """The document holds no key for us. `published`: it holds some, though."""
+    """The document has no usable key. `published` is true if it has unusable ones."""
 
     def __init__(self, kind: str, *, published: bool = False) -> None:
         super().__init__(kind)
@@ -54,7 +59,7 @@ class _NotUsable(Exception):
 
 
 class Jwks:
-    """`clock` is in seconds and only ever rises."""
+    """The cached keys of one issuer. `clock` gives seconds and must be monotonic."""
 
     def __init__(
         self,
@@ -76,13 +81,13 @@ class Jwks:
         self._fetched_at = self._tried_at = float("-inf")
 
     def key(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of that id; the only key there is where a token names none.
+        """The key with this id. Without an id, the issuer's key if it has only one.
 
-        Only a request whose key is not there waits for the issuer, and no longer than the timeout.
+        Only a request whose key is not cached waits for the issuer, up to the timeout.
 
         Raises:
-            Unavailable: there are no keys at all, since the issuer was never reached.
-            IssuerMisconfigured: the issuer publishes keys, but none that can be used.
+            Unavailable: there are no keys, because the issuer has never been reached.
+            IssuerMisconfigured: the issuer publishes keys, but none is usable.
         """
         known = self._find(kid)
         if known and not self._is_due():
@@ -94,10 +99,10 @@ class Jwks:
             return self._find(kid)
         if self._misconfigured:
             raise IssuerMisconfigured
-        raise Unavailable("The issuer's keys cannot be had.", retry_after=int(PAUSE))
+        raise Unavailable("The issuer's keys cannot be fetched.", retry_after=int(PAUSE))
 
     def is_ambiguous(self, kid: str | None) -> bool:
-        """Whether more than one key could be meant."""
+        """Whether several keys match this id, or there are several and no id is given."""
         several = len(self._keys) + len(self._ambiguous) > 1
         return kid in self._ambiguous or (kid is None and several)
 
@@ -114,7 +119,8 @@ class Jwks:
         return self._clock() - self._tried_at >= PAUSE
 
     def _start_fetching(self) -> bool:
-        """Starts a thread that fetches, if the last one has ended and is long enough ago."""
+        """Starts a thread that fetches the keys, unless one is running or started recently. Returns
+        whether it did."""
         with self._lock:
             if not self._may_try() or (self._fetching and self._fetching.is_alive()):
                 return False
@@ -124,29 +130,30 @@ class Jwks:
             return True
 
     def _refresh(self) -> None:
-        """Keeps the old keys where no new ones can be had."""
+        """Fetches the keys. If that fails, the old keys remain."""
         try:
             keys, ambiguous = _read(self._fetch(self._url))
-        except Exception as error:  # whatever it is, the log is where it can be seen
+        except Exception as error:  # in a thread, nobody else would see it
             unusable = error if isinstance(error, _NotUsable) else None
             self._misconfigured = unusable is not None and unusable.published
             reason = str(unusable) if unusable else kind_of(error)
-            told: dict[str, Any] = {"reason": reason, "keys": len(self._keys)}
-            log.warning("issuer keys not fetched", extra={"fields": told})
+            details: dict[str, Any] = {"reason": reason, "keys": len(self._keys)}
+            log.warning("issuer keys not fetched", extra={"fields": details})
             return
-        self._ambiguous, self._keys = ambiguous, keys  # in this order: no guess in between
+        # Set in this order, so that no request uses an ambiguous key in between.
+        self._ambiguous, self._keys = ambiguous, keys
         self._fetched_at = self._clock()
-        told = {"keys": len(keys), "ambiguous": len(ambiguous)}
+        details = {"keys": len(keys), "ambiguous": len(ambiguous)}
         if ambiguous:
-            log.warning("issuer keys ambiguous", extra={"fields": told})
+            log.warning("issuer keys ambiguous", extra={"fields": details})
         else:
-            log_event("issuer keys fetched", told)
+            log_event("issuer keys fetched", details)
 
 
 def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str | None]]:
-    """The usable keys by `kid`, and the `kid`s that more than one of them has.
+    """The usable keys by `kid`, and the `kid`s that several different keys share.
 
-    Such a `kid` gets no key, since taking either would be a guess. The other keys are not affected.
+    A shared `kid` gets no key, because choosing one would be a guess. Other keys are not affected.
     """
     jwks = json.loads(document)
     published = jwks.get("keys") if isinstance(jwks, dict) else None
@@ -170,8 +177,8 @@ def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str |
 
 
 def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
-    """None for what is not a key for verifying signatures, or is broken: one such entry must not
-    take the others with it."""
+    """The key, or None if it is broken or not for verifying signatures. Returning None keeps the
+    other keys of the document usable."""
     kind = " ".join(str(jwk[name]) for name in ("kty", "crv") if name in jwk)
     algorithms = ALGORITHMS.get(kind, ())
     algorithm = jwk.get("alg", algorithms[0] if algorithms else None)
@@ -182,7 +189,9 @@ def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
     public = {name: value for name, value in jwk.items() if name != "d"}
     try:
         key = jwt.PyJWK(public, algorithm="EdDSA" if jwk["kty"] == "OKP" else algorithm)
-    except Exception:  # PyJWT's and cryptography's, for whatever an issuer may write
+        if jwk["kty"] == "RSA" and key.key.key_size < MIN_RSA_BITS:
+            return None
+    except Exception:  # PyJWT and cryptography raise many kinds for malformed keys
         return None
     key.algorithm_name = algorithm  # PyJWT does not know Ed25519 and Ed448 (RFC 9864) by name
     return key
@@ -190,6 +199,6 @@ def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
 
 def _may_verify(jwk: dict[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
-    # A private key that was published by mistake says "sign"; its public part verifies.
+    # A private key published by mistake says "sign". Its public part can still verify.
     wanted = "sign" if "d" in jwk else "verify"
     return isinstance(operations, list) and ("verify" in operations or wanted in operations)

@@ -1,6 +1,6 @@
-"""Bearer tokens: read strictly, verified, and remembered until they expire.
+"""Verifies bearer tokens, and caches them until they expire.
 
-What decides is the configuration and the signature, never a header of the token.
+The configuration decides which keys and algorithms are accepted. A token's header never does.
 """
 
 import base64
@@ -20,21 +20,21 @@ from app.identity.caller import Caller, NotACaller
 from app.identity.jwks import Jwks
 
 LEEWAY = 30
-"""Seconds that the issuer's clock and ours may differ."""
+"""Seconds by which the issuer's clock and ours may differ."""
 
 MOST_REMEMBERED = 1000
-"""Verified tokens that are kept at a time."""
+"""Maximum number of cached tokens."""
 
 MAX_TOKEN = 16_384
-"""Characters of the whole header; Entra's reach 12 KB. The Dockerfile has gunicorn take more, so
-that this limit is the one that holds. API Gateway takes 10,240 bytes of headers in all."""
+"""Characters of the whole header. Entra's tokens reach 12 KB. In the Dockerfile, gunicorn accepts
+larger headers, so that this limit applies. API Gateway accepts 10,240 bytes of headers in all."""
 
 _BEARER = re.compile(r"Bearer +([\w-]+)\.([\w-]+)\.([\w-]+)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a verified token says. `scopes` is None if it has no authorisation claim."""
+    """The content of a verified token. `scopes` is None if it has no authorisation claim."""
 
     caller: Caller
     scopes: frozenset[str] | None
@@ -42,7 +42,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """A token that was verified with `key` before. If the key is withdrawn, it counts no more."""
+    """A token that was verified with `key`. If the key is withdrawn, the entry is not used."""
 
     identity: Identity
     head: Mapping[str, Any]
@@ -51,7 +51,7 @@ class _Remembered:
 
 
 class InvalidToken(Exception):
-    """Why a token was refused, in a word for the log. The client is not told."""
+    """The token is invalid. The message is one word for the log; the client does not get it."""
 
 
 _REASONS: dict[type[Exception], str] = {
@@ -67,7 +67,8 @@ _REASONS: dict[type[Exception], str] = {
 
 
 class Verifier:
-    """RFC 7519 and RFC 8725: the algorithm is pinned by the key, the key by the configuration."""
+    """Verifies tokens by RFC 7519 and RFC 8725: the configuration determines the keys, and the key
+    determines the algorithm."""
 
     def __init__(self, config: Config, jwks: Jwks | None = None) -> None:
         self._config = config
@@ -78,8 +79,8 @@ class Verifier:
         """The identity in an `Authorization` header.
 
         Raises:
-            Unauthorized: for whatever reason; the client is not told which.
-            Unavailable: the issuer's keys cannot be had.
+            Unauthorized: the token is missing or invalid. Its `reason` is only for the log.
+            Unavailable, IssuerMisconfigured: there are no keys to verify the token with.
         """
         if not authorization:
             raise Unauthorized(error=None, reason="no_token")
@@ -99,7 +100,7 @@ class Verifier:
     def _verify_new(
         self, authorization: str, header: str, payload: str, signature: str
     ) -> Identity:
-        """Verifies a token and remembers it: a client sends the same one for an hour."""
+        """Verifies a token and caches it, because clients send the same token many times."""
         head = _parse(header)
         key, algorithm = self._key(head)
         claims = self._claims(head, key, algorithm, (header, payload, signature))
@@ -164,8 +165,8 @@ class Verifier:
 
 
 def _parse(part: str) -> dict[str, Any]:
-    """A part of a token as a JSON object. A repeated name is refused: readers differ in which of
-    the two they take."""
+    """Parses a part of a token as a JSON object. Repeated names are refused, because parsers differ
+    in which of the two they use."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
@@ -197,7 +198,7 @@ def _is_time(value: Any) -> bool:
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """A claim by its name, or by a dotted path if no claim has that name.
+    """The claim with this name. If there is none, `name` is read as a dotted path.
 
     >>> _claim({"custom:tenant_id": "acme"}, "custom:tenant_id")
     'acme'
@@ -215,10 +216,11 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """Everything that the token's authorisation claims list: words in a string, or a list of them.
+    """All scopes in the token's authorisation claims, or None if it has no such claim.
 
-    `scope` is RFC 8693's, or else `scp`; `roles` is Entra's in app-only tokens, `permissions`
-    Auth0's. A claim that is there and lists nothing grants nothing.
+    The claims are `scope` (RFC 8693) or else `scp`, `roles` (Entra's app-only tokens) and
+    `permissions` (Auth0). Each is a string of words or a list of them. An empty claim grants
+    nothing.
     """
     names = ("scope" if "scope" in claims else "scp", "roles", "permissions")
     present = [claims[name] for name in names if name in claims]
@@ -237,5 +239,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, InvalidToken):
         return str(error)
     if isinstance(error, jwt.MissingRequiredClaimError):
-        return f"no_{error.claim}"  # exp, iss or aud: what jwt.decode is told to ask for
+        return f"no_{error.claim}"  # exp, iss or aud, which jwt.decode requires
     return next((word for kind, word in _REASONS.items() if isinstance(error, kind)), "invalid")

@@ -1,1 +1,1 @@
-"""Messages, with the references that ground them, and their order."""
+"""Messages: their order, and the references that ground them."""

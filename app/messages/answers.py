@@ -1,4 +1,4 @@
-"""Messages in an answer. Their stored text goes out as it is."""
+"""Messages in responses. Their stored text is sent unchanged."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ def message_list(messages: Iterable[Message]) -> JsonText:
 
 
 def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:
-    """The member `previous`, if the request said in `after` what the message before has to be."""
+    """The member `previous`, if the request named the previous message in `after`."""
     if "after" not in query:
         return {}
     after = query["after"]
@@ -22,7 +22,7 @@ def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def receipt(message: Message) -> dict[str, str]:
-    """What a client cannot know of a message that it has sent."""
+    """The members of a stored message that its sender does not know yet."""
     return {
         "message_id": message.message_id,
         "session_id": message.session_id,
@@ -31,5 +31,5 @@ def receipt(message: Message) -> dict[str, str]:
 
 
 def page_members(page: MessagePage) -> dict[str, Any]:
-    """The members `messages` and `next_cursor` of an answer."""
+    """The members `messages` and `next_cursor` of a response."""
     return {"messages": message_list(page.messages), "next_cursor": page.next_cursor}

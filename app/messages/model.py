@@ -1,7 +1,7 @@
-"""A message as the stores take and return it, and how its text is divided into items.
+"""Messages as the stores accept and return them, and how their text is divided into items.
 
 A message is stored as JSON text in one attribute. So floats, large integers, nulls and empty
-strings come back exactly as they came, and an answer is put together without parsing them.
+strings come back exactly as sent, and responses are built without parsing the text.
 """
 
 import json
@@ -18,19 +18,20 @@ from app.values import text_fault
 Role = Literal["user", "assistant", "system", "tool"]
 
 MAX_BATCH = 50
+"""A transaction takes 100 items: these, the session, the record of the request, and at most 10
+further parts of long messages. So this can be 88 at most."""
 
 ROLES = ("user", "assistant", "system", "tool")
 
 MAX_NAME = 128
 
 PART_BYTES = 400_000
-"""Of the text in one item. An item takes 409,600 bytes, keys and names included."""
-
+"""Maximum bytes of text in one item. A whole item may have 409,600, with keys and names."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 MEMBERS = ("role", "name", "content", "metadata", "created_by")
-"""Of the stored text."""
+"""The members of the stored text."""
 
 _USUAL_STARTS = tuple(f'{{"role":"{role}","name":' for role in ROLES)
 _USUAL_END = '},"created_by":"'
@@ -39,7 +40,7 @@ _USUAL_END = '},"created_by":"'
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message to append. `content` is a string or a list of objects with a `type`. `metadata` is
-    any JSON object; its `references` are checked by the schema, not here."""
+    any JSON object. Only the HTTP schema checks its `references`."""
 
     role: Role
     content: str | list[dict[str, Any]]
@@ -47,7 +48,7 @@ class NewMessage:
     metadata: dict[str, Any] | None = None
 
     def body(self, created_by: str) -> str:
-        """The text that is stored."""
+        """The text to store."""
         return _ENCODER.encode(
             {
                 "role": self.role,
@@ -61,7 +62,7 @@ class NewMessage:
 
 @dataclass(frozen=True)
 class Message:
-    """A stored message. `body` is its text, parsed only when one of its members is read."""
+    """A stored message. `body` is its text, which is parsed only when a member is read."""
 
     session_ulid: str
     ulid: str
@@ -107,7 +108,7 @@ class Message:
         return str(self._parsed["created_by"])
 
     def to_json(self) -> str:
-        """The message in an answer. Its wire size is `sizes.wire_size(body) + sizes.WIRE_OF_IDS`.
+        """The JSON of a response. Its wire size is `sizes.wire_size(body) + sizes.WIRE_OF_IDS`.
 
         >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", '{"role":"user"}').to_json()[:62]
         '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
@@ -120,7 +121,7 @@ class Message:
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:
-    """Divides text into pieces of at most `size` bytes, never inside a character.
+    """Divides text into pieces of at most `size` bytes, without splitting a character.
 
     >>> split("añb", size=2)
     ['a', 'ñ', 'b']
@@ -132,19 +133,21 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
     start = 0
     while start < len(raw):
         end = min(start + size, len(raw))
-        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # the middle of a UTF-8 sequence
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # inside a UTF-8 sequence
             end -= 1
         pieces.append(raw[start:end].decode())
         start = end
     return pieces
 
 
-def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
-    """The messages of a session from their items, in the items' order, ascending or descending.
+def assemble(
+    session_ulid: str, items: Iterable[Item], damaged: set[str] | None = None
+) -> Iterator[Message]:
+    """Builds a session's messages from their items, which may be ascending or descending.
 
-    Every item of a divided message says how many there are, so nothing is read beyond the last. A
-    message that is not complete (a query may see a transaction's items one after another) is left
-    out, and so is a damaged one, which is logged.
+    Each item of a divided message holds the number of its items, so nothing is read after the last
+    one. Incomplete messages are left out, because a query may not see all items of a transaction
+    yet. Damaged messages are left out and logged, and their ULIDs are added to `damaged`.
     """
     pending: list[Item] = []
     for item in items:
@@ -168,18 +171,20 @@ def assemble(session_ulid: str, items: Iterable[Item]) -> Iterator[Message]:
             yield message
         else:
             log_damaged(str(item.get("PK")), str(item["SK"]))
+            if damaged is not None:
+                damaged.add(ulid)
 
 
 def is_sound(body: str) -> bool:
-    """Whether stored text can go into an answer without making it unreadable.
+    """Whether stored text can be part of a response without making it invalid JSON.
 
-    Parsing every message would cost as much as the rest of the answer. So text with the beginning
-    and the end of `NewMessage.body`, and no word that is no JSON, is taken for what it seems to be;
-    `check` parses all.
+    Parsing every message would cost as much as the rest of the response. So text is parsed only if
+    it does not begin and end like that of `NewMessage.body`, or contains NaN or Infinity. The
+    `check` command parses all text.
     """
     if not body.startswith(_USUAL_STARTS) or body.rfind(_USUAL_END) < 0 or body[-2:] != '"}':
         return text_fault(body, MEMBERS) is None
-    # One letter is found at once, a word is not.
+    # Finding a single letter is much faster than finding a word.
     capital_n, capital_i = body.find("N"), body.find("I")
     if (capital_n >= 0 and body.find("NaN", capital_n) >= 0) or (
         capital_i >= 0 and body.find("Infinity", capital_i) >= 0

@@ -1,4 +1,4 @@
-"""Reading messages: with their session, by page, one (access patterns 3, 7 and 9)."""
+"""Reads messages: with their session, by page, or one (access patterns 3, 7 and 9)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
 from app.messages import model, sizes
 from app.messages.model import Message
-from app.sessions.model import Session, from_item, is_live, ulid_of
+from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
@@ -19,19 +19,26 @@ from app.table.writes import Item
 Order = Literal["asc", "desc"]
 
 MAX_ANSWER = 4_500_000
-"""Bytes of messages in one answer as Lambda sends it (`sizes.wire_size`). Only a single message may
-be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
+"""Maximum bytes of messages in one response, as Lambda sends it (`sizes.wire_size`). Only a
+response with a single message may be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
 
 MAX_MESSAGES = 5_000
-"""Messages in one answer: short ones cost time rather than bytes."""
+"""Maximum messages in one response. Many short messages take much time but few bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """`next_cursor` is None if nothing follows."""
+    """`next_cursor` is None if no messages follow. `damaged` has the ULIDs of messages that were
+    left out because they cannot be read."""
 
     messages: list[Message]
     next_cursor: str | None
+    damaged: frozenset[str] = frozenset()
+
+    @property
+    def ulids(self) -> set[str]:
+        """Of all messages that were found, whether or not they can be read."""
+        return {message.ulid for message in self.messages} | self.damaged
 
 
 class MessageReader:
@@ -40,11 +47,11 @@ class MessageReader:
         self.clock = clock
 
     def read(self, caller: Caller, session_id: str) -> tuple[Session, MessagePage]:
-        """Pattern 3: the session and its messages, oldest first, as they were at one version.
+        """Pattern 3: the session and its messages at the same version, oldest first.
 
-        Messages later than the session's own state are left out, and the query is repeated if a
-        message that the session counts is not there yet. If an older one stays missing, that is
-        damage, which `check` reports, and no reason to withhold the others.
+        Messages newer than the session's item are left out. If a message that the session counts
+        is not visible yet, the query is repeated. If an older message remains missing, the table is
+        damaged. `check` reports that; the other messages are still returned.
 
         Raises:
             SessionNotFound, SessionDamaged
@@ -61,13 +68,13 @@ class MessageReader:
             _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
             counted = (item for item in items if str(item["SK"]) <= last)
             page = _fill(session_ulid, counted, MAX_MESSAGES, scope)
-            if not page.next_cursor and len(page.messages) == session.message_count:
+            if not page.next_cursor and len(page.ulids) == session.message_count:
                 return session, page
             missing = self._first_missing(caller, head, page, "asc")
             if page.next_cursor and not missing:
                 break
         self._live(caller, session_ulid)
-        return session, _end_before(missing, page, scope) if missing else page
+        return session, _end_before(missing, page, scope, session_ulid) if missing else page
 
     def page(
         self,
@@ -79,13 +86,13 @@ class MessageReader:
         cursor: str | None = None,
         after: str | None = None,
     ) -> MessagePage:
-        """Pattern 7: up to `limit` messages in either order, from a cursor on, or later than the
-        message `after`. Ends early, with a cursor, if the answer would grow too large.
+        """Pattern 7: up to `limit` messages in either order, from a cursor or after the message
+        `after`. The page ends early, with a cursor, if the response would become too large.
 
-        The session is read first. The page has nothing beyond its last message, and if one of its
-        newest messages is not there yet, nothing beyond that: whoever polls would never see it. The
-        session is read once more afterwards: a removal begins with a mark, so nothing was missing
-        from a session that is still live.
+        The session is read first, and the page ends at its last message. If one of its newest
+        messages is not visible yet, the page ends before that, because a client that polls would
+        otherwise skip it for good. The session is read again at the end: a removal marks the
+        session first, so if it is still live, no message of the page was removed meanwhile.
 
         Raises:
             SessionNotFound, MessageNotFound (`after` is not a message id), InvalidCursor
@@ -102,7 +109,7 @@ class MessageReader:
             if not ids.is_ulid(position):
                 raise InvalidCursor
             low, high = (max(low, position), "") if order == "asc" else (low, position)
-        last = str(head["last_ulid"])
+        last = _last(head)
         if last == session_ulid or low >= min(high or last, last):
             return MessagePage([], None)
 
@@ -125,13 +132,13 @@ class MessageReader:
         if missing:
             page = _end_before(missing, page, scope) if order == "asc" else fill(missing)
         is_part = cursor or after or page.next_cursor
-        if is_part or len(page.messages) != int(head["message_count"]):
+        if is_part or len(page.ulids) != counted_messages(head):
             self._live(caller, session_ulid)
         return page
 
     def get(self, caller: Caller, session_id: str, message_id: str) -> Message:
-        """Pattern 9. A message that is not there whole may be visible by half, or being removed:
-        it is looked for again, together with its session.
+        """Pattern 9: one message. If it is incomplete, it may be only partly visible yet, or be
+        being removed. So the message and its session are read again.
 
         Raises:
             SessionNotFound, MessageNotFound
@@ -159,9 +166,10 @@ class MessageReader:
         raise MessageNotFound
 
     def _live(self, caller: Caller, session_ulid: str) -> Item:
-        """
+        """The session's item.
+
         Raises:
-            SessionNotFound
+            SessionNotFound: the session is absent, expired or being deleted.
         """
         head = self.table.get(keys.session(caller.partition, session_ulid))
         if not is_live(head, self._now()):
@@ -177,11 +185,12 @@ class MessageReader:
         low: str = "",
         high: str = "",
     ) -> str | None:
-        """The first of the newest messages, between `low` and `high`, that should be visible by now
-        and is not. A later page of an ascending list is not looked at. A descending page that ends
-        among the newest costs another query: what is above a gap must not be shown."""
+        """The id of the first of the newest messages, between `low` and `high`, that is not visible
+        yet, or None. For an ascending page, only messages within the page count. A descending page
+        that ends among the newest messages costs another query, because messages above a gap must
+        not be shown."""
         newest = [ulid for ulid in _newest(head) if low < ulid and (not high or ulid < high)]
-        found = {message.ulid for message in page.messages}
+        found = page.ulids
         if page.next_cursor:
             end = page.messages[-1].ulid
             if order == "asc":
@@ -191,7 +200,7 @@ class MessageReader:
                 first, _ = ranges.message_with_parts(session_ulid, below[0])
                 _, last = ranges.message_with_parts(session_ulid, below[-1])
                 items = chain.from_iterable(self.table.query(caller.partition, (first, last)))
-                found |= {message.ulid for message in model.assemble(session_ulid, items)}
+                found |= _fill(session_ulid, items, model.MAX_BATCH, "").ulids
         return next((ulid for ulid in newest if ulid not in found), None)
 
     def _now(self) -> str:
@@ -199,29 +208,42 @@ class MessageReader:
 
 
 def _newest(head: Item) -> list[str]:
-    """The ids that the latest append gave out. A query may not see all of a transaction's items yet
-    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
-    count = min(int(head.get("last_count", 0)), model.MAX_BATCH)
-    return ids.series_until(str(head["last_ulid"]), count)
+    """The ids of the messages of the latest append. A query may not see all items of a transaction
+    yet (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
+    count = head.get("last_count", 0)
+    if not isinstance(count, int) or not ids.is_ulid(str(head.get("last_ulid"))):
+        return []  # damaged
+    return ids.series_until(str(head["last_ulid"]), min(count, model.MAX_BATCH))
 
 
-def _end_before(missing: str, page: MessagePage, scope: str) -> MessagePage:
-    """An ascending page without what comes after the missing message, and a cursor to go on."""
+def _last(head: Item) -> str:
+    """The id of the session's last message. If that is damaged, an id after every other, so that
+    the messages can still be listed."""
+    last = str(head.get("last_ulid"))
+    return last if ids.is_ulid(last) else ids.GREATEST
+
+
+def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:
+    """An ascending page cut before the missing message, with a cursor. If the page is then empty,
+    it has a cursor only if there is a `start`; a client that polls repeats the request anyway."""
     messages = [message for message in page.messages if message.ulid < missing]
-    return MessagePage(messages, make_cursor(scope, messages[-1].ulid) if messages else None)
+    position = messages[-1].ulid if messages else start
+    return MessagePage(messages, make_cursor(scope, position) if position else None)
 
 
 def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
-    """As many messages as `limit` and the size of an answer allow, at least one, and a cursor if
-    another message follows."""
+    """As many messages as `limit` and the size of a response allow, but at least one. Has a cursor
+    if another message follows."""
     messages: list[Message] = []
+    damaged: set[str] = set()
     size = 0
-    for message in model.assemble(session_ulid, items):
+    for message in model.assemble(session_ulid, items, damaged):
         size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
-            return MessagePage(messages, make_cursor(scope, messages[-1].ulid))
+            next_cursor = make_cursor(scope, messages[-1].ulid)
+            return MessagePage(messages, next_cursor, frozenset(damaged))
         messages.append(message)
-    return MessagePage(messages, None)
+    return MessagePage(messages, None, frozenset(damaged))
 
 
 def _scope(caller: Caller, session_ulid: str, order: Order) -> str:

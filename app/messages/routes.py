@@ -37,19 +37,20 @@ from app.messages.schemas import (
 )
 from app.messages.store import MessageStore
 
-blp = Blueprint("messages", __name__, description="What was said, and what it rests on")
+blp = Blueprint(
+    "messages", __name__, description="The messages of a session, with their references"
+)
 
 store: MessageStore = LocalProxy(lambda: current_app.extensions["message_store"])  # type: ignore[assignment]
-
-
 reader: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
 
 
 class MessageIdConverter(BaseConverter):
-    """Anything but `batch`, which is a route of its own and takes only POST. The store decides
-    whether it is an id."""
+    """Accepts anything but `batch`, which is a route of its own and takes only POST. The store
+    checks whether it is an id."""
 
     regex = r"(?!batch$)[^/]+"
+    part_isolating = True  # so that a trailing slash is accepted, as in the other routes
 
 
 EXAMPLE = {
@@ -82,16 +83,16 @@ def append_message(
 ) -> flask.Response:
     """Append a message
 
-    It becomes the session's last, whoever else is writing. With an `Idempotency-Key` the request
-    may be sent again without storing the message twice.
+    The message becomes the session's last one, even if others write at the same time. With an
+    `Idempotency-Key` you can repeat the request without storing the message twice.
     """
-    [message], told = _append(session_id, [new], headers, query)
-    short = "Preference-Applied" in told
-    text = json_object(receipt(message)) if short else message.to_json()
+    [message], applied = _append(session_id, [new], headers, query)
+    short = "Preference-Applied" in applied
+    text = str(json_object(receipt(message))) if short else message.to_json()
     return json_response(
         with_members(text, previous_member(query)),
         201,
-        {"Location": location_of(message.message_id), **told},
+        {"Location": location_of(message.message_id), **applied},
     )
 
 
@@ -107,16 +108,16 @@ def append_message(
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
-    """Append up to 50 messages, all or none, in order
+    """Append several messages, all or none, in order
 
-    No message of anybody else's comes between them. A batch whose answer would be too large is
-    refused; with `Prefer: return=minimal` it is stored.
+    The messages follow each other directly, even if others write at the same time. A batch is
+    refused if its response would be too large. With `Prefer: return=minimal` it is accepted.
     """
-    messages, told = _append(session_id, batch["messages"], headers, query)
-    short = "Preference-Applied" in told
+    messages, applied = _append(session_id, batch["messages"], headers, query)
+    short = "Preference-Applied" in applied
     shown = [receipt(message) for message in messages] if short else message_list(messages)
     members = {"messages": shown, **previous_member(query)}
-    return json_response(json_object(members), 201, told)
+    return json_response(json_object(members), 201, applied)
 
 
 @blp.get("/sessions/<session_id>/messages")
@@ -126,8 +127,8 @@ def append_messages(
 def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
     """List messages, oldest or latest first
 
-    One page; `next_cursor` leads to the next one. `after` lists only what is later than a message
-    you have.
+    Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
+    than one you already have.
     """
     page = reader.page(current_caller(), session_id, **query)
     return json_response(json_object(page_members(page)))
@@ -139,7 +140,7 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
 def get_message(session_id: str, message_id: str) -> flask.Response:
     """Get one message
 
-    Whole, with its content as it was sent.
+    Returns the whole message, with its content as it was sent.
     """
     return json_response(reader.get(current_caller(), session_id, message_id).to_json())
 
@@ -147,7 +148,8 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 def _append(
     session_id: str, new: list[dict[str, Any]], headers: dict[str, str], query: dict[str, str]
 ) -> tuple[list[Message], dict[str, str]]:
-    """The messages as they are stored now, and the headers that say how the answer came to be."""
+    """Returns the stored messages, and the headers `Preference-Applied` and `Idempotent-Replayed`
+    if they apply."""
     caller = current_caller()
     short = prefers_minimal(headers.get("prefer", ""))
     messages, replayed = store.append(
@@ -160,5 +162,5 @@ def _append(
         checked=True,
         answered_whole=not short,
     )
-    told = {"Preference-Applied": RETURN_MINIMAL} if short else {}
-    return messages, told | ({"Idempotent-Replayed": "true"} if replayed else {})
+    applied = {"Preference-Applied": RETURN_MINIMAL} if short else {}
+    return messages, applied | ({"Idempotent-Replayed": "true"} if replayed else {})

@@ -1,5 +1,5 @@
-"""What a message may hold when a program hands it to the store. Over HTTP the schema has checked
-it, with the same limits, and references as well."""
+"""Checks messages that programs pass to the store. Over HTTP, the schema has already checked the
+same limits, and also the references."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,9 +11,10 @@ from app.values import json_faults, line_fault
 
 
 def check(messages: Sequence[Any], *, only_count: bool = False) -> None:
-    """
+    """With `only_count`, checks only the number of messages.
+
     Raises:
-        ValidationFailed
+        ValidationFailed: lists the invalid fields.
     """
     if not 1 <= len(messages) <= MAX_BATCH:
         raise ValidationFailed.of_json([("messages", f"Must be 1 to {MAX_BATCH} messages.")])
@@ -52,4 +53,4 @@ def _faults(message: Any) -> Iterator[tuple[str, str]]:
 def _block_faults(content: str | list[Any]) -> Iterator[tuple[str, str]]:
     for index, block in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            yield f"content[{index}]", "Must be an object with a type, a string."
+            yield f"content[{index}]", "Must be an object with a type that is a string."

@@ -1,4 +1,4 @@
-"""What a message and its references look like in JSON. What is checked here is kept as it came."""
+"""The JSON form of messages and references. Values are checked here, but kept exactly as sent."""
 
 from itertools import islice
 from typing import Any, ClassVar
@@ -11,24 +11,24 @@ from app.http.fields import NEXT_CURSOR, BoundedList, Schema, cursor, limit, lin
 from app.messages.model import MAX_BATCH, MAX_NAME, ROLES
 
 HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
-"""No `javascript:` and the like: front ends make links of these."""
+"""Excludes `javascript:` and similar schemes, because front ends show these as links."""
 
 AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
 
 class Checked(fields.Nested):
-    """Checks a value against a schema and hands on the value itself, every number as it was."""
+    """Checks a value against a schema, but returns the original, so that no number changes."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         named = value
-        if isinstance(value, dict):  # of any size; only these are looked at
+        if isinstance(value, dict):  # it may be large, so only these members are checked
             named = {name: value[name] for name in self.schema.fields if name in value}
         super()._deserialize(named, *args, **kwargs)
         return value
 
 
 class Coordinates(fields.Field[list[float]]):
-    """RFC 7946 section 3.1.1: longitude, latitude, and the altitude if it is known."""
+    """RFC 7946 section 3.1.1: longitude, latitude and, optionally, altitude."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
         if not isinstance(value, list) or len(value) not in (2, 3):
@@ -69,7 +69,7 @@ class PointSchema(ma.Schema):
 
 
 class ReferenceSchema(ma.Schema):
-    """A source that grounds an answer. Members beyond these are kept as they come."""
+    """A source that grounds an answer. Other members are kept as sent."""
 
     class Meta:
         unknown = ma.INCLUDE
@@ -110,7 +110,7 @@ class Content(fields.Field[Any]):
             if not isinstance(block, dict) or not isinstance(block.get("type"), str)
         )
         errors = {
-            index: ["Must be an object with a type, a string."]
+            index: ["Must be an object with a type that is a string."]
             for index in islice(faulty, MAX_FAULTS + 1)
         }
         if errors:
@@ -146,7 +146,7 @@ class NewMessageSchema(Schema):
         **line(
             min_length=1,
             max_length=MAX_NAME,
-            description="Which agent or tool wrote it",
+            description="The agent or tool that wrote it",
             example="query-agent",
         ),
     )
@@ -154,7 +154,7 @@ class NewMessageSchema(Schema):
     metadata = Checked(
         MetadataSchema,
         load_default=dict,
-        metadata={"description": "Free JSON; `references` are checked"},
+        metadata={"description": "Any JSON object. Only `references` are checked"},
     )
 
 
@@ -165,7 +165,8 @@ class MessageBatchSchema(Schema):
 
 
 class MessageSchema(ma.Schema):
-    """Documentation only: answers are made of the stored text (`Message.to_json`)."""
+    """Used only in the OpenAPI document. Responses are built from the stored text
+    (`Message.to_json`)."""
 
     message_id = fields.String(
         required=True, metadata={"example": "msg_01JD2QX61N0V5H8Y2C4G7P9S3D"}
@@ -179,12 +180,12 @@ class MessageSchema(ma.Schema):
     content = Content(required=True, metadata=_CONTENT)
     metadata = fields.Nested(MetadataSchema, required=True)
     created_by = fields.String(
-        required=True, metadata={"description": "The user, or the agent that acted for them"}
+        required=True, metadata={"description": "The user, or the agent acting for the user"}
     )
 
 
 class AppendedMessageSchema(MessageSchema):
-    """With `Prefer: return=minimal` only the ids and the timestamp."""
+    """With `Prefer: return=minimal`, only the ids and the timestamp are sent."""
 
     class Meta:
         json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
@@ -204,11 +205,11 @@ class MessagePageSchema(MessageListSchema):
 
 class AppendQuerySchema(Schema):
     after = fields.String(
-        validate=validate.Regexp(f"{AFTER}\\Z", error="No message_id."),
+        validate=validate.Regexp(f"{AFTER}\\Z", error="Not a message_id."),
         metadata={
-            "description": "Append only if this message is the session's last (or if the session "
-            "has none: its session_id). Otherwise 412 `NOT_THE_LAST_MESSAGE`, and "
-            "`last_message_id` says which is the last",
+            "description": "Append only if the message with this id is the session's last. For a "
+            "session without messages, give its session_id. Otherwise the response is 412 "
+            "`NOT_THE_LAST_MESSAGE`, with the actual `last_message_id`",
             "pattern": f"{AFTER}$",
         },
     )
@@ -217,7 +218,7 @@ class AppendQuerySchema(Schema):
 PREVIOUS = fields.String(
     allow_none=True,
     metadata={
-        "description": "Only if the request had `after`: the message before; null for the first"
+        "description": "Only if the request had `after`: the previous message; null for the first"
     },
 )
 
@@ -228,14 +229,14 @@ class PageQuerySchema(Schema):
     order = fields.String(
         load_default="asc",
         validate=validate.OneOf(("asc", "desc")),
-        metadata={"description": "`desc`: the latest first"},
+        metadata={"description": "`asc`: oldest first; `desc`: latest first"},
     )
     after = fields.String(
-        validate=validate.Regexp(r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z", error="No message_id."),
+        validate=validate.Regexp(r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z", error="Not a message_id."),
         metadata={
-            "description": "A message_id: only what is later than that. To poll, give the last "
-            "one that you have **read**, never one that you have just written: others may have "
-            "written before it what you have not read yet",
+            "description": "Only messages later than this message_id. To poll, give the last "
+            "message you have **read**, not one you have just written: others may have written "
+            "messages before it that you have not read yet",
             "pattern": "^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}$",
         },
     )

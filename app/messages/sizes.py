@@ -1,4 +1,4 @@
-"""How large messages may be: for the table, and for the answers that have to show them."""
+"""The maximum sizes of messages, from the limits of DynamoDB and of Lambda's responses."""
 
 import json
 from collections.abc import Sequence
@@ -8,20 +8,21 @@ from app.messages.model import MAX_BATCH, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
-"""Of one message as JSON text in UTF-8."""
+"""Maximum bytes of one message as JSON text in UTF-8."""
 
-MAX_BATCH_BYTES = 4 * 1024 * 1024 - 128 * 1024
-"""Of all messages of a batch. A transaction takes 4 MB; the session, the record and the keys use
-the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+MAX_BATCH_BYTES = 4 * 1024 * 1024 - 192 * 1024
+"""Maximum bytes of all messages of a batch. A transaction may have 4 MB; the session, the record
+and the keys need the rest.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 MAX_WIRE_BYTES = 6_270_000
-"""Of an answer's body as it stands in Lambda's answer, which takes 6,291,556 bytes with its
-headers: as a JSON string (`wire_size`).
+"""Maximum bytes of a response's body as a JSON string (`wire_size`), as Lambda returns it. Lambda's
+whole response, with headers, may have 6,291,556.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE
-"""Of one message in such a body: what is larger could be stored and never read. It is read with its
-session, too."""
+"""Maximum bytes of one message in such a body. A larger message could be stored, but never read.
+There must be room for the session, too."""
 
 
 def bodies(
@@ -29,8 +30,10 @@ def bodies(
 ) -> list[str]:
     """The texts to store.
 
+    With `answered_whole`, one response must have room for all of the messages.
+
     Raises:
-        TooLarge: which limit, and by how much.
+        TooLarge: the detail has the size and the limit.
     """
     texts = [message.body(created_by) for message in messages]
     sizes = [len(text.encode()) for text in texts]
@@ -38,19 +41,19 @@ def bodies(
         if size > MAX_MESSAGE_BYTES:
             raise TooLarge(
                 f"Message {index} has {size:,} bytes as JSON; "
-                f"one message takes {MAX_MESSAGE_BYTES:,}."
+                f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
             )
         if _may_exceed(size, MAX_MESSAGE_WIRE):
             wire = wire_size(texts[index]) + WIRE_OF_IDS
             if wire > MAX_MESSAGE_WIRE:
                 raise TooLarge(
-                    f"Message {index} could not be read again: it has {wire:,} bytes in an answer, "
-                    f"{_AS_SENT}; {MAX_MESSAGE_WIRE:,} is the limit."
+                    f"Message {index} could not be read again: it has {wire:,} bytes in a response "
+                    f"{_AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
                 )
     if sum(sizes) > MAX_BATCH_BYTES:
         raise TooLarge(
-            f"The messages have {sum(sizes):,} bytes as JSON; one batch, which is one DynamoDB "
-            f"transaction of at most 4 MB, takes {MAX_BATCH_BYTES:,}. Send them in smaller batches."
+            f"The messages have {sum(sizes):,} bytes as JSON. The limit for a batch is "
+            f"{MAX_BATCH_BYTES:,}, because it is one DynamoDB transaction. Send smaller batches."
         )
     if answered_whole and _may_exceed(sum(sizes), MAX_WIRE_BYTES):
         _check_answer(texts)
@@ -58,38 +61,45 @@ def bodies(
 
 
 def _check_answer(bodies: Sequence[str]) -> None:
-    """Whether an answer with all of these messages can leave."""
+    """
+    Raises:
+        TooLarge: a response with all of these messages would be too large.
+    """
     wire = sum(wire_size(body) + WIRE_OF_IDS for body in bodies) + wire_size('{"messages":[]}')
     if wire > MAX_WIRE_BYTES:
         raise TooLarge(
-            f"The answer would have {wire:,} bytes, {_AS_SENT}; {MAX_WIRE_BYTES:,} is the limit. "
-            "Send Prefer: return=minimal to get ids and times only, or smaller batches. "
-            "This request has written nothing."
+            f"The response would have {wire:,} bytes {_AS_SENT}. The limit is {MAX_WIRE_BYTES:,}. "
+            "Send Prefer: return=minimal to get only ids and times, or send smaller batches. "
+            "Nothing was written."
         )
 
 
 _AS_SENT = (
-    "as AWS Lambda sends it (6 for a letter that is not ASCII, 12 for an emoji, one more for each "
-    "quote and backslash)"
+    "as AWS Lambda sends it (6 for a letter that is not ASCII, 12 for an emoji, 2 for a quote or "
+    "backslash)"
 )
 
 
 def _may_exceed(utf8_size: int, most: int) -> bool:
-    """Whether it is worth counting: no character of JSON takes more than three times its UTF-8."""
-    return 3 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
+    """Whether the wire size must be counted. No character of JSON takes more than six times its
+    size in UTF-8: DELETE (U+007F) takes six, all others three at most."""
+    return 6 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
 
 
 def wire_size(text: str) -> int:
-    """Bytes of JSON text in Lambda's answer, as the strictest runtime escapes it: quotes,
-    backslashes, and everything that is not ASCII.
+    """Bytes of JSON text in Lambda's response. Assumes that the runtime escapes quotes,
+    backslashes, DELETE and everything that is not ASCII.
 
     >>> wire_size('["é"]') == len(json.dumps('["é"]')) - 2
     True
+    >>> wire_size(chr(127)) == len(json.dumps(chr(127))) - 2
+    True
     """
-    if text.isascii():  # it is JSON, so there are no control characters in it
-        return len(text) + text.count('"') + text.count("\\")
+    if text.isascii():  # JSON text has no unescaped control characters but DELETE
+        return len(text) + text.count('"') + text.count("\\") + 5 * text.count("\x7f")
     return len(json.dumps(text)) - 2
 
 
 WIRE_OF_IDS = wire_size(Message("0" * 26, "0" * 26, "{").to_json())
-"""Of a message's ids and time, which all have the same length; with the comma after a message."""
+"""Bytes of a message's ids and time, and of the comma after it. They are the same for all
+messages."""

@@ -1,12 +1,13 @@
-"""Appending messages (access pattern 5). Reading them is `app.messages.reader`.
+"""Appends messages (access pattern 5). `app.messages.reader` reads them.
 
-Works without Flask: another program gives it a table and a caller, and appends.
+Works without Flask, so that other programs can use it with a table and a caller.
 """
 
 from collections.abc import Sequence
 
-from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
+from app.errors import NotTheLastMessage, PreconditionFailed, SessionDamaged, SessionNotFound
 from app.identity.caller import Caller
+from app.logs import log_damaged
 from app.messages import model, rules, sizes
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
@@ -15,7 +16,7 @@ from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch, match_version
-from app.table.writes import Write
+from app.table.writes import Item, Write
 
 
 class MessageStore:
@@ -35,20 +36,23 @@ class MessageStore:
         checked: bool = False,
         answered_whole: bool = False,
     ) -> tuple[list[Message], bool]:
-        """All of the messages or none, in order, in one transaction. The second value says whether
-        this replays an earlier, same request.
+        """Pattern 5: appends all messages or none, in order, in one transaction. The second value
+        of the result is true if this repeats an earlier request.
 
-        The session's `last_ulid` must be smaller than the first new id. If it is not (another
-        writer was first, or this clock lags), the failed condition tells the last id and the write
-        is tried again with the next ones: no read before the write, no lock, no error to anyone.
+        The write's condition is that the session's `last_ulid` is less than the first new id. It
+        fails if another writer was first, or if this clock is behind. The failed condition returns
+        the last id, and the write is repeated with the ids that follow. So there is no read before
+        the write and no lock, and neither writer gets an error.
 
-        `after` is what the session's last message must be, or the session's own id if it must have
-        none yet. `checked`: the messages have been parsed from JSON and passed the schema, so they
-        are not checked again. `answered_whole`: one answer is to hold all of them.
+        Args:
+            after: the id that the session's last message must have, or the session's own id if it
+                must have no messages.
+            checked: the messages have passed the HTTP schema and are not checked again.
+            answered_whole: one response must have room for all of the messages.
 
         Raises:
-            ValidationFailed, TooLarge, SessionNotFound, PreconditionFailed, NotTheLastMessage,
-            IdempotencyKeyReused
+            ValidationFailed, TooLarge, SessionNotFound, SessionDamaged, PreconditionFailed,
+            NotTheLastMessage, IdempotencyKeyReused
         """
         rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
@@ -85,13 +89,10 @@ class MessageStore:
                     ulids = ids.series(first_ulid, len(bodies))
                     return _messages(session_ulid, ulids, bodies), True
                 if session is None:
-                    raise  # a message with this id exists, which the session's condition rules out
-                if if_match is not None and session["version"] not in if_match:
+                    raise  # a message has this id already, which the session's condition rules out
+                if if_match is not None and session.get("version") not in if_match:
                     raise PreconditionFailed from None
-                last_ulid = str(session["last_ulid"])
-                if previous not in (None, last_ulid):
-                    last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
-                    raise NotTheLastMessage(last) from None
+                last_ulid = _last_before(session, session_ulid, previous, ulids[0])
 
     def _advance(
         self,
@@ -125,8 +126,28 @@ class MessageStore:
         )
 
 
+def _last_before(session: Item, session_ulid: str, previous: str | None, first: str) -> str:
+    """The last id of a live session that did not take `first`.
+
+    Raises:
+        NotTheLastMessage
+        SessionDamaged: the last id is none; or nothing can be seen that stood in the way, so
+            trying again would not end.
+    """
+    last_ulid = str(session.get("last_ulid"))
+    sound = ids.is_ulid(last_ulid)
+    if sound and previous not in (None, last_ulid):
+        last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
+        raise NotTheLastMessage(last) from None
+    if not sound or last_ulid < first:
+        log_damaged(str(session["PK"]), str(session["SK"]))
+        raise SessionDamaged from None
+    return last_ulid
+
+
 def _previous(session_ulid: str, after: str) -> str:
-    """The `last_ulid` that a session must have; no session has an empty one."""
+    """The `last_ulid` that the session must have. Empty, which no session has, if `after` is the id
+    of something else."""
     message_ulid = ids.parse(ids.MESSAGE_PREFIX, after)
     if message_ulid and message_ulid != session_ulid:
         return message_ulid

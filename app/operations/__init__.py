@@ -1,1 +1,1 @@
-"""What operators run: the commands, the sweep, the check, the table's upkeep."""
+"""Tools for operators: the commands, the sweep, the check, and creating the table."""

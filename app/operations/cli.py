@@ -1,4 +1,4 @@
-"""The commands of operators: ./scripts/flask table | token | sweep | check."""
+"""The commands for operators: ./scripts/flask table | token | sweep | check."""
 
 import json
 from collections.abc import Callable
@@ -10,37 +10,43 @@ import flask
 from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config, ConfigError
-from app.errors import ApiError, Unavailable
+from app.errors import ApiError
 from app.identity.dev_tokens import sign
 from app.operations import provision
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
-from app.table.client import in_one_line
+from app.table.client import operator_message
 from app.table.db import Table
 
-table_group = AppGroup("table", help="The DynamoDB table.")
-
+table_group = AppGroup("table", help="Create, describe or delete the DynamoDB table.")
 
 P = ParamSpec("P")
 
 
-def plainly(command: Callable[P, None]) -> Callable[P, None]:
-    """An operator's errors, such as a table that cannot be reached, in one line."""
+def show_errors_briefly(command: Callable[P, None]) -> Callable[P, None]:
+    """Shows errors that an operator can fix, such as an unreachable table, in one line."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (ConfigError, ApiError) as error:
-            cause = error.__cause__
-            told = in_one_line(cause) if isinstance(cause, Exception) else None
-            raise click.ClickException(told or str(error)) from None
         except Exception as error:
-            if told := in_one_line(error):
-                raise click.ClickException(told) from None
+            if line := _one_line(error):
+                raise click.ClickException(line) from None
             raise
 
     return with_appcontext(run)
+
+
+def _one_line(error: Exception) -> str | None:
+    """What an operator can do about an error; None for an error that nobody expects. AWS's error is
+    often the cause of ours."""
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        if line := operator_message(cause):
+            return line
+        cause = cause.__cause__
+    return str(error) if isinstance(error, ConfigError | ApiError | SweepFailed) else None
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -58,15 +64,15 @@ def _table() -> Table:
 
 @table_group.command("create")
 @click.option("--kms-key", help="Encrypt with this key (ARN or id) instead of Amazon's.")
-@click.option("--tag", "tags", multiple=True, help="NAME=VALUE, any number of times.")
-@plainly
+@click.option("--tag", "tags", multiple=True, help="NAME=VALUE. Can be repeated.")
+@show_errors_briefly
 def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
-    """Create the table, or bring an existing one up to date, and print what was done."""
+    """Create the table, or update an existing one, and print what was done."""
     if not all("=" in tag for tag in tags):
-        raise click.BadParameter("is written NAME=VALUE", param_hint="--tag")
+        raise click.BadParameter("must be NAME=VALUE", param_hint="--tag")
     if kms_key and "alias/" in kms_key:
-        # DynamoDB says which key a table has, not which alias: it would be set anew each time.
-        raise click.BadParameter("is a key's ARN or id, not an alias", param_hint="--kms-key")
+        # DynamoDB shows a table's key, but not its alias, so the key would be set again each time.
+        raise click.BadParameter("must be a key's ARN or id, not an alias", param_hint="--kms-key")
     pairs = dict(tag.split("=", 1) for tag in tags)
     try:
         for line in provision.create(_table(), kms_key=kms_key, tags=pairs):
@@ -76,7 +82,7 @@ def create_table(kms_key: str | None, tags: tuple[str, ...]) -> None:
 
 
 @table_group.command("describe")
-@plainly
+@show_errors_briefly
 def describe_table() -> None:
     """Print DynamoDB's description of the table."""
     description = provision.describe(_table())
@@ -87,7 +93,7 @@ def describe_table() -> None:
 
 @table_group.command("delete")
 @click.argument("name")
-@plainly
+@show_errors_briefly
 def delete_table(name: str) -> None:
     """Delete the table NAME and every conversation in it."""
     if name != _table().name:
@@ -100,24 +106,21 @@ def delete_table(name: str) -> None:
 @click.option("--tenant", required=True)
 @click.option("--user", required=True)
 @click.option("--expires-in", default=3600, show_default=True, help="Seconds.")
-@click.option("--scope", help="Space-separated scopes; without them, the token may read and write.")
-@click.option("--agent", help="Who acts for the user (RFC 8693 act).")
-@plainly
+@click.option("--scope", help="Scopes, separated by spaces. Default: read and write.")
+@click.option("--agent", help="The agent that acts for the user (RFC 8693 act).")
+@show_errors_briefly
 def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str | None) -> None:
-    """Print a token signed with JWT_SECRET, for trying things out."""
+    """Print a token signed with JWT_SECRET, for development and tests."""
     config: Config = flask.current_app.config["JWT"]
     click.echo(sign(config, tenant, user, expires_in=expires_in, scope=scope, agent=agent))
 
 
 @click.command("sweep")
-@click.option("--seconds", default=60.0, show_default=True, help="Stop after so long.")
-@plainly
+@click.option("--seconds", default=60.0, show_default=True, help="Stop after this many seconds.")
+@show_errors_briefly
 def sweep_command(seconds: float) -> None:
-    """Finish deletes that were begun and remove expired sessions."""
-    try:
-        report = sweep(_table(), seconds=seconds)
-    except (Unavailable, SweepFailed) as error:
-        raise click.ClickException(f"nothing was removed: {error}") from None
+    """Finish interrupted deletes and remove expired sessions."""
+    report = sweep(_table(), seconds=seconds)
     rest = "nothing is left to do" if report.finished else "more remains; run it again"
     click.echo(f"removed {report.sessions} sessions, {report.messages} messages; {rest}")
     if report.failed:
@@ -125,11 +128,11 @@ def sweep_command(seconds: float) -> None:
 
 
 @click.command("check")
-@plainly
+@show_errors_briefly
 def check_command() -> None:
-    """Check the whole table for damage; exits with 1 if there is any.
+    """Check the whole table for damage. Exits with 1 if there is any.
 
-    Reads everything twice, which costs accordingly, and needs the permission to scan.
+    Reads the whole table twice and needs permission to scan.
     """
     checked, findings = Checked(), 0
     for finding in check(_table(), checked=checked):

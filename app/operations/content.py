@@ -1,5 +1,4 @@
-"""What people wrote, as far as `check` looks at it: whether it can be read, and nothing of what it
-says. A fault never quotes the text."""
+"""Checks whether the texts in the table can be read. Faults never quote a text."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,11 +8,11 @@ from app.table.writes import Item
 from app.values import text_fault
 
 SESSION_ATTRIBUTES = ("domain_id", "title", "metadata", "updated_at", "version")
-"""Those that nothing else in `check` needs. Every session has them."""
+"""Attributes that every session has and that the rest of the check does not read."""
 
 
 def session_faults(head: Item) -> Iterator[tuple[str, str]]:
-    """Kinds of damage, with details."""
+    """Pairs of a kind of damage and its detail."""
     if missing := [name for name in SESSION_ATTRIBUTES if name not in head]:
         yield "an attribute is missing", ", ".join(missing)
     text = str(head.get("metadata", "{}"))
@@ -24,7 +23,7 @@ def session_faults(head: Item) -> Iterator[tuple[str, str]]:
 
 
 def message_fault(parts: Sequence[Item]) -> str | None:
-    """What is wrong with a message's text. Takes as much memory as the message."""
+    """Why a message's text is damaged; None if it is sound. Uses as much memory as the message."""
     if any("body" not in part for part in parts):
         return "there is none"
     return text_fault("".join(str(part["body"]) for part in parts), MEMBERS)

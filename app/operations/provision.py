@@ -1,7 +1,7 @@
-"""Creates the table as `app.table.definition` says, or brings an existing one up to date.
+"""Creates the table from `app.table.definition`, or updates an existing one.
 
-Billing on demand, point-in-time recovery, deletion protection, TTL for request records, tags, and
-encryption with a key of your own if one is given. A change that would lose data is refused before
+Sets on-demand billing, point-in-time recovery, deletion protection, TTL for request records, tags
+and, if a key is given, encryption with that key. If an update would lose data, it is refused before
 anything is changed.
 """
 
@@ -12,22 +12,23 @@ from app.table.db import Table
 from app.table.definition import TTL_ATTRIBUTE, definition
 
 Lines = Iterator[str]
-"""What was done or found, one line each, as it happens."""
+"""Yields one line of text for each thing done or found."""
 
 RECOVERY_TRIES = 30
-"""Point-in-time recovery can be switched on only some seconds after the table was created."""
+"""Point-in-time recovery can only be switched on some seconds after a table was created."""
 
 
 class Differs(Exception):
-    """The existing table cannot be changed to ours without losing data."""
+    """The existing table cannot be changed to the definition without losing data."""
 
 
 def create(
     table: Table, *, kms_key: str | None = None, tags: dict[str, str] | None = None
 ) -> Lines:
-    """
+    """Creates or updates the table.
+
     Raises:
-        Differs: other keys, an index of ours with another shape, TTL on another attribute.
+        Differs: the keys, an index or the TTL attribute of the existing table are different.
     """
     existing = describe(table)
     if existing is None:
@@ -52,8 +53,8 @@ def describe(table: Table) -> dict[str, Any] | None:
 
 
 def delete(table: Table) -> Lines:
-    """Deletes the table and everything in it. If recovery was on, AWS keeps a last backup for 35
-    days."""
+    """Deletes the table and everything in it. If point-in-time recovery was on, AWS keeps a last
+    backup for 35 days."""
     client: Any = table.client
     client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
     _wait(table)
@@ -81,7 +82,7 @@ def _refuse_what_differs(table: Table, existing: dict[str, Any]) -> None:
     if (found := _shape(existing, existing)) != (ours := _shape(wanted, wanted)):
         raise Differs(
             f"its primary key is {found}, not {ours}: "
-            "keys cannot be changed; name another table in SESSIONS_TABLE"
+            "keys cannot be changed; set SESSIONS_TABLE to another table"
         )
     present = _indexes(existing)
     for name, index in _indexes(wanted).items():
@@ -91,13 +92,13 @@ def _refuse_what_differs(table: Table, existing: dict[str, Any]) -> None:
         if found != ours:
             raise Differs(
                 f"its index {name} is {found}, not {ours}: an index cannot be changed in place "
-                "(docs/operations.md has the way around)"
+                "(docs/operations.md describes how to replace it)"
             )
     ttl = _ttl(table)
     if ttl is not None and ttl != TTL_ATTRIBUTE:
         raise Differs(
-            f"its TTL is on {ttl}, not {TTL_ATTRIBUTE}: a table has one, and something else "
-            "seems to rely on it"
+            f"its TTL is on {ttl}, not {TTL_ATTRIBUTE}: a table has only one TTL attribute, and "
+            "something else seems to use this one"
         )
 
 
@@ -116,7 +117,8 @@ def _bring_up_to_date(table: Table, existing: dict[str, Any], kms_key: str | Non
 
 
 def _add_indexes(table: Table, existing: dict[str, Any]) -> Lines:
-    """One at a time, and without attributes that no index uses yet; DynamoDB requires both."""
+    """Adds indexes one at a time, each with only the attributes used so far, as DynamoDB
+    requires."""
     wanted = definition(table.name)
     attributes = {a["AttributeName"]: a for a in existing["AttributeDefinitions"]}
     for name, index in _indexes(wanted).items():
@@ -147,7 +149,7 @@ def _indexes(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _shape(part: dict[str, Any], described: dict[str, Any]) -> str:
-    """The keys with their types, and the projection, of a table or one of its indexes."""
+    """A description of the keys, their types and the projection of a table or an index."""
     types = {a["AttributeName"]: a["AttributeType"] for a in described["AttributeDefinitions"]}
     keyed = [f"{key['AttributeName']} ({types[key['AttributeName']]})" for key in part["KeySchema"]]
     projection = part.get("Projection")
@@ -173,7 +175,7 @@ def _tag(table: Table, arn: str, tags: dict[str, str]) -> Lines:
 
 
 def _ttl(table: Table) -> str | None:
-    """The attribute that TTL is on, if any."""
+    """The table's TTL attribute, or None."""
     client: Any = table.client
     state = client.describe_time_to_live(TableName=table.name)["TimeToLiveDescription"]
     on = state.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
@@ -214,7 +216,7 @@ def _enable_recovery(table: Table) -> Lines:
 
 
 def _if_known(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """The call's answer, or None if the engine does not know the operation."""
+    """The call's response, or None if the engine does not know the operation."""
     try:
         return call()
     except Exception as error:
@@ -233,7 +235,7 @@ def _encryption(kms_key: str) -> dict[str, Any]:
 
 
 def _wait(table: Table) -> None:
-    """Waits until the table and its indexes can be used. DynamoDB builds one index at a time."""
+    """Waits until the table and its indexes are active. DynamoDB builds one index at a time."""
     while True:
         description = describe(table) or {}
         indexes = description.get("GlobalSecondaryIndexes", [])

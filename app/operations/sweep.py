@@ -1,14 +1,14 @@
-"""The sweep: finishes deletes that were begun and removes expired sessions.
+"""The sweep: finishes interrupted deletes and removes expired sessions.
 
-Idempotent, bounded in time, and safe to run twice at once: every removal is conditional. On Lambda
-a schedule calls `app.operations.sweep.handler`; elsewhere `flask sweep` runs it.
+It is idempotent and bounded in time, and several runs at once do no harm. On Lambda, a schedule
+calls `app.operations.sweep.handler`. Elsewhere, run `flask sweep`.
 """
 
 import os
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -26,32 +26,33 @@ from app.table.definition import BY_DUE_TIME
 from app.table.writes import Item
 
 SLICE = 5.0
-"""Seconds of work on one session or erasure before it is the next user's turn."""
+"""Maximum seconds of work on one session or erasure before the next user's turn."""
 
 LEAST_TIME = 0.5
-"""Seconds that must be left to begin anything."""
+"""Seconds that must remain in order to begin a turn."""
 
 ENTRIES = 1_000
-"""Entries of each shard that are looked at together, so that their users take turns."""
+"""Entries read from each shard at a time. The users of all entries read then take turns."""
 
 RUNS_IN_A_ROW = 10
-"""How often a run on Lambda that could not finish is followed by another at once. Lambda stops a
-function that calls itself about 16 times in a row.
+"""Maximum runs in a row on Lambda. A run that could not finish starts the next one at once, but
+Lambda stops a function that calls itself about 16 times in a row.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html"""
 
 METRICS = {"sweep_failed": "Count", "sweep_backlog_seconds": "Seconds"}
 
 
 class SweepFailed(Exception):
-    """Nothing that is due could be read. The message is DynamoDB's code, or a word of ours."""
+    """No shard could be read. The message is DynamoDB's code, or a word of ours."""
 
 
 @dataclass(slots=True)
 class SweepReport:
-    """What one run removed, and how long what it left behind has been due.
+    """The result of one run.
 
-    `finished` is false if anything was left. `failed` counts what was given up for this run,
-    `failure` says why that was the last time: DynamoDB's code, or an exception's class.
+    `finished` is false if anything remains. `failed` counts the items given up in this run, and
+    `failure` is the reason of the last one: DynamoDB's code, or an exception's class.
+    `backlog_seconds` is how long the oldest remaining item has been due.
     """
 
     sessions: int = 0
@@ -63,11 +64,11 @@ class SweepReport:
 
 
 def sweep(table: Table, clock: ids.Clock = ids.system_clock, seconds: float = 20.0) -> SweepReport:
-    """Pattern 11. An entry of the index may be out of date; the condition of the mark decides.
+    """Pattern 11: one run. An entry of the index may be out of date, so each mark has a condition.
 
     Raises:
-        ClockDisagrees: with DynamoDB's time, by a minute. Nothing was removed.
-        SweepFailed
+        ClockDisagrees: this clock differs from DynamoDB's by over a minute. Nothing was removed.
+        SweepFailed: no shard could be read.
     """
     run = budget.begin(seconds)
     try:
@@ -78,8 +79,8 @@ def sweep(table: Table, clock: ids.Clock = ids.system_clock, seconds: float = 20
 
 
 class _Sweep:
-    """One run. Users take turns, and a turn is one session or erasure and at most `SLICE` long, so
-    that neither a large backlog nor a throttled partition keeps the others waiting."""
+    """One run. Users take turns. A turn handles one session or erasure and takes at most `SLICE`,
+    so that neither a large backlog nor a throttled partition delays other users."""
 
     def __init__(self, table: Table, now: int, run: budget.Budget) -> None:
         self.table = table
@@ -88,9 +89,10 @@ class _Sweep:
         self.report = SweepReport()
         self.failed_partitions: set[str] = set()
         self.unread_shards = 0
+        self.read_error: Exception | None = None
 
     def carry_out(self) -> SweepReport:
-        until = f"{ids.iso_time(self.now)}~"  # after this millisecond, which is included
+        until = f"{ids.iso_time(self.now)}~"  # sorts after all entries of this millisecond
         shards = [
             self.table.query_index(
                 BY_DUE_TIME, keys.sweep_partition(shard), before=until, limit=ENTRIES
@@ -101,36 +103,38 @@ class _Sweep:
             if self.run.remaining() < LEAST_TIME:
                 self.report.finished = False
                 break
-            entries: dict[str, deque[Item]] = {}
-            shards = [shard for shard in shards if self._read(shard, entries)]
-            self._take_turns(entries)
+            due: list[Item] = []
+            shards = [shard for shard in shards if self._read(shard, due)]
+            # Random, so that items which always fail are not first in every run.
+            random.shuffle(due)
+            self._take_turns(due)
         if self.unread_shards == keys.SWEEP_SHARDS:
-            raise SweepFailed(self.report.failure)
+            raise SweepFailed(self.report.failure) from self.read_error
         return self.report
 
-    def _read(self, shard: Iterator[list[Item]], entries: dict[str, deque[Item]]) -> bool:
-        """Adds the shard's next entries, by user; whether the shard may have more."""
-        share = self._share()
+    def _read(self, shard: Iterator[list[Item]], due: list[Item]) -> bool:
+        """Adds the shard's next entries to `due`. Returns whether there may be more."""
+        turn = self._begin_turn()
         try:
             page = next(shard, None)
-        except Unavailable:
+        except Unavailable as error:
             self.report.finished = False
-            self.unread_shards += self._failed(share)
+            self.read_error = error
+            self.unread_shards += self._count_failure(turn)
             return False
-        for item in page or ():
-            entries.setdefault(str(item["PK"]), deque()).append(item)
+        due += page or ()
         return page is not None
 
-    def _take_turns(self, entries: dict[str, deque[Item]]) -> None:
-        # In any order: if the first ones always fail, others come first in another run.
-        users = list(entries)
-        random.shuffle(users)
-        turns = deque(users)
+    def _take_turns(self, due: list[Item]) -> None:
+        entries: dict[str, deque[Item]] = {}
+        for item in due:
+            entries.setdefault(str(item["PK"]), deque()).append(item)
+        turns = deque(entries)
         while turns:
             partition = turns.popleft()
             waiting = entries[partition]
             if self.run.remaining() < LEAST_TIME or partition in self.failed_partitions:
-                self._leave(waiting)
+                self._leave_for_next_run(waiting)
                 continue
             if self._remove(waiting[0]):
                 waiting.popleft()
@@ -138,8 +142,9 @@ class _Sweep:
                 turns.append(partition)
 
     def _remove(self, item: Item) -> bool:
-        """One turn; whether the item is done with. If it failed, so will the user's others."""
-        share = self._share()
+        """One turn. Returns whether the item is done. If DynamoDB refused a call, the user's other
+        items are left for the next run, because it would refuse those too."""
+        turn = self._begin_turn()
         try:
             receipt = _remove(self.table, item, ids.iso_time(self.now))
             self.report.sessions += receipt.deleted_sessions
@@ -147,29 +152,34 @@ class _Sweep:
             finished = receipt.finished
         except Unavailable:
             finished = False
-        except Exception as error:  # it spoils nothing else
+        except Exception as error:  # a damaged item must not stop the run
             logs.log_exception(error)
-            finished, share.failure = False, type(error).__name__
-        if not finished and self._failed(share):
+            turn.failure = type(error).__name__
+            self._count_failure(turn)
+            self._leave_for_next_run([item])
+            return True
+        if not finished and self._count_failure(turn):
             self.failed_partitions.add(str(item["PK"]))
         return finished
 
-    def _share(self) -> budget.Budget:
-        """The time of one turn: also the last turns of a short run are shared out."""
+    def _begin_turn(self) -> budget.Budget:
+        """Starts the budget of one turn: at most half of the remaining time, so that another turn
+        can follow."""
         return budget.begin(min(SLICE, self.run.remaining() / 2))
 
-    def _failed(self, share: budget.Budget) -> bool:
-        """Whether what was not finished has failed, rather than run out of its time."""
-        if share.failure in (None, budget.OUT_OF_TIME):
+    def _count_failure(self, turn: budget.Budget) -> bool:
+        """Counts an unfinished turn as failed, unless it only ran out of time. Returns whether it
+        did."""
+        if turn.failure in (None, budget.OUT_OF_TIME):
             return False
         self.report.failed += 1
-        self.report.failure = share.failure
+        self.report.failure = turn.failure
         return True
 
-    def _leave(self, waiting: deque[Item]) -> None:
+    def _leave_for_next_run(self, waiting: Collection[Item]) -> None:
         self.report.finished = False
         oldest = min(str(item["GSI2SK"]) for item in waiting)
-        with suppress(ValueError):  # somebody else writes here
+        with suppress(ValueError):  # the entry is not a time, so another program wrote it
             due = datetime.fromisoformat(oldest).timestamp()
             age = self.now // 1000 - int(due)
             self.report.backlog_seconds = max(self.report.backlog_seconds, age)
@@ -184,17 +194,17 @@ def _remove(table: Table, item: Item, now: str) -> removal.Receipt:
     try:
         removal.mark(table, partition, session_ulid, now, unmarked)
     except ConditionFailed as failed:
-        if "deleted_at" not in failed.found["session"]:  # gone, or kept for longer by now
+        if "deleted_at" not in failed.found["session"]:  # removed or extended in the meantime
             return removal.Receipt(0, 0, finished=True)
     return removal.remove(table, partition, session_ulid)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Called by the schedule, and by itself: what time does not allow is left for another run,
-    which follows at once.
+    """The Lambda function that the schedule calls. If a run does not finish in time, it calls
+    itself.
 
-    What could not be removed is counted, and is no reason to stop. A run that fails as a whole is
-    logged and raised again, so that Lambda counts it. The alarm sees both.
+    Items that could not be removed are counted and logged. If the whole run fails, the exception is
+    raised again, so that Lambda counts it. The alarm reacts to both.
     """
     started = time.perf_counter()
     report = SweepReport(failure="unknown", finished=False)
@@ -206,13 +216,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise
     finally:
         result = {**asdict(report), "ms": round((time.perf_counter() - started) * 1000, 2)}
-        told = {
+        line = {
             **result,
             "sweep_failed": int(report.failure is not None),
             "sweep_backlog_seconds": report.backlog_seconds,
         }
         metrics = logs.embedded_metrics(config.metrics_namespace, METRICS)
-        logs.log_event("sweep", told | metrics())
+        logs.log_event("sweep", line | metrics())
     runs = event.get("runs", 1)
     if not report.finished and isinstance(runs, int) and 1 <= runs < RUNS_IN_A_ROW:
         client.invoke(context.invoked_function_arn, {**event, "runs": runs + 1})

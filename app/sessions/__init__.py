@@ -1,1 +1,1 @@
-"""Sessions: a title, a domain, a few words of metadata, and a count of what is in them."""
+"""Sessions: title, domain, metadata and the number of messages."""

@@ -1,9 +1,9 @@
-"""Erasing a user: all of their sessions are marked, then removed as `app.sessions.removal` does.
+"""Erases a user: marks all of the user's sessions, then removes them like `app.sessions.removal`.
 
-That it was asked for is noted on the user first, so that the sweep can finish it. The note says up
-to which session: `erase_until` is the user's `last_ulid` of that moment, the greatest id that a
-session of theirs has. A session made later gets a greater id, because the transaction that makes it
-has that as a condition. So the note names exactly what was there, whatever the clocks say.
+The erasure is first noted on the user's item, so that the sweep can finish it. The note,
+`erase_until`, is the user's `last_ulid` at that moment, which is the greatest id of all sessions.
+Later sessions get greater ids, because the transaction that creates a session has that as a
+condition. So the note covers exactly the sessions that existed, whatever the clocks of the hosts.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,12 +25,12 @@ from app.table.definition import BY_ACTIVITY
 from app.table.writes import Item, Write
 
 MARKS_AT_ONCE = 99
-"""A transaction takes 100 items, and one of them is the user's count."""
+"""Sessions marked in one transaction. It takes 100 items, and one of them is the user."""
 
 
 def count_new_session(partition: str, session_ulid: str) -> Write:
-    """For the transaction that makes a session. Its condition fails unless the session's id is the
-    user's greatest; the item found tells that in `last_ulid`."""
+    """A write for the transaction that creates a session. Its condition fails unless the session's
+    id is the user's greatest. The item found then has the greatest id in `last_ulid`."""
     return writes.update(
         keys.user(partition),
         "SET last_ulid = :session ADD session_count :one",
@@ -40,20 +40,20 @@ def count_new_session(partition: str, session_ulid: str) -> Write:
 
 
 def erase(table: Table, partition: str, now: int) -> Receipt:
-    """Erases everything of a user that existed when this was called.
+    """Erases all sessions of a user that exist at the time of the call.
 
     Raises:
-        Unavailable: not even the note could be written; nothing is erased.
+        Unavailable: the note could not be written, and nothing was erased.
     """
     due = keys.by_due_time(partition, ids.iso_time(now))
     note = writes.update(
         keys.user(partition),
-        # A note that is there already keeps its place in the sweep's order.
+        # An existing note keeps its due time, and with it its place in the sweep.
         "SET erase_until = if_not_exists(last_ulid, :latest),"
         " last_ulid = if_not_exists(last_ulid, :latest),"
         " GSI2PK = :due_pk, GSI2SK = if_not_exists(GSI2SK, :due_sk)",
         {
-            # For a user who has no session yet that was made with `last_ulid`.
+            # For users whose sessions were all created before `last_ulid` was introduced.
             ":latest": ids.greatest_of(now + MAX_AHEAD),
             ":due_pk": due["GSI2PK"],
             ":due_sk": due["GSI2SK"],
@@ -61,13 +61,13 @@ def erase(table: Table, partition: str, now: int) -> Receipt:
         "attribute_exists(PK)",
     )
     until = ids.GREATEST
-    with suppress(ConditionFailed):  # without a user, there are at most sessions that are marked
+    with suppress(ConditionFailed):  # no user item: all sessions are marked already
         until = str(table.execute(note)["erase_until"])
     return _erase_until(table, partition, until, ids.iso_time(now))
 
 
 def continue_erasing(table: Table, partition: str, now: str) -> Receipt:
-    """Goes on with what is noted on the user, for the sweep."""
+    """Continues the erasure that is noted on the user, for the sweep."""
     user = table.get(keys.user(partition)) or {}
     if "erase_until" not in user:  # the index was out of date
         return Receipt(0, 0, finished=True)
@@ -77,9 +77,10 @@ def continue_erasing(table: Table, partition: str, now: str) -> Receipt:
 def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
     """Erases the sessions with ids up to `until`.
 
-    Most sessions are in the index, so those are marked first. Then the partition is read twice. The
-    first reading removes what is under marked sessions and marks the others (the index lags). The
-    second removes those: only what is read after the mark is known to be all of it.
+    First marks the sessions in the index, which are nearly all. Then reads the partition twice. The
+    first pass removes everything under marked sessions, and marks sessions that the index did not
+    show yet. The second pass removes those: a session's messages are only known to be complete if
+    they are read after its mark.
     """
     sessions = messages = 0
     try:
@@ -105,7 +106,7 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
 
 @dataclass(slots=True)
 class _Page:
-    """One page of a partition, sorted by what is to be done with the items."""
+    """The items of one page of a partition, grouped by what to do with them."""
 
     unmarked: list[Item] = field(default_factory=list)
     """Sessions that are not marked."""
@@ -114,7 +115,7 @@ class _Page:
     """Messages and records of marked sessions."""
 
     emptied: list[Item] = field(default_factory=list)
-    """Marked sessions whose messages and records have all been read by now."""
+    """Marked sessions whose messages and records have all been read."""
 
 
 def _read_partition(table: Table, partition: str, until: str) -> Iterator[_Page]:
@@ -138,10 +139,10 @@ def _read_partition(table: Table, partition: str, until: str) -> Iterator[_Page]
 
 
 def _mark_all(table: Table, partition: str, items: Iterable[Item], now: str, until: str) -> None:
-    """One transaction per 99 sessions. Sessions that are marked or gone by now are left out.
+    """Marks sessions, in transactions of 99. Skips sessions that are marked or removed already.
 
-    A mark holds only while a note for as much or more stands: whoever removed that note had erased
-    everything first, and ids up to `until` may be given out again from then on.
+    Marks only while the user has a note up to `until` or further. The note is removed once
+    everything up to it is erased, and new sessions may then have ids up to `until` again.
     """
     condition = "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
     sessions = [keys.session_of(str(item["SK"])) for item in items]
@@ -165,14 +166,14 @@ def _mark_all(table: Table, partition: str, items: Iterable[Item], now: str, unt
 
 
 def _end_erasure(table: Table, partition: str, until: str) -> None:
-    """Deletes the user too, unless there are newer sessions; then only the note. A note for more
-    than has been erased here stays, with the user."""
+    """Deletes the user's item, or only the note if there are newer sessions. If the note has moved
+    on to newer sessions, both remain."""
     user, noted = keys.user(partition), {":until": until}
     try:
         empty = "erase_until = :until AND session_count = :none"
         table.execute(writes.delete(user, empty, {**noted, ":none": 0}))
     except ConditionFailed:
-        with suppress(ConditionFailed):  # another erasure has ended first, or was asked for since
+        with suppress(ConditionFailed):  # another erasure has ended first, or has been noted since
             note_gone = writes.update(
                 user, "REMOVE GSI2PK, GSI2SK, erase_until", noted, "erase_until = :until"
             )

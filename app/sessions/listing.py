@@ -1,4 +1,4 @@
-"""A user's sessions by their last activity, from GSI1 (access pattern 2)."""
+"""Lists a user's sessions by last activity, from GSI1 (access pattern 2)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,8 @@ _POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}", r
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """`page` is None if the page was reached by a cursor. `total` counts all of the caller's
-    sessions."""
+    """One page. `page` is its number, or None if a cursor was used. `total` is the number of all
+    sessions of the caller."""
 
     sessions: list[ListedSession]
     page: int | None
@@ -37,8 +37,8 @@ class SessionLister:
         self.clock = clock
 
     def by_page(self, caller: Caller, page: int, limit: int) -> SessionPage:
-        """A page by its number, from 1. Reads page × limit entries of the index, so a far page
-        costs more than a cursor; a page past the end costs one get."""
+        """A page by its number, from 1. Reads page × limit entries of the index, so later pages
+        cost more than a cursor does. A page past the end costs only one get."""
         total = self._count(caller)
         skip = (page - 1) * limit
         if skip >= total:
@@ -46,10 +46,10 @@ class SessionLister:
         return self._list(caller, page, limit, total, skip=skip)
 
     def after(self, caller: Caller, cursor: str, limit: int) -> SessionPage:
-        """The page after another one. Costs the same however far that is.
+        """The page at a cursor. Every page costs the same.
 
         Raises:
-            InvalidCursor
+            InvalidCursor: the cursor is not from this list.
         """
         position = read_cursor(_scope(caller), cursor)
         if not _POSITION.fullmatch(position):
@@ -91,7 +91,7 @@ class SessionLister:
 
 
 def _readable(items: Iterable[Item]) -> Iterator[ListedSession]:
-    """A damaged session is left out (and logged), so that it does not spoil the list."""
+    """Leaves out damaged sessions, which `from_item` logs, so that the others can be listed."""
     for item in items:
         with suppress(SessionDamaged):
             yield model.from_item(ListedSession, item)

@@ -1,7 +1,8 @@
-"""A session as the stores return it, how it is stored, and the conditions that say if it is live.
+"""Sessions as the stores return them, their stored form, and the condition for a live session.
 
-To add a field, add it to a class here and to its schema in `app.sessions.schemas`. The list shows
-what GSI1 holds: a field of `ListedSession` is also in `LIST_ATTRIBUTES` of `app.table.definition`.
+To add a field, add it to a class here, to its schema in `app.sessions.schemas` and, if clients may
+set it, to `app.sessions.rules`. A field of `ListedSession` must also be in GSI1, so add it to
+`LIST_ATTRIBUTES` in `app.table.definition`.
 """
 
 import json
@@ -23,8 +24,9 @@ LIVE = (
 EXPIRED = "expires_at <= :now"
 
 MAX_HEAD_WIRE = 140_000
-"""Bytes of a session in an answer as Lambda sends it, everything but its messages: an emoji in its
-title, metadata or domain takes 14, twelve for its two escapes and two for their backslashes."""
+"""Maximum bytes of a session without its messages in a response, as Lambda sends it. An emoji in
+its title, metadata or domain takes 14 bytes: twelve for two escapes, and two for their
+backslashes."""
 
 
 def dump_json(value: Any) -> str:
@@ -40,26 +42,33 @@ def _read_metadata(text: Any) -> dict[str, str]:
     return metadata
 
 
+_REQUIRED = object()
+
+
 def _stored(
     read: Callable[[Any], Any] = str,
     write: Callable[[Any], Value] | None = None,
     *,
-    optional: bool = False,
+    absent: Any = _REQUIRED,
 ) -> Any:
-    """A field that is stored as an attribute of the same name; None is stored as no attribute."""
-    return field(metadata={"read": read, "write": write, "optional": optional})
+    """A field that is stored as an attribute of the same name. None means no attribute.
+
+    `absent` is its value for items without the attribute, such as those stored before the field
+    was added. Without it such an item is damaged. A bool is `_stored(bool, int, absent=False)`.
+    """
+    return field(metadata={"read": read, "write": write, "absent": absent})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSession:
-    """What the list shows of a session: all that GSI1 holds."""
+    """A session as the list shows it, with only the attributes in GSI1."""
 
     ulid: str
     last_activity: str
     domain_id: str = _stored()
     title: str = _stored()
     message_count: int = _stored(int)
-    expires_at: str | None = _stored(optional=True)
+    expires_at: str | None = _stored(absent=None)
 
     @property
     def session_id(self) -> str:
@@ -72,7 +81,7 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(ListedSession):
-    """`last_ulid` is the greatest id given out in the session: its own or its last message's."""
+    """A whole session. `last_ulid` is the id of its last message, or its own id if it has none."""
 
     metadata: dict[str, str] = _stored(_read_metadata, dump_json)
     version: int = _stored(int)
@@ -88,22 +97,25 @@ class Session(ListedSession):
         return f'"{self.version}"'
 
 
+_STORED: dict[type[ListedSession], list[tuple[str, Callable[[Any], Any], Any]]] = {
+    kind: [(f.name, f.metadata["read"], f.metadata["absent"]) for f in fields(kind) if f.metadata]
+    for kind in (ListedSession, Session)
+}
+"""Name, `read` and `absent` of each stored field. Made once: a list has up to 100 sessions."""
+
 Kind = TypeVar("Kind", bound=ListedSession)
 
 
 def from_item(kind: type[Kind], item: Item) -> Kind:
-    """A session from its own item, or a listed one from its entry in GSI1.
+    """Reads a `Session` from its item, or a `ListedSession` from its entry in GSI1.
 
     Raises:
-        SessionDamaged: something is missing or broken; the log says which item.
+        SessionDamaged: an attribute is missing or invalid. The item's key is logged.
     """
     try:
         stored: dict[str, Any] = {
-            field.name: None
-            if field.metadata["optional"] and field.name not in item
-            else field.metadata["read"](item[field.name])
-            for field in fields(kind)
-            if field.metadata
+            name: absent if name not in item and absent is not _REQUIRED else read(item[name])
+            for name, read, absent in _STORED[kind]
         }
         ulid = keys.session_of(str(item["SK"]))
         last_activity = keys.activity_of(str(item["GSI1SK"]))
@@ -116,13 +128,13 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
 
 
 def counted_messages(item: Item) -> int:
-    """How many messages a session has; 0 where it does not say, so that it can still be removed."""
+    """The session's number of messages, or 0 if it is damaged, so that it can still be removed."""
     count = item.get("message_count")
     return count if isinstance(count, int) else 0
 
 
 def to_attributes(values: Mapping[str, Any]) -> dict[str, Value | None]:
-    """Fields of a session, all or some, as they are stored."""
+    """The stored form of some or all fields of a session."""
     writers = {field.name: field.metadata.get("write") for field in fields(Session)}
     return {
         name: write(value) if (write := writers[name]) else value for name, value in values.items()
@@ -136,7 +148,7 @@ def all_attributes(session: Session) -> dict[str, Value | None]:
 
 
 def is_live(item: Item | None, now: str) -> TypeGuard[Item]:
-    """`LIVE`, for an item that was read."""
+    """Checks the condition `LIVE` on an item that was read."""
     return (
         item is not None
         and "PK" in item
@@ -148,7 +160,7 @@ def is_live(item: Item | None, now: str) -> TypeGuard[Item]:
 def ulid_of(session_id: str) -> str:
     """
     Raises:
-        SessionNotFound: it is not a session id, so it cannot be one of the caller's sessions.
+        SessionNotFound: the value is not a session id.
     """
     ulid = ids.parse(ids.SESSION_PREFIX, session_id)
     if not ulid:

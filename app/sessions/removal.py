@@ -1,8 +1,8 @@
-"""Deleting a session so that it cannot half-happen: mark it, remove what is under it, then itself.
+"""Deletes a session in resumable steps: marks it, removes what is under it, then its own item.
 
-The mark takes the session out of every answer and makes appends fail. From then on nothing is
-added under it, so anybody may remove what is there, in any order: the request that marked it, a
-repeated one, or the sweep, which finds the session in GSI2.
+Once a session is marked, no response shows it and appends to it fail. Nothing is added under it any
+more, so its items can be removed in any order, by any of these: the request that marked it, a
+repeated request, or the sweep, which finds the session in GSI2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from app.table.db import Table
 from app.table.writes import Value, Write
 
 TIME_FOR_A_PAGE = 3.0
-"""Seconds that must be left to begin removing another MB."""
+"""Seconds that must remain in order to begin another page (1 MB)."""
 
 NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count"
 
@@ -25,8 +25,8 @@ Page = TypeVar("Page")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was deleted. Unless `finished`, the rest waits for another call or the sweep; it is in
-    no answer any more."""
+    """What was deleted. If not `finished`, another call or the sweep removes the rest, which no
+    response shows any more."""
 
     deleted_sessions: int
     deleted_messages: int
@@ -34,7 +34,7 @@ class Receipt:
 
 
 def count_sessions(partition: str, change: int) -> Write:
-    """Keeps the user's count of sessions, in the transaction that changes it."""
+    """A write that adds `change` to the user's count of sessions."""
     return writes.update(keys.user(partition), "ADD session_count :change", {":change": change})
 
 
@@ -46,11 +46,11 @@ def mark(
     condition: str,
     values: Mapping[str, Value] | None = None,
 ) -> None:
-    """One transaction: takes the session out of every answer and of the count, and notes it for
-    the sweep.
+    """Marks a session as deleted, removes it from the user's count and enters it for the sweep. One
+    transaction.
 
     Raises:
-        ConditionFailed: with the item found as `session`.
+        ConditionFailed: `found["session"]` is the session's item.
     """
     table.transact(
         {
@@ -77,9 +77,11 @@ def mark_write(
 
 
 def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
-    """Removes a marked session: what is under it first, its own item last, so that nothing is left
-    without it. 1 query per MB, ⌈items/25⌉ batch writes, 1 delete. The record of the request that
-    created it stays for its day (`app.table.idempotency`)."""
+    """Removes a marked session. Its own item is last, so that no item remains without its session.
+
+    Costs 1 query per MB, ⌈items/25⌉ batch writes and 1 delete. The record of the request that
+    created the session remains until it expires (`app.table.idempotency`).
+    """
     messages = 0
     pages = table.query(partition, ranges.all_of_session(session_ulid), only=NEEDED_TO_REMOVE)
     try:
@@ -95,10 +97,10 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
 
 
 def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:
-    """The first page always, so that every call makes progress however little time it has.
+    """Yields pages while there is time. Always yields the first, so that every call makes progress.
 
     Raises:
-        Unavailable: there is no time for another page.
+        Unavailable: there is too little time for another page.
     """
     for number, page in enumerate(pages):
         if number and budget.current().remaining() < TIME_FOR_A_PAGE:

@@ -1,4 +1,4 @@
-"""/sessions, without the messages (`app.conversations.routes`)."""
+"""The routes of /sessions. A session with its messages is in `app.conversations.routes`."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ Headers = dict[str, str]
 def create_session(new: dict[str, Any], headers: Headers) -> Any:
     """Create a session
 
-    It is empty, and belongs to the token's tenant and user. Sent again with the same
-    `Idempotency-Key`, the request gets the session as it is by then, or 410 if it has been deleted
+    The session is empty and belongs to the token's tenant and user. A repeated request with the
+    same `Idempotency-Key` returns the session in its current state, or 410 if it has been deleted
     or has expired.
     """
     caller = current_caller()
@@ -64,8 +64,8 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
 def list_sessions(query: dict[str, Any]) -> Any:
     """List your sessions, latest activity first
 
-    The list is read from an index, which may lag behind a write by moments. `total` is exact,
-    except that an expired session counts until the sweep removes it.
+    The list is read from an index, so a write may take a moment to show. `total` is exact, except
+    that an expired session counts until the sweep removes it.
     """
     caller, limit = current_caller(), query["limit"]
     if "cursor" in query:
@@ -83,7 +83,7 @@ def list_sessions(query: dict[str, Any]) -> Any:
 def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -> Any:
     """Change a session's title, metadata or retention
 
-    What the body names is replaced; the rest stays as it is.
+    Members in the body replace the stored ones. Other members are not changed.
     """
     if_match = accepted_versions(headers.get("if_match"))
     session = store.update(current_caller(), session_id, changes, if_match)
@@ -98,7 +98,7 @@ def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -
 def delete_session(headers: Headers, session_id: str) -> Any:
     """Delete a session and everything under it
 
-    It is gone from every answer at once. 202 means that a very large session is still being
+    No response shows the session any more. 202 means that a very large session is still being
     removed. Repeat the request to continue, or leave the rest to the sweep.
     """
     if_match = accepted_versions(headers.get("if_match"))
@@ -115,7 +115,7 @@ def delete_session(headers: Headers, session_id: str) -> Any:
 def delete_all_sessions(query: dict[str, str]) -> Any:  # noqa: ARG001  checked by the schema
     """Delete all of your sessions and everything under them
 
-    The answer counts what this request removed. 202 means that more remains; repeat the request.
+    The response counts what this request removed. 202 means that more remains; repeat the request.
     """
     receipt = store.delete_all(current_caller())
     return (receipt, 200) if receipt.finished else (receipt, 202, {"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""What the fields of a session may hold. The schemas (HTTP) and the store check the same limits."""
+"""The limits of a session's fields. The schemas (for HTTP) and the store check the same limits."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,24 +9,44 @@ from app.values import json_faults, line_fault
 MAX_DOMAIN, MAX_TITLE = 128, 256
 
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
-"""Of metadata."""
+"""Limits of metadata: pairs, characters of a name, characters of a value."""
 
 MAX_DAYS = 3650
 
 
+Faults = Iterator[tuple[str, str]]
+"""JSON paths, each with what is wrong there."""
+
+
 def check(fields: Mapping[str, Any]) -> None:
-    """Whether these may be written, a new session's or those to change.
+    """Checks the fields of a new session, or those to change.
 
     Raises:
-        ValidationFailed
+        ValidationFailed: lists the invalid fields.
     """
-    faults = [fault for name, value in fields.items() for fault in _faults(name, value)]
+    faults: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        faults += _FAULTS[name](value) if name in _FAULTS else [(name, "Unknown field.")]
     if faults:
         raise ValidationFailed.of_json(faults)
 
 
+def check_changes(changes: Mapping[str, Any]) -> None:
+    """Checks what is to change in a session.
+
+    Raises:
+        ValidationFailed: also if a field cannot be changed, or nothing is to change.
+    """
+    if not changes:
+        raise ValidationFailed.of_json([("", "There is nothing to change.")])
+    fixed = [(name, "Cannot be changed.") for name in changes if name in FIXED]
+    if fixed:
+        raise ValidationFailed.of_json(fixed)
+    check(changes)
+
+
 def pair_fault(name: str, text: Any) -> str | None:
-    """What is wrong with a pair of metadata."""
+    """Why a pair of metadata is invalid; None if it is valid."""
     if len(name) > MAX_NAME:
         return f"The name is longer than {MAX_NAME} characters."
     if not isinstance(text, str):
@@ -34,23 +54,22 @@ def pair_fault(name: str, text: Any) -> str | None:
     return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
 
 
-def _faults(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    fault = None
-    if name == "domain_id":
-        fault = line_fault(value, 1, MAX_DOMAIN)
-    elif name == "title":
-        fault = line_fault(value, 0, MAX_TITLE)
-    elif name == "metadata":
-        yield from _metadata_faults(value)
-    elif name != "expires_in_days":
-        fault = "Unknown field."
-    elif value is not None and not (type(value) is int and 1 <= value <= MAX_DAYS):
-        fault = f"Must be a whole number from 1 to {MAX_DAYS}, or None."
-    if fault:
-        yield name, fault
+def _domain_faults(value: Any) -> Faults:
+    if fault := line_fault(value, 1, MAX_DOMAIN):
+        yield "domain_id", fault
 
 
-def _metadata_faults(value: Any) -> Iterator[tuple[str, str]]:
+def _title_faults(value: Any) -> Faults:
+    if fault := line_fault(value, 0, MAX_TITLE):
+        yield "title", fault
+
+
+def _days_faults(value: Any) -> Faults:
+    if value is not None and not (type(value) is int and 1 <= value <= MAX_DAYS):
+        yield "expires_in_days", f"Must be a whole number from 1 to {MAX_DAYS}, or None."
+
+
+def _metadata_faults(value: Any) -> Faults:
     if not isinstance(value, dict):
         yield "metadata", "Not an object."
     elif len(value) > MAX_PAIRS:
@@ -60,3 +79,15 @@ def _metadata_faults(value: Any) -> Iterator[tuple[str, str]]:
         for name, text in value.items():
             if isinstance(name, str) and (fault := pair_fault(name, text)):
                 yield f"metadata.{name}", fault
+
+
+_FAULTS = {
+    "domain_id": _domain_faults,
+    "title": _title_faults,
+    "metadata": _metadata_faults,
+    "expires_in_days": _days_faults,
+}
+"""What a client may set, with the check of each."""
+
+FIXED = {"domain_id"}
+"""Set when the session is created, and not changed later."""

@@ -1,4 +1,4 @@
-"""What a session looks like in JSON, coming and going."""
+"""The JSON form of sessions, in requests and responses."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ DEFAULT_TITLE = "New Session"
 
 
 class StringPairs(fields.Field[dict[str, str]]):
-    """A small flat object of strings: the session's item is rewritten by every append."""
+    """A flat object of strings. It is small, because every append rewrites the session's item."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> dict[str, str]:  # noqa: ARG002
         if not isinstance(value, dict):
@@ -40,7 +40,7 @@ def _title(**options: Any) -> fields.String:
         **options,
         **line(
             max_length=MAX_TITLE,
-            description=f"Shown in lists; `{DEFAULT_TITLE}` if it is not given",
+            description=f"The title in lists. The default is `{DEFAULT_TITLE}`",
             example="Pothole issues",
         ),
     )
@@ -50,7 +50,7 @@ def _metadata(**options: Any) -> StringPairs:
     return StringPairs(
         **options,
         metadata={
-            "description": "Up to 16 pairs of strings, yours to use",
+            "description": "Up to 16 pairs of strings, for your own use",
             "example": {"channel": "web"},
             "type": "object",
             "maxProperties": MAX_PAIRS,
@@ -74,31 +74,33 @@ class NewSessionSchema(Schema):
         **line(
             min_length=1,
             max_length=MAX_DOMAIN,
-            description="Which agent system or subject this belongs to",
+            description="The agent system or subject of the session",
             example="civic_complaints_v1",
         ),
     )
     title = _title(load_default=DEFAULT_TITLE)
     metadata = _metadata(load_default=dict)
     expires_in_days = _expires_in_days(
-        "Gone with all its messages after so many days; null keeps it, where a default is set"
+        "Days until the session and its messages are deleted. null: never, overriding any default"
     )
 
 
 class SessionChangesSchema(Schema):
-    """What is to change; what is not named stays as it is."""
+    """The members to change."""
 
     class Meta:
         json_schema: ClassVar = {"minProperties": 1}
 
     title = _title()
     metadata = _metadata()
-    expires_in_days = _expires_in_days("From now on; null keeps the session")
+    expires_in_days = _expires_in_days(
+        "Days from now until the session and its messages are deleted. null: never"
+    )
 
     @ma.validates_schema
     def _something_changes(self, data: dict[str, Any], **_: Any) -> None:
         if not data:
-            raise ma.ValidationError("Name at least one of title, metadata, expires_in_days.")
+            raise ma.ValidationError("Give at least one of title, metadata and expires_in_days.")
 
 
 class ListedSessionSchema(ma.Schema):
@@ -117,7 +119,7 @@ class SessionSchema(ListedSessionSchema):
         required=True, metadata={"format": "uuid", "description": "session_id as a UUID"}
     )
     metadata = _metadata(required=True)
-    version = fields.Integer(required=True, metadata={"description": "Also the ETag"})
+    version = fields.Integer(required=True, metadata={"description": "The version in the ETag"})
     updated_at = fields.String(required=True, metadata={"format": "date-time"})
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
@@ -125,7 +127,7 @@ class SessionSchema(ListedSessionSchema):
 class ListQuerySchema(Schema):
     page = WholeNumber(
         validate=validate.Range(1, 10**9),
-        metadata={"description": "From 1; not together with cursor"},
+        metadata={"description": "The number of the page, from 1. Cannot be combined with cursor"},
     )
     limit = limit(default=20, most=100)
     cursor = cursor()
@@ -133,15 +135,17 @@ class ListQuerySchema(Schema):
     @ma.validates_schema
     def _page_or_cursor(self, data: dict[str, Any], **_: Any) -> None:
         if "page" in data and "cursor" in data:
-            raise ma.ValidationError("Either page or cursor.", "cursor")
+            raise ma.ValidationError("Give either page or cursor.", "cursor")
 
 
 class PaginationSchema(ma.Schema):
     page = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "null where a cursor led here"}
+        required=True, allow_none=True, metadata={"description": "null if the request had a cursor"}
     )
     limit = fields.Integer(required=True)
-    total = fields.Integer(required=True, metadata={"description": "All of the caller's sessions"})
+    total = fields.Integer(
+        required=True, metadata={"description": "The number of all sessions of the caller"}
+    )
     next_cursor = NEXT_CURSOR
 
 
@@ -158,7 +162,7 @@ class DeletionSchema(ma.Schema):
 class ErasureQuerySchema(Schema):
     confirm = fields.String(
         required=True,
-        # Not Equal, which is an enum in the document: Swagger UI fills its only value in.
+        # Not Equal: that is an enum in the document, and Swagger UI would fill in its only value.
         validate=validate.Regexp(r"all\Z", error="Must be equal to all."),
         metadata={"description": "Must be `all`", "pattern": "^all$"},
     )

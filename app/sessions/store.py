@@ -1,6 +1,7 @@
-"""Sessions in the table: one method per access pattern, numbered as in `app.table.keys`.
+"""The store of sessions, with one method per access pattern, numbered as in `app.table.keys`.
 
-Works without Flask. Every method takes the caller first and reaches no partition but theirs.
+Works without Flask. The first argument of each method is the caller, and a method accesses only the
+caller's partition.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ from app.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     SessionNotFound,
-    ValidationFailed,
 )
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal, rules
@@ -42,17 +42,17 @@ class SessionStore:
         expires_in_days: int | None = None,
         idempotency_key: IdempotencyKey | None = None,
     ) -> tuple[Session, bool]:
-        """Pattern 1: one transaction. The second value says whether this replays an earlier, same
-        request; the session is then read, as it is by now.
+        """Pattern 1: creates a session, in one transaction. The second value of the result is true
+        if this repeats an earlier request. The session is then read in its current state.
 
-        A user's sessions have rising ids, as a session's messages do, so that an erasure knows
-        which sessions it is about (`app.sessions.erasure`). If another writer was first, the failed
-        condition tells the last id, and the session takes the next one.
+        Each new session of a user has a greater id than the ones before, so that an erasure can
+        tell which sessions it covers (`app.sessions.erasure`). If another writer was first, the
+        failed condition returns the last id, and the session gets the next one.
 
         Raises:
-            ValidationFailed
-            IdempotencyKeyReused: the key came with a different request before.
-            GoneSince: the session that the earlier request created is gone.
+            ValidationFailed: lists the invalid fields.
+            IdempotencyKeyReused: the key was used for a different request.
+            GoneSince: the earlier request's session has been deleted or has expired.
         """
         rules.check(
             {
@@ -88,7 +88,7 @@ class SessionStore:
                     first_ulid = idempotency.first_id_of(record, idempotency_key)
                     return self._created(caller, first_ulid), True
                 if not user:
-                    raise  # a session with this id exists, which the user's condition rules out
+                    raise  # a session has this id already, which the user's condition rules out
                 last_ulid = str(user["last_ulid"])
 
     def _creation(
@@ -110,8 +110,8 @@ class SessionStore:
         return parts
 
     def _created(self, caller: Caller, ulid: str) -> Session:
-        """The session of an earlier create. The record of that request may be visible a moment
-        before the session is, so a session that is not there is looked for again."""
+        """The session that an earlier request created. The request's record may become visible just
+        before the session does, so a missing session is read again."""
         key = keys.session(caller.partition, ulid)
         looks = (self.table.get(key) for _ in range(READS_OF_A_TRANSACTION))
         item = next((item for item in looks if item), None)
@@ -120,7 +120,7 @@ class SessionStore:
         return model.from_item(Session, item)
 
     def get(self, caller: Caller, session_id: str) -> Session:
-        """Pattern 8: the session without its messages, strongly consistent.
+        """Pattern 8: the session without its messages, by 1 strongly consistent get.
 
         Raises:
             SessionNotFound, SessionDamaged
@@ -137,20 +137,18 @@ class SessionStore:
         changes: Mapping[str, Any],
         if_match: IfMatch | None = None,
     ) -> Session:
-        """Pattern 4: one conditional update of `title`, `metadata` or `expires_in_days`, those that
-        are in `changes`. With `expires_in_days` of None the session never expires.
+        """Pattern 4: one conditional update of the members of `changes`, which are `title`,
+        `metadata` and `expires_in_days`. If `expires_in_days` is None, the session never expires.
 
         Raises:
             ValidationFailed, SessionNotFound, PreconditionFailed
         """
-        rules.check(changes)
-        if not changes:
-            raise ValidationFailed.of_json([("", "Nothing is to change.")])
+        rules.check_changes(changes)
         ulid = model.ulid_of(session_id)
         written_at = self._writing_time(caller)
         now = ids.iso_time(written_at)
-        changed = {name: changes[name] for name in ("title", "metadata") if name in changes}
-        sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(changed)}
+        stored = {name: value for name, value in changes.items() if name != "expires_in_days"}
+        sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(stored)}
         removes: list[str] = []
         if "expires_in_days" in changes:
             until = _expiry(written_at, changes["expires_in_days"])
@@ -175,7 +173,7 @@ class SessionStore:
             found = failed.item
             if not model.is_live(found, now):
                 raise SessionNotFound from None
-            # The answer to an earlier try was lost: perhaps that one raised the version.
+            # The response to an earlier try was lost. Perhaps that try raised the version.
             if failed.repeated and sets.items() <= found.items():
                 return model.from_item(Session, found)
             raise (OutcomeUnknown if failed.repeated else PreconditionFailed) from None
@@ -183,8 +181,8 @@ class SessionStore:
     def delete(
         self, caller: Caller, session_id: str, if_match: IfMatch | None = None
     ) -> removal.Receipt:
-        """Pattern 6: out of every answer at once, and removed as far as time allows, which is
-        completely except for very large sessions. Called again, it continues.
+        """Pattern 6: marks the session, so that no response shows it, and removes its items as far
+        as time allows. Only very large sessions take more than one call; the next call continues.
 
         Raises:
             SessionNotFound, PreconditionFailed
@@ -205,7 +203,7 @@ class SessionStore:
         return removal.remove(self.table, caller.partition, ulid)
 
     def delete_all(self, caller: Caller) -> removal.Receipt:
-        """Pattern 10: everything of the caller, the same way."""
+        """Pattern 10: marks and removes all sessions of the caller, in the same way."""
         return erasure.erase(self.table, caller.partition, self._writing_time(caller))
 
     def _now(self) -> str:

@@ -1,1 +1,1 @@
-"""The DynamoDB table: its keys, the calls to it, and what a request may spend on them. No Flask."""
+"""The DynamoDB table: its keys, the calls to it, and the time a request may spend. No Flask."""

@@ -1,4 +1,4 @@
-"""How much of DynamoDB's time a request may use, and what it has used: for retries and the log."""
+"""The time a request may spend on DynamoDB, and the calls it has made, for retries and the log."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from typing import Any
 from app.errors import Unavailable
 
 DEFAULT_SECONDS = 20.0
-"""For programs that set no budget. API Gateway gives up after 29."""
+"""For programs that set no budget. API Gateway times out after 29 seconds."""
 
 OUT_OF_TIME = "OutOfTime"
 
 
 @dataclass(slots=True)
 class Budget:
-    """The time of one request, and the calls made in it."""
+    """One request's deadline, and the calls made so far."""
 
     deadline: float
     calls: int = 0
@@ -26,12 +26,12 @@ class Budget:
     seconds: float = 0.0
     units: float = 0.0
     failure: str | None = None
-    """Why a call was given up, if one was: DynamoDB's code, or a word of ours. For the log."""
+    """Why a call was given up, for the log: DynamoDB's code, or a word of ours."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def remaining(self) -> float:
-        """Seconds; negative when the time is used up."""
+        """Seconds left. Negative after the deadline."""
         return self.deadline - time.monotonic()
 
     def check(self) -> None:
@@ -56,18 +56,17 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 def begin(seconds: float = DEFAULT_SECONDS) -> Budget:
-    """All calls from here on share this time and are counted together, until the next `begin` or
-    `end`."""
+    """Starts a budget. All calls share it until the next `begin` or `end`."""
     started = Budget(time.monotonic() + seconds)
     _current.set(started)
     return started
 
 
 def end() -> None:
-    """What follows belongs to no request."""
+    """Drops the budget. Calls after this belong to no request."""
     _current.set(None)
 
 
 def current() -> Budget:
-    """The budget in force. A program that has begun none gets a new one for each call."""
+    """The budget in force. Without one, every call gets a new budget."""
     return _current.get() or Budget(time.monotonic() + DEFAULT_SECONDS)

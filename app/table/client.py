@@ -1,4 +1,4 @@
-"""The clients of AWS: the only module that imports boto3 and botocore."""
+"""The AWS clients. This is the only module that imports boto3 and botocore."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ClientError as ClientError
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError as HTTPClientError
+from botocore.exceptions import SSLError as TlsBroken
 from botocore.parsers import JSONParser, ResponseParserFactory
 
 from app import __version__
@@ -28,20 +29,21 @@ __all__ = [
     "ClientError",
     "HTTPClientError",
     "NotConnected",
+    "TlsBroken",
     "connect",
-    "in_one_line",
+    "operator_message",
     "invoke",
 ]
 
 REGION = ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)
-"""Where the region comes from, before the profile's. boto3 itself reads AWS_DEFAULT_REGION only,
-unlike every other SDK and Lambda."""
+"""Variables that set the region; they override the profile. boto3 alone would read only
+AWS_DEFAULT_REGION, unlike Lambda and all other SDKs."""
 
 
 class _PlainParser(JSONParser):
-    """Takes DynamoDB's JSON as it is. botocore walks through every value with the service model,
-    which changes nothing but binaries, and this table has none. The walk is two thirds of the CPU
-    of a query for 1,000 items (docs/performance.md)."""
+    """Parses DynamoDB's JSON without the service model. botocore converts every value by the model,
+    which changes only binaries, and this table has none. That conversion takes two thirds of the
+    CPU time of a query for 1,000 items (docs/performance.md)."""
 
     def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:  # noqa: ARG002
         return self._parse_body_as_json(raw_body)  # type: ignore[attr-defined]
@@ -53,20 +55,20 @@ class _PlainParsers(ResponseParserFactory):
 
 
 def invoke(function: str, event: Any) -> None:
-    """Has Lambda call a function with this event, and does not wait for it."""
+    """Invokes a Lambda function with this event, without waiting for it."""
     client = boto3.client("lambda", config=ClientConfig(connect_timeout=2, read_timeout=8))
     client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
 
 
 def connect(**options: Any) -> "DynamoDBClient":
-    """A client with boto3's own endpoint, region and credentials.
+    """A DynamoDB client. The endpoint, region and credentials come from boto3's usual sources.
 
-    It never retries by itself: its retries would multiply with those of `app.table.retries`. It
-    does not check parameters against the service model; the tests and DynamoDB do. A fixed user
-    agent saves building one for each call, a tenth of the call's CPU.
+    The client never retries: its retries would multiply with those of `app.table.retries`. It does
+    not check parameters against the service model; the tests and DynamoDB do. A fixed user agent
+    saves a tenth of each call's CPU time, because boto3 would build one for every call.
 
     Raises:
-        ConfigError: there is no region, or boto3's own settings are not usable.
+        ConfigError: there is no region, or boto3 rejects the AWS settings.
     """
     session = botocore.session.get_session({"region": REGION})
     session.register_component("response_parser_factory", _PlainParsers())
@@ -87,25 +89,24 @@ def connect(**options: Any) -> "DynamoDBClient":
         raise ConfigError(
             "AWS_REGION is not set: the AWS region of the table, such as us-east-1"
         ) from None
-    except (BotoCoreError, ValueError) as error:  # a profile, endpoint or region that is none
-        raise ConfigError(f"no DynamoDB client with these AWS settings: {error}") from None
-    # The endpoint is known by now and does not change. botocore would work it out for each call
-    # from all of its parameters; without the rules it takes `client.meta.endpoint_url`.
+    except (BotoCoreError, ValueError) as error:  # an invalid profile, endpoint or region
+        raise ConfigError(f"the AWS settings are not valid: {error}") from None
+    # Without the rules, botocore uses `client.meta.endpoint_url`. With them, it would work out the
+    # endpoint again for each call, from all parameters, with the same result.
     client._ruleset_resolver = None  # type: ignore[attr-defined]
     return client
 
 
-def in_one_line(error: Exception) -> str | None:
-    """What an operator can do about an error of AWS; None if it is not one."""
+def operator_message(error: Exception) -> str | None:
+    """One line for the operator about an AWS error and its remedy. None for other errors."""
     if isinstance(error, NoCredentialsError):
         return "There are no AWS credentials: set AWS_PROFILE, or log in (aws sso login)."
     if isinstance(error, EndpointConnectionError):
-        return f"{error} Is AWS_REGION right, and AWS_ENDPOINT_URL_DYNAMODB, if it is set?"
+        return f"{error} Check AWS_REGION, and AWS_ENDPOINT_URL_DYNAMODB if it is set."
     if isinstance(error, ClientError):
         if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
-            return (
-                "There is no such table or index. Is SESSIONS_TABLE right? `table create` makes it."
-            )
-        told = error.response.get("Error", {})
-        return f"AWS refused {error.operation_name}: {told.get('Code')}: {told.get('Message')}"
+            return "There is no such table or index. Check SESSIONS_TABLE, or run `table create`."
+        refusal = error.response.get("Error", {})
+        code, message = refusal.get("Code"), refusal.get("Message")
+        return f"AWS refused {error.operation_name}: {code}: {message}"
     return str(error) if isinstance(error, BotoCoreError) else None

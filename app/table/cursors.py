@@ -1,7 +1,7 @@
-"""Cursors: a position in one list and nothing else.
+"""Cursors. A cursor holds a position in one list, and nothing else.
 
-The partition that is read always comes from the caller, so a stolen or forged cursor reaches
-nothing. The tag only makes sure that a cursor is used on the list it was given out for.
+The partition to read always comes from the caller, so a stolen or forged cursor gives no access.
+The tag only ensures that a cursor is used with the list it came from.
 """
 
 import base64
@@ -14,7 +14,7 @@ _TAG_BYTES = 9
 
 
 def make_cursor(scope: str, position: str) -> str:
-    """`scope` names the list (partition, session, order); `position` is where the page ended."""
+    """`scope` identifies the list (partition, session, order). `position` is the page's end."""
     return base64.urlsafe_b64encode(_tag(scope) + position.encode()).decode().rstrip("=")
 
 
@@ -24,7 +24,7 @@ def read_cursor(scope: str, cursor: str) -> str:
     '01M'
 
     Raises:
-        InvalidCursor: forged, truncated, or from another list.
+        InvalidCursor: the cursor is forged, truncated, or from another list.
     """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

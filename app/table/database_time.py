@@ -1,7 +1,7 @@
-"""What time it is for DynamoDB, by the `Date` of its answers: the one clock that all hosts share.
+"""DynamoDB's time, from the `Date` header of its responses. It is the one clock all hosts share.
 
-A host whose own clock is far from it must not write: it would give out ids and expiry times that
-are wrong for everybody.
+A host whose own clock is far from it must not write. Its ids and expiry times would be wrong for
+everyone.
 """
 
 import time
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from app.table.db import Table
 
 MAX_AHEAD = 60_000
-"""Milliseconds. Whoever writes after a host that is ahead takes ids after its own, so everybody is
-ahead with it. Its sweep would remove sessions that have time left."""
+"""Milliseconds. Ids continue after the greatest one, so a single host that is ahead puts the ids of
+all hosts ahead. Its sweep would also remove sessions before they expire."""
 
 MAX_BEHIND = 24 * 60 * 60 * 1000
-"""A host that lags harms nobody's order. A day is the shortest time that a session is kept: one
-made by a host that lags more would have expired already. (DynamoDB itself refuses signatures that
-are five minutes off.)"""
+"""Milliseconds. A host that is behind does not disturb the order of ids. The shortest retention is
+one day, so a session made by a host further behind would expire at once. (DynamoDB itself refuses
+signatures that are five minutes off.)"""
 
 
 class DatabaseTime:
-    """Called, it gives milliseconds since 1970, right to about a second, or None before the first
-    answer. The time since the last answer is measured here, so a process that was frozen believes
-    that it is earlier than it is."""
+    """Calling it returns milliseconds since 1970, accurate to about a second, or None before the
+    first response. It measures the time since the last response on this host, so after a freeze of
+    the process it is too early."""
 
     def __init__(self) -> None:
         self._header = ""
         self._offset: float | None = None  # from the monotonic clock, milliseconds
 
     def note(self, answer: Mapping[str, Any]) -> None:
-        """Learns from an answer of DynamoDB's, errors included. Costs a comparison unless the
-        second has changed."""
+        """Takes the time from a response of DynamoDB, which may be an error. Parses the header only
+        when its second has changed."""
         header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         if header and header != self._header:
             try:
                 moment = parsedate_to_datetime(header).timestamp()
-            except (ValueError, OverflowError):  # no date: of something in between
+            except (ValueError, OverflowError):  # a proxy sent something that is not a date
                 return
             self._header, self._offset = header, (moment - time.monotonic()) * 1000
 
@@ -52,13 +52,13 @@ class DatabaseTime:
 
 
 def checked_time(table: "Table", clock: Clock, partition: str, *, behind: int = MAX_BEHIND) -> int:
-    """What `clock` says, for a write, provided that DynamoDB's clock more or less agrees.
+    """The time of `clock`, for a write, once DynamoDB's time has confirmed it.
 
-    Costs 1 get, in `partition`, if that is not known, since the process has not called DynamoDB
-    yet, or in doubt, since it may have been frozen. Otherwise no call.
+    Costs 1 get in `partition` if DynamoDB's time is unknown (the process has made no call yet) or
+    seems to differ (the process may have been frozen). Otherwise it makes no call.
 
     Raises:
-        ClockDisagrees
+        ClockDisagrees: `clock` is more than `MAX_AHEAD` ahead or `behind` behind.
     """
     now = clock()
     if not _agrees(table, now, behind):
@@ -69,8 +69,8 @@ def checked_time(table: "Table", clock: Clock, partition: str, *, behind: int = 
                 raise
         now = clock()
         if _agrees(table, now, behind) is False:
-            told = {"ahead_seconds": (now - (table.database_time() or 0)) // 1000}
-            logs.log.error("the clock disagrees with DynamoDB's", extra={"fields": told})
+            difference = {"ahead_seconds": (now - (table.database_time() or 0)) // 1000}
+            logs.log.error("the clock disagrees with DynamoDB's", extra={"fields": difference})
             budget.current().failure = ClockDisagrees.__name__
             raise ClockDisagrees
     return now

@@ -1,10 +1,10 @@
 """The calls to DynamoDB that the stores need.
 
-A failed condition comes back as `ConditionFailed`. What another try may cure is tried again within
-the request's time, and what only an operator can cure is not (`app.table.retries`): both end as
-`Unavailable`. No call begins after the request's time.
+A failed condition raises `ConditionFailed`. Temporary errors are retried within the request's time;
+errors that only an operator can fix are not (`app.table.retries`). Both end as `Unavailable`.
 
-Longer than other modules, because every call to DynamoDB is here.
+This module is over 250 lines because all calls to DynamoDB, with their error handling, belong in
+one place.
 """
 
 import time
@@ -16,7 +16,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.table import budget
-from app.table.client import BotoCoreError, ClientError, HTTPClientError, NotConnected, connect
+from app.table.client import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NotConnected,
+    TlsBroken,
+    connect,
+)
 from app.table.database_time import DatabaseTime
 from app.table.ids import Clock
 from app.table.ranges import Range
@@ -43,25 +50,25 @@ BATCH = 25
 PARALLEL_BATCHES = 8
 
 ENTRIES_BEHIND_A_FILTER = 1_000
-"""How many entries of an index a page looks at where the first one, as large as what was asked for,
-was not enough because a filter left entries out."""
+"""Entries of an index that each page reads after the first, if a filter is in use. The first page
+reads only as many as were asked for, and the filter may have left some of them out."""
 
 _SINGLE: dict[str, Call] = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 
 CALLS_THAT_WRITE = {"put_item", "update_item", "transact_write_items"}
-"""Calls whose outcome matters when the answer is lost. Deleting twice is the same as once."""
-
+"""Calls whose outcome matters if the response is lost. Deletes are not among them, because deleting
+twice has the same effect as deleting once."""
 
 CANNOT_BE_USED = "The database cannot be used at the moment. Nothing was written."
-"""Why is for the operator, who finds it in the log."""
+"""The client gets no reason. It is in the log, for the operator."""
 
 
 class ConditionFailed(Exception):
-    """A write's condition did not hold; nothing of the transaction was written.
+    """The condition of a write did not hold. Nothing of the transaction was written.
 
-    `found` has, by the name of each write whose condition failed, the item as it is. An item that
-    does not exist is an empty dict. `repeated` says that an earlier try of the same write got no
-    answer, so `found` may be the result of this write itself.
+    `found` maps the name of each failed write to its current item, or to an empty dict if there is
+    no item. `repeated` is true if an earlier try of the same write got no response. `found` may
+    then be the result of this very write.
     """
 
     def __init__(self, found: Mapping[str, Item], *, repeated: bool) -> None:
@@ -71,13 +78,14 @@ class ConditionFailed(Exception):
 
     @property
     def item(self) -> Item:
-        """The item found by a write that was alone."""
+        """The item that a single write found."""
         [item] = self.found.values()
         return item
 
 
 class Table:
-    """One DynamoDB table. Every method may raise `Unavailable` when the time is used up."""
+    """One DynamoDB table. Every method may raise `Unavailable`. No call begins after the budget's
+    deadline."""
 
     def __init__(
         self,
@@ -87,8 +95,8 @@ class Table:
         sleep: Callable[[float], None] = time.sleep,
         database_time: Clock | None = None,
     ) -> None:
-        """`database_time` takes the place of DynamoDB's own time (`app.table.database_time`): for
-        tests that move their clock."""
+        """`database_time` replaces the time from DynamoDB's responses, for tests that set their own
+        clock."""
         self.name = name
         self.client = client or connect()
         self.pause = sleep
@@ -96,12 +104,12 @@ class Table:
         self.database_time = database_time or self._measured_time
 
     def get(self, key: Mapping[str, str]) -> Item | None:
-        """One item, strongly consistent."""
+        """One item, by a strongly consistent read."""
         answer = self._call("get_item", Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Mapping[str, str]]) -> dict[str, Item]:
-        """Items of one partition by their SK, each strongly consistent, in one call."""
+        """Several items of one partition, by SK, in one call. Each read is strongly consistent."""
         found: dict[str, Item] = {}
         wanted: Any = [encode(key) for key in keys]
         retry = Retry(self.pause, writes=False)
@@ -125,8 +133,11 @@ class Table:
         limit: int | None = None,
         only: str | None = None,
     ) -> Iterator[list[Item]]:
-        """The items of a partition between two sort keys, both included, strongly consistent: one
-        list per DynamoDB page (1 MB) until nothing follows. `limit` bounds each page.
+        """The items of a partition between two sort keys, both included. Strongly consistent.
+
+        Yields one list per DynamoDB page (1 MB). `limit` is the most items of a page, not of all.
+        `only` is a projection.
+
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
         """
@@ -153,10 +164,10 @@ class Table:
         limit: int | None = None,
         unless: tuple[str, Mapping[str, Value]] | None = None,
     ) -> Iterator[list[Item]]:
-        """An index's items, one list per DynamoDB page. An index lags behind the table by moments.
+        """Items of an index, one list per DynamoDB page. An index lags behind the table by moments.
 
-        `before` bounds the sort key. `unless` is a condition with its values; items that meet it
-        are left out.
+        Only sort keys less than `before` are read. `unless` is a condition with its values; items
+        that meet it are left out.
         """
         condition = f"{index}PK = :pk"
         values: dict[str, Value] = {":pk": partition}
@@ -177,13 +188,13 @@ class Table:
         return self._pages("query", options, later_limit=ENTRIES_BEHIND_A_FILTER if unless else 0)
 
     def scan(self, *, only: str) -> Iterator[list[Item]]:
-        """The whole table, for `app.operations.check` alone: the service's role may not do this."""
+        """All items, for `app.operations.check` only. The service's own role may not scan."""
         return self._pages("scan", {"ProjectionExpression": only, "ConsistentRead": True})
 
     def _pages(
         self, operation: Call, options: dict[str, Any], *, later_limit: int = 0
     ) -> Iterator[list[Item]]:
-        """`later_limit` is the least limit of the pages after the first, if they have one."""
+        """`later_limit` raises a smaller limit, on all pages but the first."""
         while True:
             answer = self._call(operation, **options)
             yield [decode(attributes) for attributes in answer["Items"]]
@@ -194,11 +205,11 @@ class Table:
                 options["Limit"] = max(options["Limit"], later_limit)
 
     def execute(self, write: Write) -> Item:
-        """Carries out one write from `app.table.writes`; an update gives the item as it is
-        afterwards, any other an empty dict.
+        """Carries out one write from `app.table.writes`. Returns the new item for an update, and an
+        empty dict for other writes.
 
         Raises:
-            ConditionFailed: with the item found, under the name `item`.
+            ConditionFailed: its `item` is the item found.
         """
         [(kind, parameters)] = write.items()
         wanted = {"ReturnValues": "ALL_NEW"} if kind == "Update" else {}
@@ -206,14 +217,15 @@ class Table:
         return decode(answer.get("Attributes", {}))
 
     def transact(self, writes: Mapping[str, Write]) -> None:
-        """Carries out all of the writes or none. Their names are for `ConditionFailed.found`.
+        """Carries out all writes or none. The names of the writes appear in
+        `ConditionFailed.found`.
 
-        The token makes DynamoDB recognise a repeated try of the same transaction for ten minutes,
-        so one whose answer was lost is never carried out twice.
+        With the token, DynamoDB recognises a repeated try of the same transaction for ten minutes.
+        So a transaction whose response was lost is never carried out twice.
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 
         Raises:
-            ConditionFailed
+            ConditionFailed: at least one condition did not hold.
         """
         self._request(
             "transact_write_items",
@@ -227,8 +239,8 @@ class Table:
         )
 
     def delete_many(self, items: Sequence[Mapping[str, Value]]) -> None:
-        """Deletes items by their keys, 25 per call and several calls at a time; returns when all
-        are gone."""
+        """Deletes items by their keys, 25 per call and up to 8 calls at a time. Returns when all
+        are deleted."""
         batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
         if len(batches) <= 1:
             for batch in batches:
@@ -262,8 +274,8 @@ class Table:
     def _request(
         self, operation: str, *, names: Sequence[str] = ("item",), **parameters: Any
     ) -> Any:
-        """One call, tried again while that can help and the request's time allows. `names` are
-        those of the writes in it."""
+        """One call, with retries of temporary errors until the budget's deadline. `names` are the
+        names of its writes."""
         retry = Retry(self.pause, writes=operation in CALLS_THAT_WRITE)
         send = getattr(self.client, operation)
         current = budget.current()
@@ -284,13 +296,12 @@ class Table:
                 if (code := retryable_code(answer)) is None:
                     raise
                 retry.wait(code, error)
+            # To botocore, TLS that breaks is a connection that was never made.
+            except (HTTPClientError, TlsBroken) as error:
+                retry.wait(NO_ANSWER, error)
             except NotConnected as error:
                 retry.wait("NotConnected", error)
-            except HTTPClientError as error:
-                retry.wait(NO_ANSWER, error)
-            except (
-                BotoCoreError
-            ) as error:  # nothing was sent: there are no credentials, or the like
+            except BotoCoreError as error:  # nothing was sent, for example without credentials
                 raise retry.given_up(type(error).__name__, CANNOT_BE_USED) from error
             finally:
                 current.count(time.perf_counter() - started, answer)

@@ -1,4 +1,4 @@
-"""What CreateTable takes: billing on demand, two sparse indexes, and their projections."""
+"""The table's definition for CreateTable: on-demand billing and two sparse indexes."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ BY_ACTIVITY = "GSI1"
 """A user's sessions by their last activity."""
 
 BY_DUE_TIME = "GSI2"
-"""What the sweep has to look at, by time."""
+"""Sessions and users that the sweep has to handle, by due time."""
 
 LIST_ATTRIBUTES = ["title", "domain_id", "message_count", "expires_at"]
-"""What GSI1 holds beside the keys: everything the list shows that is not in the keys."""
+"""Attributes of GSI1 besides the keys: what the list of sessions shows and the keys do not hold."""
 
 TTL_ATTRIBUTE = "delete_after"
-"""Seconds since 1970. Only records of requests have it. A session must not: DynamoDB would remove
-the session's item alone and leave its messages (see `expires_at`)."""
+"""Seconds since 1970. Only request records have it. A session must not have it, because DynamoDB
+would remove only the session's own item and leave its messages (see `expires_at`)."""
 
 _INDEXES: dict[str, dict[str, Any]] = {
     BY_ACTIVITY: {"ProjectionType": "INCLUDE", "NonKeyAttributes": LIST_ATTRIBUTES},
@@ -40,7 +40,7 @@ def definition(table_name: str) -> dict[str, Any]:
 
 
 def _key_schema(index: str = "") -> list[dict[str, str]]:
-    """The key attributes of an index are named after it: `GSI1PK`, `GSI1SK`."""
+    """Key attributes are named after their index: `GSI1PK`, `GSI1SK`."""
     return [
         {"AttributeName": f"{index}PK", "KeyType": "HASH"},
         {"AttributeName": f"{index}SK", "KeyType": "RANGE"},

@@ -1,8 +1,8 @@
-"""Sent twice, stored once: what becomes of an Idempotency-Key.
+"""Records of requests, so that a request sent twice with one Idempotency-Key is stored once.
 
-A record is written in the same transaction as what it is about. It holds a fingerprint of the
-request and the first id given out, never content. It lives out its day, also when what it is about
-is deleted: the record of a create then keeps a late retry from making a second session.
+A record is written in the same transaction as the result of the request. It holds a fingerprint of
+the request and the first new id, never content. The record of a create remains for a day even if
+its session is deleted, so that a late retry does not create a second session.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -26,19 +26,19 @@ LIFETIME = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's Idempotency-Key as it is stored: `name` finds the record, `fingerprint` tells the
-    request from another one with the same key."""
+    """A client's Idempotency-Key in its stored form. `name` is part of the record's key;
+    `fingerprint` identifies the request, to detect a different one with the same key."""
 
     name: str
     fingerprint: str
 
 
 def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
-    """`route` names the operation, whichever way its path was spelled: the same key on two routes
-    is two requests. The record's own key has the caller and the session.
+    """`route` names the operation: the same key on two routes identifies two requests. Caller and
+    session are not needed here, because they are in the record's own key.
 
     `content` is what the client sent, without our defaults, and who sent it. The order of an
-    object's members does not count; 1 and 1.0 differ.
+    object's members does not matter; 1 and 1.0 are different.
     """
     return IdempotencyKey(_digest(route, key), _digest(*content))
 
@@ -46,8 +46,10 @@ def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
 def put_record(
     key: Mapping[str, str], idempotency_key: IdempotencyKey, first_id: str, clock: Clock
 ) -> Write:
-    """The write that goes with the others. Its condition fails if the request was carried out
-    before; an expired record counts as absent, whether or not DynamoDB has removed it yet."""
+    """The write of the record, for the request's transaction. Its condition fails if the request
+    was carried out before. An expired record counts as absent, even if DynamoDB has not removed it
+    yet.
+    """
     now = clock() // 1000
     return writes.put(
         key,
@@ -62,7 +64,7 @@ def put_record(
 
 
 def first_id_of(record: Item, idempotency_key: IdempotencyKey) -> str:
-    """The first id that the earlier, same request was given.
+    """The first id that the earlier request created.
 
     Raises:
         IdempotencyKeyReused: the earlier request was a different one.
@@ -73,7 +75,7 @@ def first_id_of(record: Item, idempotency_key: IdempotencyKey) -> str:
 
 
 def _digest(*parts: Any) -> str:
-    """Of the parts as a JSON array, which keeps them apart."""
+    """Hashes the parts as a JSON array, so that ("ab", "c") and ("a", "bc") differ."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

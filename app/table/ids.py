@@ -1,7 +1,7 @@
-"""Session and message ids: ULIDs (https://github.com/ulid/spec) that only ever rise.
+"""Session and message ids: ULIDs (https://github.com/ulid/spec) in strictly ascending order.
 
-An id is 26 characters of Crockford's base32, sorts like its time, and contains its own millisecond:
-`created_at` and `timestamp` of the API are read from the id, so they never disagree with it.
+An id is 26 characters of Crockford's base32. It contains its time in milliseconds and sorts by it.
+The API reads `created_at` and `timestamp` from the id, so they always agree with the order.
 """
 
 import os
@@ -22,7 +22,7 @@ Clock = Callable[[], int]
 """Milliseconds since 1970, UTC."""
 
 _END_OF_9999 = 253_402_300_799_999
-"""Neither an id nor ISO 8601 with four digits goes beyond."""
+"""Milliseconds. ISO 8601 with a four-digit year goes no further."""
 
 GREATEST = "7" + "Z" * 25
 
@@ -61,15 +61,19 @@ class UlidSource:
         self._entropy = entropy
 
     def clock(self) -> int:
-        """As `system_clock`, also for a clock that was given."""
+        """The time of the source's clock, in milliseconds.
+
+        Raises:
+            ClockDisagrees: the clock is before 1970 or after 9999.
+        """
         return _in_range(self._clock())
 
     def new(self, count: int = 1, *, after: str = "", now: int | None = None) -> list[str]:
-        """`count` ids, each the direct successor of the one before, all greater than `after`.
+        """`count` consecutive ids, all greater than `after`.
 
-        The first has the time `now`, by default the present. If that is not greater (this clock
-        lags behind the clock of whoever wrote `after`), it is the successor of `after`: order
-        matters more than time.
+        The first id has the time `now` (by default the clock's). If that would not be greater than
+        `after`, because this clock is behind that of the host which made `after`, the first id is
+        the successor of `after`: the order matters more than the time.
         """
         now = self._clock() if now is None else now
         first = str(ULID(now.to_bytes(6, "big") + self._entropy(10)))
@@ -79,7 +83,7 @@ class UlidSource:
 
 
 def greatest_of(milliseconds: int) -> str:
-    """The greatest id with that time.
+    """The greatest id of one millisecond.
 
     >>> greatest_of(1469922850259)
     '01ARZ3NDEKZZZZZZZZZZZZZZZZ'
@@ -114,8 +118,8 @@ def as_uuid(ulid: str) -> str:
 def milliseconds(ulid: str) -> int:
     """The time in the id, in milliseconds since 1970.
 
-    Decoded here because an answer of 1,000 messages needs it 1,000 times and python-ulid is slower:
-    int() knows base 32, only with another alphabet.
+    A page of 1,000 messages needs this 1,000 times, and python-ulid is slower. int() can decode
+    base 32, but with another alphabet.
 
     >>> milliseconds("01ARZ3NDEKTSV4RRFFQ69G5FAV")
     1469922850259
@@ -132,7 +136,7 @@ def timestamp(ulid: str) -> str:
 
 
 def iso_time(milliseconds: int) -> str:
-    """ISO 8601, UTC, with milliseconds: sorts like the number.
+    """ISO 8601 in UTC with milliseconds. The text sorts like the number.
 
     >>> iso_time(0)
     '1970-01-01T00:00:00.000Z'
@@ -142,7 +146,7 @@ def iso_time(milliseconds: int) -> str:
 
 
 def series(first: str, count: int) -> list[str]:
-    """`first` and its direct successors.
+    """`count` consecutive ids that begin with `first`.
 
     >>> series("01ARZ3NDEKTSV4RRFFQ69G5FAZ", 2)
     ['01ARZ3NDEKTSV4RRFFQ69G5FAZ', '01ARZ3NDEKTSV4RRFFQ69G5FB0']
@@ -154,7 +158,7 @@ def series(first: str, count: int) -> list[str]:
 
 
 def series_until(last: str, count: int) -> list[str]:
-    """The series of that many ids that ends with `last`.
+    """`count` consecutive ids that end with `last`.
 
     >>> series_until("01ARZ3NDEKTSV4RRFFQ69G5FB0", 2)
     ['01ARZ3NDEKTSV4RRFFQ69G5FAZ', '01ARZ3NDEKTSV4RRFFQ69G5FB0']

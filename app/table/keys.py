@@ -1,4 +1,4 @@
-"""The key design: which items the table holds, under which keys, and which calls answer a request.
+"""The key design: the items of the table, their keys, and the DynamoDB calls of each request.
 
 One table holds all tenants. A user's data is one partition. A session and everything under it share
 the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to delete.
@@ -15,28 +15,28 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | Record of an append   | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
 
-Records are removed by DynamoDB's TTL, those of appends also with their session.
+DynamoDB's TTL removes records. Records of appends are also removed with their session.
 
 | #  | Access pattern                   | DynamoDB calls                                                    |
 |----|----------------------------------|-------------------------------------------------------------------|
 | 1  | create a session                 | 1 transaction: session, user's count, record of the request;      |
-|    |                                  | 1 get of the session where the request is a repeated one          |
+|    |                                  | 1 get of the session if the request is a repeat                   |
 | 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`                    |
 | 3  | a session with its messages      | 1 query per MB, strongly consistent;                              |
-|    |                                  | 1 get of the session where not all of it fits                     |
+|    |                                  | 1 get of the session if not all messages fit                      |
 | 4  | change title, metadata, expiry   | 1 conditional update                                              |
 | 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record            |
 | 6  | delete a session                 | 1 transaction, 1 query per MB, ⌈items/25⌉ batch writes, 1 delete  |
-| 7  | a page of messages               | 1 get of the session; unless nothing is new, 1 query per MB, in   |
-|    |                                  | either order; 1 get more, unless the page is the whole session    |
+| 7  | a page of messages               | 1 get of the session; if there are messages to show, 1 query per  |
+|    |                                  | MB in either order; 1 more get if they are not the whole session  |
 | 8  | unchanged since `If-None-Match`? | 1 get                                                             |
-| 9  | one message                      | 1 batch get: session and message; 1 query where it is divided     |
-| 10 | erase a user                     | 1 update to note it, then as 6 over the whole partition           |
-| 11 | what the sweep has to remove     | 1 query of GSI2 per shard                                         |
+| 9  | one message                      | 1 batch get: session and message; 1 query if it is divided        |
+| 10 | erase a user                     | 1 update of the user, then as 6 over the whole partition          |
+| 11 | find what the sweep must remove  | 1 query of GSI2 per shard                                         |
 
 `REQUEST` sorts after `MSG`, so a query for messages never reads a record. GSI1 and GSI2 are sparse.
-`app.table.ranges` has the sort-key ranges of these queries, `app.table.definition` what CreateTable
-takes.
+The sort-key ranges of these queries are in `app.table.ranges`, and the definition for CreateTable is
+in `app.table.definition`.
 """  # noqa: E501
 
 import zlib
@@ -46,8 +46,8 @@ MAX_PARTITION_BYTES = 2048
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 SWEEP_SHARDS = 10
-"""Marking a session writes to GSI2. With a single key, all tenants together could mark no more than
-1,000 sessions a second, the limit of one partition."""
+"""Marking a session writes to GSI2. With a single key, all tenants together could mark at most
+1,000 sessions per second, the limit of one partition."""
 
 SESSION_PREFIX = "SESSION#"
 CREATE_RECORD_PREFIX = "REQUEST#"
@@ -56,7 +56,7 @@ Key = dict[str, str]
 
 
 def partition(tenant: str, user: str) -> str:
-    """The partition of one user. Percent-encoding keeps an id from containing the separator.
+    """The partition of one user. Ids are percent-encoded, so that they cannot contain `#`.
 
     >>> partition("acme", "alice")
     'acme#alice'
@@ -102,7 +102,7 @@ def create_record(partition: str, name: str) -> Key:
 
 
 def append_record(partition: str, session_ulid: str, name: str) -> Key:
-    """Under the session's prefix, so that it is deleted with the session.
+    """This key has the session's prefix, so that the record is deleted with the session.
 
     >>> append_record("acme#alice", "01S", "h4sh")["SK"]
     'SESSION#01S#REQUEST#h4sh'
@@ -119,8 +119,8 @@ def by_activity(partition: str, session_ulid: str, last_activity: str) -> Key:
 
 
 def by_due_time(owner: str, due_at: str) -> Key:
-    """Where the sweep finds a session (from its expiry on, or once it is being deleted) or a user
-    who is being erased. `owner` is the session's ULID or the user's partition.
+    """The sweep finds an item under this key: a session that expires at `due_at` or is being
+    deleted, or a user who is being erased. `owner` is the session's ULID or the user's partition.
 
     >>> by_due_time("01ARZ3NDEKTSV4RRFFQ69G5FAV", "2026-01-01T00:00:00.000Z")
     {'GSI2PK': 'SWEEP#1', 'GSI2SK': '2026-01-01T00:00:00.000Z'}

@@ -1,4 +1,4 @@
-"""Sort-key ranges: the first and last SK, both included, of each query in `app.table.keys`."""
+"""Sort-key ranges of the queries in `app.table.keys`: the first and last SK, both included."""
 
 from app.table.keys import SESSION_PREFIX
 
@@ -9,7 +9,7 @@ _LAST = "~"
 
 
 def sessions_until(session_ulid: str) -> Range:
-    """All sessions of a partition up to one, with what is under them.
+    """All sessions of a partition up to and including one, with everything under them.
 
     >>> low, high = sessions_until("01S")
     >>> low < "SESSION#01R" < "SESSION#01S#REQUEST#h4sh" < high < "SESSION#01T"
@@ -19,7 +19,7 @@ def sessions_until(session_ulid: str) -> Range:
 
 
 def session_with_messages(session_ulid: str) -> Range:
-    """A session and its messages, in order, without the records of requests.
+    """A session and its messages in order, without request records.
 
     >>> low, high = session_with_messages("01S")
     >>> low <= "SESSION#01S" < "SESSION#01S#MSG#01M#02" < high < "SESSION#01S#REQUEST#h4sh"
@@ -40,7 +40,7 @@ def messages_between(session_ulid: str, after: str = "", before: str = "") -> Ra
     """
     prefix = f"{SESSION_PREFIX}{session_ulid}#MSG#"
     low = f"{prefix}{after}{_LAST}" if after else prefix
-    # The range includes its ends, so it ends at the last part of the ULID before `before`.
+    # The range includes its end, so the end is the last part of the ULID before `before`.
     high = f"{prefix}{_predecessor(before)}{_LAST}" if before else f"{prefix}{_LAST}"
     return low, high
 

@@ -1,8 +1,7 @@
-"""Which failed calls to DynamoDB are tried again, after what pause, and when to give up.
+"""Decides which failed calls to DynamoDB are retried, after what pause, and when to give up.
 
-What another try may cure is tried again. What only an operator can cure (credentials, permissions,
-a table that is not there) is given up at once. Both end as 503. All else is our own mistake, and
-a 500.
+Temporary errors are retried. Errors that only an operator can fix (credentials, permissions, a
+missing table) are not. Both end as a 503. Any other error is a bug in this program and a 500.
 """
 
 import random
@@ -27,8 +26,8 @@ NOT_DONE = {
     "LimitExceededException",
     "TransactionCanceledException",
 }
-"""Codes after which DynamoDB did nothing and the same call may succeed. A cancelled transaction has
-its codes in its reasons; its own code is here for one that comes without reasons.
+"""Codes that mean that DynamoDB did nothing and the same call may succeed later. A cancelled
+transaction has its codes in its reasons; its own code counts only if it comes without reasons.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
 
 FOR_THE_OPERATOR = {
@@ -47,20 +46,20 @@ FOR_THE_OPERATOR = {
     "SignatureDoesNotMatch",
     "UnrecognizedClient",
 }
-"""Codes that say what is wrong with the credentials, the host's clock, the role or the table. Some
-have `Exception` behind them.
+"""Codes for problems with the credentials, the host's clock, the role or the table. Some of them
+come with the suffix `Exception`.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html"""
 
 READS_OF_A_TRANSACTION = 3
-"""A transaction's items become visible one after another, within milliseconds. A reader that misses
-one of them reads this often in all."""
+"""How often a reader reads in all if it misses an item of a transaction. The items of a transaction
+become visible one after another, within milliseconds."""
 
 THROTTLED = "ThrottlingException"
-"""Also for a batch that DynamoDB carried out only in part."""
+"""Also used for a batch of which DynamoDB carried out only a part."""
 
 NO_ANSWER = "NoAnswer"
-"""Also for an answer that does not say whether DynamoDB acted: its own 500, or a 502 of something
-in between."""
+"""Also used for a response that leaves it open whether DynamoDB acted: its own 500, or a 502 from a
+proxy."""
 
 FAILED, FAILED_IN_TRANSACTION = "ConditionalCheckFailedException", "ConditionalCheckFailed"
 
@@ -80,7 +79,7 @@ class Retry:
 
         Raises:
             Unavailable: the request's time does not allow another try.
-            OutcomeUnknown: the same, and an earlier try may have been carried out.
+            OutcomeUnknown: as above, and an earlier try may have been carried out.
         """
         self.unknown |= self._writes and code == NO_ANSWER
         ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
@@ -93,14 +92,14 @@ class Retry:
         self._sleep(pause)
 
     def given_up(self, code: str, detail: str | None = None) -> Unavailable:
-        """The error to raise, `code` being noted for the log."""
+        """Returns the error to raise, and records `code` for the log."""
         self._budget.failure = code
         return OutcomeUnknown() if self.unknown else Unavailable(detail)
 
 
 def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
-    """The items found by the writes whose condition failed, by the write's name; None if the error
-    is something else. `names` has the writes in the order in which they were sent."""
+    """The current items of the writes whose condition failed, by the write's name. None if the
+    error is not about a condition. `names` are the names of the writes, in the order sent."""
     if answer["Error"]["Code"] == FAILED:
         return {names[0]: answer.get("Item", {})}
     found = {
@@ -112,7 +111,7 @@ def failed_conditions(answer: Mapping[str, Any], names: Sequence[str]) -> dict[s
 
 
 def retryable_code(answer: Mapping[str, Any]) -> str | None:
-    """The code in an error answer that makes another try worthwhile, or None."""
+    """The code of an error that a retry may fix, or None."""
     codes = _codes(answer)
     if all(code in NOT_DONE for code in codes):
         return codes[0]
@@ -121,13 +120,13 @@ def retryable_code(answer: Mapping[str, Any]) -> str | None:
 
 
 def operators_code(answer: Mapping[str, Any]) -> str | None:
-    """The code in an error answer that an operator has to look at, or None."""
+    """The code of an error that only an operator can fix, or None."""
     codes = (code for code in _codes(answer) if code.removesuffix("Exception") in FOR_THE_OPERATOR)
     return next(codes, None)
 
 
 def _codes(answer: Mapping[str, Any]) -> list[str]:
-    """The error's code, or those of the writes that made a transaction fail; at least one."""
+    """The codes of the writes that made a transaction fail, or else the error's own code."""
     code = str(answer["Error"]["Code"])
     reasons = answer.get("CancellationReasons") or ()
     codes = [reason["Code"] for reason in reasons if reason.get("Code") not in (None, "None")]

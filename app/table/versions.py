@@ -1,4 +1,4 @@
-"""Versions of a session, as conditions of a write."""
+"""Conditions that make a write depend on a session's version."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ MOST_VERSIONS = 100
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 IfMatch = tuple[int, ...]
-"""The versions that a write accepts; empty if none can match."""
+"""The versions that a write accepts. Empty if no version can match."""
 
 
 def match_version(if_match: IfMatch | None) -> tuple[str, Mapping[str, Value]]:
-    """The part of a condition, with its values, that makes a write depend on the version. Empty
-    for None, which accepts any version.
+    """A clause to append to a condition, and its values. Both are empty for None, which accepts any
+    version.
 
     >>> match_version((3, 4))
     (' AND version IN (:version0, :version1)', {':version0': 3, ':version1': 4})

@@ -1,7 +1,7 @@
-"""Writes, built before they are sent: `Table.transact` carries out several, `Table.execute` one.
+"""Builds writes. `Table.execute` sends one, `Table.transact` several.
 
-An item's values are strings and integers. On the wire they are tagged with their type; nothing
-outside `app.table` sees that.
+An item's values are strings and integers. DynamoDB's type tags (`{"S": ...}`) stay inside
+`app.table`.
 """
 
 import re
@@ -12,7 +12,7 @@ Value = str | int
 Item = dict[str, Value]
 
 Write = dict[str, dict[str, Any]]
-"""One entry of TransactWriteItems, without the table's name: `{"Put": {...}}` and the like.
+"""One entry of TransactWriteItems without the table's name, such as `{"Put": {...}}`.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItem.html"""
 
 
@@ -22,7 +22,7 @@ def put(
     condition: str | None = None,
     values: Mapping[str, Value] | None = None,
 ) -> Write:
-    """Writes a whole item; attributes that are None are left out."""
+    """Writes a whole item. Attributes that are None are left out."""
     present = {name: value for name, value in attributes.items() if value is not None}
     return {"Put": {"Item": encode({**key, **present}), **_conditional(condition, values)}}
 
@@ -53,7 +53,7 @@ def delete(
 
 
 def _conditional(condition: str | None, values: Mapping[str, Value] | None) -> dict[str, Any]:
-    """A failed condition brings back the item it was checked against (ALL_OLD)."""
+    """Asks DynamoDB to return the current item if the condition fails (ALL_OLD)."""
     parts: dict[str, Any] = {}
     if values:
         parts["ExpressionAttributeValues"] = encode(values)
@@ -79,7 +79,8 @@ def decode(attributes: Mapping[str, Any]) -> Item:
     >>> decode({"SK": {"S": "USER"}, "session_count": {"N": "3"}})
     {'SK': 'USER', 'session_count': 3}
 
-    What no store writes counts as absent, so that the one item is damaged and others are not.
+    Values that no store writes count as absent. So one damaged item does not make a page
+    unreadable.
 
     >>> decode({"SK": {"S": "USER"}, "session_count": {"N": "0.5"}, "is_new": {"BOOL": True}})
     {'SK': 'USER'}

@@ -32,7 +32,7 @@ def last_of(answer):
     return answer.json.get("messages", [answer.json])[-1]["message_id"]
 
 
-def test_an_append_after_the_last_message_says_what_came_before_it(alice, session, post):
+def test_an_append_after_the_last_message_returns_the_previous_id(alice, session, post):
     first = alice.append(session)["message_id"]
     answer = post(session, first)
     assert answer.status_code == 201, answer.text
@@ -41,26 +41,26 @@ def test_an_append_after_the_last_message_says_what_came_before_it(alice, sessio
     assert again.json["previous"] == last_of(answer)
 
 
-def test_an_append_without_after_says_nothing_of_it(alice, session):
+def test_an_append_without_after_returns_no_previous_id(alice, session):
     assert "previous" not in alice.append(session)
     batch = alice.post(f"/sessions/{session}/messages/batch", {"messages": [SAID]})
     assert set(batch.json) == {"messages"}
 
 
-def test_apart_from_previous_the_answer_is_what_is_read_later(alice, session):
+def test_apart_from_previous_the_answer_equals_a_later_read(alice, session):
     first = alice.append(session)["message_id"]
     answer = json.loads(alice.post(f"/sessions/{session}/messages?after={first}", SAID).text)
     path = f"/sessions/{session}/messages/{answer['message_id']}"
     assert answer == {**alice.get(path).json, "previous": first}
 
 
-def test_the_session_itself_stands_for_no_messages_yet(session, post):
+def test_the_session_id_as_after_means_that_there_are_no_messages(session, post):
     answer = post(session, session)
     assert (answer.status_code, answer.json["previous"]) == (201, None)
     problem(post(session, session), 412, "NOT_THE_LAST_MESSAGE", last_message_id=last_of(answer))
 
 
-def test_an_append_after_another_message_is_refused_and_told_the_last(alice, session, post, items):
+def test_an_append_after_an_older_message_is_refused_with_the_last_id(alice, session, post, items):
     sent = alice.fill(session, 3)
     before = items()
     for after in (sent[1], sent[0], f"msg_{series(sent[2][4:], 2)[1]}", f"msg_{'7' + 'Z' * 25}"):
@@ -70,11 +70,11 @@ def test_an_append_after_another_message_is_refused_and_told_the_last(alice, ses
     assert post(session, sent[2]).status_code == 201
 
 
-def test_in_an_empty_session_no_message_is_the_last(alice, session, post, items):
+def test_in_an_empty_session_the_refusal_names_no_last_message(alice, session, post, items):
     before, other = items(), alice.create_session()["session_id"]
     for after in (
         "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV",
-        f"msg_{session[5:]}",  # its own number, but it is no message
+        f"msg_{session[5:]}",  # an id with the session's own number, which is not a message
         other,
         f"msg_{'7' + 'Z' * 25}",
     ):
@@ -84,14 +84,14 @@ def test_in_an_empty_session_no_message_is_the_last(alice, session, post, items)
     ]
 
 
-def test_the_session_stands_for_none_only_while_there_are_none(alice, session, post):
+def test_the_session_id_as_after_is_refused_once_there_are_messages(alice, session, post):
     sent = alice.append(session)["message_id"]
     for after in (session, f"msg_{session[5:]}", f"sess_{sent[4:]}"):
         problem(post(session, after), 412, "NOT_THE_LAST_MESSAGE", last_message_id=sent)
 
 
 @pytest.mark.parametrize("after", ["", "abc", "msg_", "msg_%23", "sess_01arz3", "1", "*"])
-def test_what_is_no_id_is_refused(session, post, after):
+def test_an_invalid_id_is_refused(session, post, after):
     problem(post(session, after), 422, "VALIDATION_FAILED")
 
 
@@ -100,7 +100,7 @@ def test_an_append_takes_no_other_parameter(alice, session):
     problem(answer, 422, "VALIDATION_FAILED")
 
 
-def test_a_session_that_is_not_there_is_404_whatever_after_says(post):
+def test_a_missing_session_is_404_for_any_after(post):
     for after in ("msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sess_01ARZ3NDEKTSV4RRFFQ69G5FAV"):
         problem(post("sess_01ARZ3NDEKTSV4RRFFQ69G5FAV", after), 404, "SESSION_NOT_FOUND")
 
@@ -114,7 +114,7 @@ def test_if_match_and_after_must_both_hold(alice, session, post):
     assert post(session, first, headers={"If-Match": '"2"'}).status_code == 201
 
 
-def test_a_replay_wins_over_the_condition(alice, session, post, items):
+def test_a_replay_ignores_the_condition(alice, session, post, items):
     first = alice.append(session)["message_id"]
     answer = post(session, first, headers=KEY)
     alice.append(session)
@@ -125,7 +125,7 @@ def test_a_replay_wins_over_the_condition(alice, session, post, items):
     assert items() == before
 
 
-def test_a_refused_append_leaves_its_key_unused(alice, session, post):
+def test_a_refused_append_does_not_use_up_its_key(alice, session, post):
     first = alice.append(session)["message_id"]
     refused = post(session, session, headers=KEY)
     problem(refused, 412, "NOT_THE_LAST_MESSAGE", last_message_id=first)
@@ -135,13 +135,13 @@ def test_a_refused_append_leaves_its_key_unused(alice, session, post):
 
 
 def test_after_is_part_of_the_request(alice, session, post):
-    """Its answer says `previous`, so another `after` under the same key is another request."""
+    """The answer contains `previous`, so another `after` with the same key is another request."""
     first = alice.append(session)["message_id"]
     second = last_of(post(session, first, headers=KEY))
     problem(post(session, second, headers=KEY), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_after_holds_on_a_clock_that_lags(alice, session, post, clock):
+def test_after_holds_if_the_clock_lags(alice, session, post, clock):
     clock.move(seconds=60)
     last = alice.append(session)["message_id"]
     clock.move(seconds=-3600)
@@ -151,8 +151,8 @@ def test_after_holds_on_a_clock_that_lags(alice, session, post, clock):
     problem(post(session, last), 412, "NOT_THE_LAST_MESSAGE", last_message_id=last_of(answer))
 
 
-def test_of_two_who_append_after_the_same_message_one_learns_of_the_other(alice, session):
-    """A poller that writes misses nothing: what came before its message is what it has read."""
+def test_of_two_appends_after_the_same_message_one_is_refused(alice, session):
+    """So a client that polls and appends misses nothing before its own message."""
     read = alice.append(session)["message_id"]
     agents = alice.append(session, "An agent was faster")["message_id"]
     path = f"/sessions/{session}/messages"
@@ -163,9 +163,9 @@ def test_of_two_who_append_after_the_same_message_one_learns_of_the_other(alice,
     assert alice.post(f"{path}?after={agents}", SAID).json["previous"] == agents
 
 
-def test_the_document_tells_pollers_what_to_give(app):
+def test_the_document_tells_pollers_which_after_to_send(app):
     document = app.test_client().get("/openapi.json").json
     operations = document["paths"]["/api/v1/sessions/{session_id}/messages"]
-    for method, words in (("get", "last one that you have **read**"), ("post", "session's last")):
+    for method, words in (("get", "last message you have **read**"), ("post", "session's last")):
         [after] = [p for p in operations[method]["parameters"] if p["name"] == "after"]
         assert words in after["description"]

@@ -1,4 +1,4 @@
-"""What a refusal says and costs is bounded, whatever was sent."""
+"""The size and cost of a refusal are limited, whatever was sent."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def session_id(alice):
 
 
 def refused(answer):
-    """The problem of a refusal that names no more than 20 faults and says that there are more."""
+    """The problem of a refusal that lists 20 faults and says that there are more."""
     body = problem(answer, 422, "VALIDATION_FAILED")
     assert len(body["errors"]) == 20
     assert "more" in body["detail"]
@@ -57,14 +57,14 @@ BAD_MESSAGES = {
 
 
 @pytest.mark.parametrize("message", BAD_MESSAGES.values(), ids=BAD_MESSAGES)
-def test_at_most_20_faults_of_a_message_are_named(alice, session_id, message):
+def test_at_most_20_faults_of_a_message_are_listed(alice, session_id, message):
     refused(alice.post(f"/sessions/{session_id}/messages", message))
     batch = {"messages": [message] * 2}
     body = refused(alice.post(f"/sessions/{session_id}/messages/batch", batch))
     assert all(error["field"].startswith("messages[") for error in body["errors"])
 
 
-def test_exactly_20_faults_are_all_there_are(alice, session_id):
+def test_exactly_20_faults_are_listed_without_a_note(alice, session_id):
     path = f"/sessions/{session_id}/messages"
     body = problem(
         alice.post(path, {"role": "user", "content": [1] * 20}), 422, "VALIDATION_FAILED"
@@ -74,13 +74,13 @@ def test_exactly_20_faults_are_all_there_are(alice, session_id):
 
 
 @pytest.mark.parametrize("item", [{}, 1, [], None, pairs(40)])
-def test_a_batch_that_is_too_long_is_refused_for_that(alice, session_id, item):
+def test_a_batch_that_is_too_long_is_refused_for_its_length(alice, session_id, item):
     path = f"/sessions/{session_id}/messages/batch"
     body = problem(alice.post(path, {"messages": [item] * 10_000}), 422, "VALIDATION_FAILED")
     assert [error["field"] for error in body["errors"]] == ["messages"]
 
 
-def test_a_batch_of_bad_messages_names_20_faults(alice, session_id):
+def test_a_batch_of_bad_messages_lists_20_faults(alice, session_id):
     path = f"/sessions/{session_id}/messages/batch"
     refused(alice.post(path, {"messages": [{}] * 50}))
     refused(alice.post(path, {"messages": [pairs(1_000)] * 50}))
@@ -92,7 +92,7 @@ def test_a_batch_of_bad_messages_names_20_faults(alice, session_id):
     [{"domain_id": "d", **pairs(100_000)}, {"domain_id": "d", **pairs(30, "é" * 10_000)}],
     ids=["many", "long"],
 )
-def test_unknown_members_of_a_session_are_named_up_to_20(alice, session_id, body):
+def test_at_most_20_unknown_members_of_a_session_are_listed(alice, session_id, body):
     refused(alice.post("/sessions", body))
     refused(alice.put(f"/sessions/{session_id}", body))
 
@@ -115,7 +115,7 @@ def test_a_long_name_is_not_sent_back(alice, session_id, body, field):
 
 @pytest.mark.parametrize("path", ["/sessions", "/sessions/{id}/messages"])
 @pytest.mark.parametrize("name", ["n", "n" * 1_000])
-def test_unknown_query_parameters_are_named_up_to_20(alice, session_id, path, name):
+def test_at_most_20_unknown_query_parameters_are_listed(alice, session_id, path, name):
     query = "&".join(f"{name}{n}=1" for n in range(100_000 // len(name)))
     refused(alice.get(f"{path.format(id=session_id)}?{query}"))
 
@@ -130,7 +130,7 @@ def test_unknown_query_parameters_are_named_up_to_20(alice, session_id, path, na
         '["' + "\\u0041" * 500_000 + '"' + ",[" * 100,
     ],
 )
-def test_json_that_is_refused_is_not_sent_back(alice, session_id, body):
+def test_refused_json_is_not_sent_back(alice, session_id, body):
     answer = alice.post(f"/sessions/{session_id}/messages", data=body)
     assert answer.status_code in (400, 422)
     assert len(answer.data) < 2_000
@@ -140,7 +140,7 @@ LAMBDAS_EVENT = 6_291_556
 
 
 def through_lambda(alice, path, body):
-    """POSTs as Zappa does, and checks that AWS would have let the event through."""
+    """POSTs as Zappa does, and checks that AWS would accept an event of this size."""
     event = {"httpMethod": "POST", "body": body, "headers": {"X-Long": "h" * 10_000}}
     event["multiValueHeaders"] = {"X-Long": ["h" * 10_000]}
     assert len(json.dumps(event, ensure_ascii=False).encode()) <= LAMBDAS_EVENT
@@ -167,8 +167,8 @@ EVENT_BODIES = {
 
 
 @pytest.mark.parametrize("text", EVENT_BODIES.values(), ids=EVENT_BODIES)
-def test_on_lambda_the_body_counts_as_it_stands_in_the_event(alice, text):
-    """Up to the edge of what AWS lets through, the answer is ours and has the figures."""
+def test_on_lambda_the_size_of_the_body_in_the_event_counts(alice, text):
+    """Up to the largest event that AWS accepts, the answer is ours and states the sizes."""
     in_event = len(json.dumps(text, ensure_ascii=False).encode()) - 2
     most = MAX_EVENT_BODY // in_event
     path = "/sessions/sess_01ARZ3NDEKTSV4RRFFQ69G5FAV/messages"
@@ -177,16 +177,18 @@ def test_on_lambda_the_body_counts_as_it_stands_in_the_event(alice, text):
         detail = problem(answer, 413, "TOO_LARGE")["detail"]
         assert f"{in_event * count:,}" in detail
         assert f"{MAX_EVENT_BODY:,}" in detail
-    assert through_lambda(alice, path, text * most).status_code == 400  # read, and no JSON
+    assert (
+        through_lambda(alice, path, text * most).status_code == 400
+    )  # it is read, and is not JSON
 
 
-def test_on_lambda_a_body_within_the_limit_is_taken(alice, session_id):
+def test_on_lambda_a_body_within_the_limit_is_accepted(alice, session_id):
     path = f"/sessions/{session_id}/messages"
     body = message_of("x" * 3_000_000) + "\n" * 1_500_000
     assert through_lambda(alice, path, body).status_code == 201
 
 
-def test_in_a_container_the_body_counts_as_it_is(alice, session_id):
+def test_in_a_container_the_size_of_the_body_itself_counts(alice, session_id):
     path = f"/sessions/{session_id}/messages"
     body = message_of("x").encode()
     assert alice.post(path, data=body + b"\n" * (MAX_BODY - len(body))).status_code == 201
@@ -204,8 +206,8 @@ from tests.people import SECRET, Client, make_token
 def rss():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-app = create_app(Config(sessions_table="t", jwt_secret=SECRET, log_level="ERROR"),
-                 table=Table("t", client=object()))
+app = create_app(Config(sessions_table="none", jwt_secret=SECRET, log_level="ERROR"),
+                 table=Table("none", client=object()))
 alice = Client(app, make_token("acme", "alice"))
 assert alice.post("/sessions", data=b"[]").status_code == 422  # everything is loaded
 for name, path, body in json.load(sys.stdin):
@@ -241,11 +243,11 @@ HUNGRY = {
 }
 
 MOST_MEMORY = 40
-"""Times the body. An empty list takes 56 bytes and a place in its own list, for 3 of the body."""
+"""Multiples of the body. An empty list takes 56 bytes and a slot, for 3 bytes of the body."""
 
 
 def test_memory_is_a_small_multiple_of_the_body():
-    """In a process of its own, with a fork for each body, so that each has its own peak."""
+    """Runs in a separate process and forks for each body, so that each has its own peak."""
     sent = [(name, path, body) for name, (path, body) in HUNGRY.items()]
     run = subprocess.run(
         [sys.executable, "-c", PEAK],

@@ -1,4 +1,4 @@
-"""No shared cache keeps what is somebody's own, and a client's own cache may revalidate."""
+"""Shared caches may not store answers. A client's own cache may, and revalidates them."""
 
 import re
 
@@ -9,12 +9,12 @@ OWN = "private, no-cache"
 
 @pytest.fixture(params=["", "https://a.example", "https://a.example https://b.example"])
 def app(request, make_app):
-    """Without and with CORS, which adds to Vary, too."""
+    """Without and with CORS, which also adds to Vary."""
     return make_app(cors_origins=tuple(request.param.split()))
 
 
 def varies(answer):
-    [line] = answer.headers.getlist("Vary")  # one, since not everything in between joins two
+    [line] = answer.headers.getlist("Vary")  # one header, because not every proxy joins two
     return {name.lower() for name in line.split(", ")}
 
 
@@ -37,7 +37,7 @@ BODIES = {
 }
 
 
-def test_every_answer_of_every_route_says_so(app, alice, nobody):
+def test_every_answer_of_every_route_has_the_cache_headers(app, alice, nobody):
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]
@@ -57,21 +57,21 @@ def test_every_answer_of_every_route_says_so(app, alice, nobody):
 
 
 @pytest.mark.parametrize("path", ["/sessions/sess_x", "/nowhere", "/sessions?limit=0"])
-def test_errors_are_not_kept(alice, path):
+def test_errors_are_not_cached(alice, path):
     answer = alice.get(path)
     assert answer.status_code >= 400
     assert answer.headers["Cache-Control"] == "no-store"
     assert {"authorization", "act-for-user"} <= varies(answer)
 
 
-def test_origin_stays_in_vary_beside_ours(make_app, alice):
+def test_vary_keeps_origin(make_app, alice):
     alice.app = make_app(cors_origins=("https://a.example", "https://b.example"))
     answer = alice.get("/sessions", headers={"Origin": "https://b.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "https://b.example"
     assert varies(answer) == {"origin", "authorization", "act-for-user"}
 
 
-def test_a_copy_is_revalidated_and_304_says_the_same(alice):
+def test_a_copy_is_revalidated_and_304_has_the_same_headers(alice):
     path = f"/sessions/{alice.create_session()['session_id']}"
     first = alice.get(path)
     second = alice.get(path, headers={"If-None-Match": first.headers["ETag"]})

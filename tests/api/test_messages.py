@@ -1,4 +1,4 @@
-"""Messages through HTTP: append one, append a batch, read them either way."""
+"""Messages through HTTP: append one, append a batch, read them in both orders."""
 
 import json
 from threading import Barrier, Thread
@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 
 from app.table.ids import timestamp
-from tests.people import problem
+from tests.people import moved, problem
 
 GROUNDED = {
     "role": "assistant",
@@ -33,7 +33,7 @@ def session_id(alice):
     return alice.create_session()["session_id"]
 
 
-def test_an_appended_message_comes_back_as_it_went_in(alice, session_id):
+def test_an_appended_message_comes_back_as_it_was_sent(alice, session_id):
     answer = alice.post(f"/sessions/{session_id}/messages", GROUNDED)
     assert answer.status_code == 201
     message = answer.json
@@ -70,7 +70,7 @@ def test_every_json_value_comes_back_exactly(alice, session_id, value):
     content = [{"type": "text", "text": "x", "value": value}]
     alice.append(session_id, content, metadata=metadata)
     stored = json.loads(alice.get(f"/sessions/{session_id}").text)["messages"][0]
-    # As text: == would take 1 for 1.0 and for True.
+    # Compared as text, because 1 == 1.0 == True.
     assert json.dumps(stored["metadata"]) == json.dumps(metadata)
     assert json.dumps(stored["content"]) == json.dumps(content)
 
@@ -125,7 +125,7 @@ def test_a_bad_reference_is_refused_with_its_json_path(alice, session_id, field)
         {"summary": ""},
     ],
 )
-def test_a_good_reference_is_kept_as_it_came(alice, session_id, members):
+def test_a_valid_reference_is_stored_as_it_was_sent(alice, session_id, members):
     stored = alice.append(session_id, metadata={"references": [reference(**members)]})
     assert stored["metadata"]["references"] == [reference(**members)]
 
@@ -183,7 +183,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize(("body", "status"), BAD_BODIES.values(), ids=BAD_BODIES)
-def test_a_body_that_is_no_proper_json_is_refused(alice, session_id, items, body, status):
+def test_a_body_that_is_not_valid_json_is_refused(alice, session_id, items, body, status):
     before = items()
     for path in ("messages", "messages/batch"):
         answer = alice.post(f"/sessions/{session_id}/{path}", data=body)
@@ -233,7 +233,7 @@ def test_a_batch_with_one_bad_message_stores_none(alice, session_id):
     assert alice.get(f"/sessions/{session_id}").json["messages"] == []
 
 
-def test_pages_run_both_ways_and_show_every_message_once(alice, session_id):
+def test_pages_in_both_orders_show_every_message_once(alice, session_id):
     sent = alice.fill(session_id, 57)
     for order, wanted in (("asc", sent), ("desc", sent[::-1])):
         got, path = [], f"/sessions/{session_id}/messages?limit=10&order={order}"
@@ -266,8 +266,18 @@ def test_after_shows_only_what_came_later(alice, session_id):
     assert nothing == {"messages": [], "next_cursor": None}
 
 
+def test_after_and_an_earlier_cursor_leave_an_empty_page(alice, session_id):
+    sent = alice.fill(session_id, 10)
+    path = f"/sessions/{session_id}/messages?order=desc&limit=3"
+    cursor = alice.get(path).json["next_cursor"]  # a cursor before sent[7]
+    for after, expected in ((sent[4], sent[6:4:-1]), (sent[6], []), (sent[7], []), (sent[9], [])):
+        page = alice.get(f"{path}&cursor={cursor}&after={after}").json
+        assert [m["message_id"] for m in page["messages"]] == expected
+        assert page["next_cursor"] is None
+
+
 def test_a_page_ends_before_the_answer_grows_too_large(alice, session_id):
-    """12 messages of 1 MB cannot be one answer, whatever the limit says."""
+    """12 messages of 1 MB do not fit into one answer, whatever the limit."""
     for n in range(12):
         alice.append(session_id, str(n).ljust(1_000_000, "é" if n % 2 else '"'))
     got, path = [], f"/sessions/{session_id}/messages?limit=1000"
@@ -317,7 +327,18 @@ def test_a_cursor_of_another_session_or_order_is_refused(alice, session_id):
         problem(alice.get(path), 422, "INVALID_CURSOR")
 
 
-def test_what_is_no_message_is_not_found(alice, session_id):
+@pytest.mark.parametrize("position", ["", "x", "#", "~", "01ARZ3NDEKTSV4RRFFQ69G5FA", "0" * 700])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_cursor_without_a_valid_position_is_refused(alice, session_id, order, position):
+    alice.fill(session_id, 3)
+    path = f"/sessions/{session_id}/messages?order={order}"
+    page = alice.get(f"{path}&limit=1").json
+    ends_at = page["messages"][0]["message_id"].removeprefix("msg_")
+    cursor = moved(page["next_cursor"], ends_at, position)
+    problem(alice.get(f"{path}&cursor={cursor}"), 422, "INVALID_CURSOR")
+
+
+def test_an_id_that_is_not_a_message_is_not_found(alice, session_id):
     for message_id in ("msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "nonsense", "%23", session_id):
         answer = alice.get(f"/sessions/{session_id}/messages/{message_id}")
         problem(answer, 404, "MESSAGE_NOT_FOUND")
@@ -394,7 +415,7 @@ def test_a_batch_over_a_transaction_is_refused_with_the_limit(alice, session_id,
 
 
 def test_the_largest_batch_fits_a_transaction(alice, session_id):
-    batch = [{"role": "user", "content": "x" * 81_000}] * 50
+    batch = [{"role": "user", "content": "x" * 79_800}] * 50
     answer = alice.post(
         f"/sessions/{session_id}/messages/batch",
         {"messages": batch},
@@ -425,3 +446,19 @@ def test_parallel_appends_are_all_stored_once_in_rising_order(alice, session_id)
     assert [m["timestamp"] for m in stored["messages"]] == sorted(
         m["timestamp"] for m in stored["messages"]
     )
+
+
+@pytest.mark.parametrize("number", ["1e-400", "-0.01e-399", "1E400"])
+def test_a_number_that_no_double_holds_is_refused(alice, session_id, number):
+    """It would come back as 0.0 or not at all."""
+    body = f'{{"role":"user","content":"","metadata":{{"n":{number}}}}}'
+    problem(alice.post(f"/sessions/{session_id}/messages", data=body), 422, "VALIDATION_FAILED")
+    zero = body.replace(number, "-0.000e-400")
+    assert alice.post(f"/sessions/{session_id}/messages", data=zero).status_code == 201
+
+
+def test_a_message_has_its_address_with_a_trailing_slash_too(alice, session_id):
+    message = alice.append(session_id)
+    path = f"/sessions/{session_id}/messages/{message['message_id']}"
+    assert alice.get(f"{path}/").json == alice.get(path).json == message
+    problem(alice.get(f"/sessions/{session_id}/messages/batch/"), 405, "METHOD_NOT_ALLOWED")

@@ -1,4 +1,4 @@
-"""`/` and `/docs`, for people: they lead on from wherever they are, and say nothing secret."""
+"""The pages `/` and `/docs`: their links work behind any prefix, and they show no secret."""
 
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -25,7 +25,7 @@ class Links(HTMLParser):
 
 
 def open_url(app, prefix, path, event=None):
-    """Follows redirects as a browser does. API Gateway hands `/dev` on as the path `/`."""
+    """Follows redirects like a browser. API Gateway passes `/dev` on as the path `/`."""
     for _ in range(3):
         assert path == prefix or path.startswith(f"{prefix}/"), path
         overrides = {"SCRIPT_NAME": prefix}
@@ -45,7 +45,7 @@ def open_url(app, prefix, path, event=None):
 @pytest.mark.parametrize("event", [None, "API Gateway"])
 @pytest.mark.parametrize("page", ["/", "/docs", "/docs/"])
 @pytest.mark.parametrize("prefix", ["", "/dev", "/chats/v2"])
-def test_every_link_leads_somewhere(app, prefix, page, event):
+def test_every_link_works(app, prefix, page, event):
     path, answer = open_url(app, prefix, prefix + page, event)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     parser = Links()
@@ -65,17 +65,17 @@ def test_a_prefix_without_its_slash_leads_to_the_page_with_it(app, prefix, event
 
 
 @pytest.mark.parametrize("path", ["/openapi.json/", "/docs-assets/docs.css/", "/docs//"])
-def test_an_address_that_relative_links_would_not_work_at_is_none(app, path):
+def test_a_page_is_not_served_where_relative_links_would_break(app, path):
     assert app.test_client().get(path).status_code == 404
 
 
-def test_it_says_where_tokens_come_from(make_app):
+def test_the_page_says_where_tokens_come_from(make_app):
     told = {
         "JWT_SECRET": make_app(docs_enabled=False),
         "identity provider": make_app(
             jwt_jwks_url="https://issuer.acme.test/keys", jwt_issuer="https://issuer.acme.test/"
         ),
-        "a button gets one": make_app(dev_tokens=True),
+        "A button in": make_app(dev_tokens=True),
     }
     for text, app in told.items():
         answer = app.test_client().get("/")
@@ -84,13 +84,13 @@ def test_it_says_where_tokens_come_from(make_app):
             assert secret not in answer.text
 
 
-def test_where_docs_are_off_it_links_to_none(make_app):
+def test_without_docs_the_page_does_not_link_to_them(make_app):
     page = make_app(docs_enabled=False).test_client().get("/").text
     assert 'href="docs"' not in page
     assert "openapi.json" not in page
 
 
-def test_its_policy_lets_nothing_run(app):
+def test_the_pages_policy_allows_no_scripts(app):
     answer = app.test_client().get("/")
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none';")
@@ -106,7 +106,7 @@ def get_token(app, **options):
     return app.test_client().post("/dev-token", **options)
 
 
-def test_on_a_developers_machine_a_token_is_there_for_the_asking(make_app):
+def test_on_a_developers_machine_the_button_gets_a_token(make_app):
     app = make_app(dev_tokens=True)
     answer = get_token(app)
     assert answer.headers["Cache-Control"] == "no-store"
@@ -123,13 +123,13 @@ def test_on_a_developers_machine_a_token_is_there_for_the_asking(make_app):
     ],
     ids=["name", "like loopback", "peer"],
 )
-def test_from_anywhere_else_there_is_none(make_app, options):
+def test_a_request_from_elsewhere_gets_no_token(make_app, options):
     answer = get_token(make_app(dev_tokens=True), **options)
     assert answer.status_code == 404
     assert "token" not in answer.text
 
 
-def test_without_the_setting_there_is_none(app):
+def test_without_the_setting_there_is_no_token(app):
     problem(get_token(app), 404, "NOT_FOUND")
 
 
@@ -138,8 +138,8 @@ def test_without_the_setting_there_is_none(app):
     [{"jwt_secret": SECRET}, {"jwt_jwks_url": "https://issuer.acme.test/keys"}],
     ids=["database elsewhere", "issuer"],
 )
-def test_the_setting_stops_the_start_anywhere_else(settings, monkeypatch):
+def test_the_setting_stops_the_start_on_other_machines(settings, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-    config = Config(sessions_table="t", dev_tokens=True, **settings)
+    config = Config(sessions_table="none", dev_tokens=True, **settings)
     with pytest.raises(ConfigError, match="DEV_TOKENS"):
-        create_app(config, table=db.Table("t"))
+        create_app(config, table=db.Table("none"))

@@ -1,6 +1,6 @@
 """Behind a prefix: an API Gateway stage, a base path, CloudFront with an origin path, a proxy.
 
-Whether the app knows of it (SCRIPT_NAME) or not, the addresses it gives lead there.
+The addresses in answers work whether or not the app knows the prefix (SCRIPT_NAME).
 """
 
 from urllib.parse import urljoin, urlsplit
@@ -16,12 +16,12 @@ SEEN_AND_PUBLIC = {
     "CloudFront with an origin path": ("/dev", ""),
     "custom domain with a base path": ("", "/chats/v2"),
 }
-"""The prefix that the app is told of, and the one that the client uses."""
+"""The prefix that the app knows, and the one that the client uses."""
 
 
 @pytest.fixture(params=SEEN_AND_PUBLIC.values(), ids=SEEN_AND_PUBLIC)
 def ask(request, app):
-    """Sends a request to a public path as the gateway would hand it on."""
+    """Sends a request to a public path as the gateway would pass it on."""
     seen, public = request.param
     headers = {"Authorization": f"Bearer {make_token('acme', 'alice')}"}
 
@@ -41,7 +41,7 @@ def ask(request, app):
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_location_leads_to_what_was_made(ask, slash):
+def test_location_leads_to_what_was_created(ask, slash):
     url, created = ask("POST", f"api/v1/sessions{slash}", json={"domain_id": "d"})
     session_url, session = ask("GET", urljoin(url, created.headers["Location"]))
     assert session.json["session_id"] == created.json["session_id"]
@@ -52,7 +52,7 @@ def test_location_leads_to_what_was_made(ask, slash):
     assert message.json == appended.json
 
 
-def test_the_document_is_where_its_server_is(ask):
+def test_the_servers_address_is_relative_to_the_document(ask):
     """`servers` is relative to the document's own address."""
     url, document = ask("GET", "openapi.json")
     server = urljoin(url, document.json["servers"][0]["url"])
@@ -60,7 +60,7 @@ def test_the_document_is_where_its_server_is(ask):
     assert health.json == {"status": "ok"}
 
 
-def test_a_host_header_of_somebody_elses_is_in_no_answer(app):
+def test_a_foreign_host_header_is_in_no_answer(app):
     headers = {
         "Authorization": f"Bearer {make_token('acme', 'alice')}",
         "X-Forwarded-Prefix": "/evil",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.people import problem
+from tests.people import moved, problem
 
 
 def test_a_new_session_has_the_documented_shape(alice):
@@ -60,7 +60,7 @@ def test_the_list_shows_latest_activity_first(alice):
     assert listed["pagination"] == {"page": 1, "limit": 20, "total": 3, "next_cursor": None}
 
 
-def test_renaming_is_no_activity(alice):
+def test_renaming_does_not_count_as_activity(alice):
     first, second = (alice.create_session()["session_id"] for _ in range(2))
     alice.put(f"/sessions/{first}", {"title": "Renamed"})
     listed = alice.get("/sessions").json["sessions"]
@@ -86,7 +86,7 @@ def test_pages_and_cursors_show_every_session_once(alice):
     assert by_page == by_cursor == made
 
 
-def test_the_last_full_page_says_that_nothing_follows(alice):
+def test_the_last_full_page_has_no_next_cursor(alice):
     for _ in range(4):
         alice.create_session()
     first = alice.get("/sessions?limit=2").json["pagination"]["next_cursor"]
@@ -122,7 +122,7 @@ def test_getting_a_session_shows_its_messages_oldest_first(alice):
     assert answer.headers["ETag"] == '"4"'
 
 
-def test_put_changes_what_it_names_and_nothing_else(alice):
+def test_put_changes_only_the_members_that_it_names(alice):
     made = alice.create_session(title="Before", metadata={"a": "1"})
     answer = alice.put(f"/sessions/{made['session_id']}", {"title": "After"})
     assert answer.status_code == 200
@@ -132,6 +132,46 @@ def test_put_changes_what_it_names_and_nothing_else(alice):
     cleared = alice.put(f"/sessions/{made['session_id']}", {"metadata": {}}).json
     assert cleared["metadata"] == {}
     assert cleared["title"] == "After"
+
+
+def test_if_none_match_gives_304_while_nothing_has_changed(alice):
+    session_id = alice.create_session()["session_id"]
+    path = f"/sessions/{session_id}"
+    etag = alice.get(path).headers["ETag"]
+
+    def status(if_none_match):
+        return alice.get(path, headers={"If-None-Match": if_none_match}).status_code
+
+    for current in (etag, f"W/{etag}", "*", f'"x", {etag}'):
+        assert status(current) == 304
+    assert status('"x"') == 200
+    alice.append(session_id)
+    assert (status(etag), status("*")) == (200, 304)
+
+
+@pytest.mark.parametrize(
+    "if_match",
+    [
+        '"x"',
+        '""',
+        'W/"1"',
+        '"-1"',
+        '"1.0"',
+        '"\u00b9"',  # a digit to Python
+        *(f'"{"9" * digits}"' for digits in (18, 19, 38, 39, 180)),
+        ", ".join(f'"{version}"' for version in range(1000, 1200)),
+    ],
+)
+def test_tags_that_cannot_be_a_version_match_nothing(alice, if_match):
+    session_id = alice.create_session()["session_id"]
+    path, headers = f"/sessions/{session_id}", {"If-Match": if_match}
+    for answer in (
+        alice.put(path, {"title": "New"}, headers=headers),
+        alice.post(f"{path}/messages", {"role": "user", "content": "x"}, headers=headers),
+        alice.delete(path, headers=headers),
+    ):
+        assert answer.status_code in (412, 422), answer.text
+    assert alice.get(path).json["version"] == 1
 
 
 def test_deleting_leaves_nothing_and_gives_a_receipt(alice, items):
@@ -161,7 +201,7 @@ def test_deleting_one_session_leaves_the_others_whole(alice):
 
 
 def test_large_sessions_come_back_complete_and_are_deleted_whole(alice, items):
-    """3,000 messages of 2 KB: 6 MB, past DynamoDB's 1 MB page and past one answer."""
+    """3,000 messages of 2 KB: 6 MB, more than a DynamoDB page (1 MB) and than one answer."""
     session_id = alice.create_session()["session_id"]
     sent = alice.fill(session_id, 3000, size=2000)
     answer = alice.get(f"/sessions/{session_id}")
@@ -253,6 +293,23 @@ def test_a_cursor_of_another_list_is_refused(alice, bob):
     problem(alice.get(f"/sessions?cursor={theirs}"), 422, "INVALID_CURSOR")
 
 
+TIME, ULID = "2026-01-01T00:00:00.000Z", "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.mark.parametrize(
+    "position",
+    ["", "x", ULID, TIME, f"{TIME}#", f"{TIME}#{ULID}~", f" {TIME}#{ULID}", f"{TIME}#" + "0" * 700],
+)
+def test_a_cursor_without_a_valid_position_is_refused(alice, position):
+    for _ in range(3):
+        alice.create_session()
+    answer = alice.get("/sessions?limit=1").json
+    [last], cursor = answer["sessions"], answer["pagination"]["next_cursor"]
+    ends_at = f"{last['last_activity']}#{last['session_id'].removeprefix('sess_')}"
+    forged = moved(cursor, ends_at, position)
+    problem(alice.get(f"/sessions?cursor={forged}"), 422, "INVALID_CURSOR")
+
+
 @pytest.mark.parametrize("body", [{}, {"title": None}, {"domain_id": "other"}, [], None])
 def test_a_change_that_does_not_fit_is_refused(alice, body):
     made = alice.create_session()
@@ -273,7 +330,19 @@ def test_a_change_that_does_not_fit_is_refused(alice, body):
         "😀",
     ],
 )
-def test_what_is_no_session_is_not_found(alice, session_id):
+def test_an_id_that_is_not_a_session_is_not_found(alice, session_id):
     for method, body in (("GET", None), ("PUT", {"title": "x"}), ("DELETE", None)):
         answer = alice.request(method, f"/sessions/{session_id}", json=body)
         problem(answer, 404, "SESSION_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/sessions?confirm=all&confirm=no", "/sessions?confirm=no&confirm=all"],
+)
+def test_a_repeated_parameter_is_refused(alice, path):
+    made = alice.create_session()["session_id"]
+    body = problem(alice.delete(path), 422, "VALIDATION_FAILED")
+    assert [error["field"] for error in body["errors"]] == ["confirm"]
+    assert alice.get(f"/sessions/{made}").status_code == 200
+    problem(alice.get("/sessions?limit=1&limit=3"), 422, "VALIDATION_FAILED")

@@ -19,6 +19,8 @@ SHORT = {"Prefer": "return=minimal"}
 
 CYRILLIC = "ж"  # 2 bytes in UTF-8, 6 in an answer
 
+DELETE = "\x7f"  # ASCII, and escaped all the same: 1 byte in UTF-8, 6 in an answer
+
 
 def sent(answer):
     return len(json.dumps(answer.text))
@@ -35,8 +37,7 @@ def session_id(alice):
 
 @pytest.fixture
 def filled(raw, table, session_id):
-    """Fills the session with messages of so many characters behind the app's back, which is
-    faster."""
+    """Writes messages of this size directly into the table, which is faster."""
 
     def fill(count, size):
         session = session_id.removeprefix("sess_")
@@ -77,7 +78,7 @@ def filled(raw, table, session_id):
     return fill
 
 
-def test_an_answer_has_at_most_so_many_messages(alice, session_id, filled):
+def test_an_answer_has_at_most_5000_messages(alice, session_id, filled):
     made = filled(MAX_MESSAGES + 30, 5)
     answer = alice.get(f"/sessions/{session_id}").json
     assert len(answer["messages"]) == MAX_MESSAGES
@@ -85,13 +86,13 @@ def test_an_answer_has_at_most_so_many_messages(alice, session_id, filled):
     assert [message["message_id"] for message in alice.read_all(session_id)] == made
 
 
-def test_ids_times_and_commas_count(alice, session_id, filled):
+def test_ids_times_and_commas_count_towards_the_limit(alice, session_id, filled):
     made = filled(MAX_MESSAGES - 1, 700)
     answer = alice.get(f"/sessions/{session_id}")
     shown = len(answer.json["messages"])
     assert answer.json["next_cursor"]
     assert sent(answer) <= MAX_ANSWER + 1_000  # the session itself
-    assert sent(answer) * (shown + 1) / shown > MAX_ANSWER  # another one would have been too much
+    assert sent(answer) * (shown + 1) / shown > MAX_ANSWER  # one more would exceed the limit
     assert [message["message_id"] for message in alice.read_all(session_id)] == made
 
 
@@ -103,10 +104,10 @@ WIDEST = {
 
 
 def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
-    """The largest messages there are, in the session with the largest head."""
+    """The largest possible messages, in the session with the largest fields."""
     session_id = alice.create_session(**WIDEST)["session_id"]
     path = f"/sessions/{session_id}"
-    for letter, wire in ((CYRILLIC, 6), ('"', 4), ("😀", 12)):
+    for letter, wire in ((CYRILLIC, 6), ('"', 4), ("😀", 12), (DELETE, 6)):
         most = (MAX_MESSAGE_WIRE - 500) // wire
         body = {"role": "user", "content": letter * most}
         data = json.dumps(body, ensure_ascii=False).encode()
@@ -123,10 +124,10 @@ def test_a_message_of_any_accepted_size_can_be_read_by_every_route(alice):
         detail = problem(alice.post(f"{path}/messages", data=data), 413, "TOO_LARGE")["detail"]
         assert f"{MAX_MESSAGE_WIRE:,}" in detail
     assert leaves(alice.get(path))
-    assert alice.get(path).json["message_count"] == 3
+    assert alice.get(path).json["message_count"] == 4
 
 
-def test_the_head_of_a_session_fits_into_its_room(alice):
+def test_the_largest_session_fits_into_the_space_kept_for_it(alice):
     session_id = alice.create_session(**WIDEST)["session_id"]
     assert sent(alice.get(f"/sessions/{session_id}")) <= MAX_HEAD_WIRE
 
@@ -139,11 +140,19 @@ def of_cyrillic():
     return [{"role": "user", "content": CYRILLIC * 39_000}] * 50
 
 
-TOO_MUCH = {"two of quotes": of_quotes, "50 of Cyrillic": of_cyrillic}
+def of_deletes():
+    return [{"role": "user", "content": DELETE * 22_000}] * 50
+
+
+TOO_MUCH = {
+    "two of quotes": of_quotes,
+    "50 of Cyrillic": of_cyrillic,
+    "50 of the character DELETE": of_deletes,
+}
 
 
 @pytest.mark.parametrize("make", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_a_batch_whose_answer_could_not_leave_writes_nothing(alice, session_id, items, make):
+def test_a_batch_whose_answer_is_too_large_writes_nothing(alice, session_id, items, make):
     before = items()
     data = json.dumps({"messages": make()}, ensure_ascii=False).encode()
     for headers in ({}, {"Idempotency-Key": "k"}, {"Prefer": "return=representation"}):
@@ -193,7 +202,7 @@ def test_a_batch_with_a_short_answer_is_stored_and_replayed(alice, session_id, i
         (",;=", False),
     ],
 )
-def test_the_short_answer_has_to_be_asked_for(alice, session_id, prefer, short):
+def test_without_the_preference_the_answer_is_whole(alice, session_id, prefer, short):
     path = f"/sessions/{session_id}/messages"
     message = {"role": "user", "content": "x"}
     one = alice.post(path, message, headers={"Prefer": prefer})
@@ -208,7 +217,7 @@ def test_the_short_answer_has_to_be_asked_for(alice, session_id, prefer, short):
 
 
 def test_the_largest_answer_of_a_batch_is_counted_to_the_byte(alice, session_id):
-    """A batch grows until it is refused: just before that, its answer is as large as allowed."""
+    """A batch grows until it is refused. The last accepted one has the largest allowed answer."""
     path = f"/sessions/{session_id}/messages/batch"
 
     def post(extra):
@@ -222,3 +231,11 @@ def test_the_largest_answer_of_a_batch_is_counted_to_the_byte(alice, session_id)
     room = MAX_WIRE_BYTES - sent(answer)
     assert post(room // 2 - 5).status_code == 201
     problem(post(room // 2 + 10), 413, "TOO_LARGE")
+
+
+def test_a_page_of_the_character_delete_can_leave(alice, session_id):
+    for _ in range(3):
+        alice.append(session_id, DELETE * 400_000)
+    for path in (f"/sessions/{session_id}", f"/sessions/{session_id}/messages"):
+        assert leaves(alice.get(path))
+    assert [len(message["content"]) for message in alice.read_all(session_id)] == [400_000] * 3

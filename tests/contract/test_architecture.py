@@ -1,4 +1,4 @@
-"""What docs/architecture.md says of the code is so."""
+"""What docs/architecture.md says about the code is true."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ def names_in(path: Path) -> set[str]:
     return found
 
 
-def test_the_table_of_changes_has_the_usual_ones():
+def test_the_table_of_changes_is_not_empty():
     assert len(CHANGES) >= 10
     assert len(EDITS) >= 15
 
@@ -57,7 +57,7 @@ def test_every_room_is_described_and_exists():
     assert described == present - {"__init__.py"}
 
 
-def test_the_rooms_stand_in_the_order_of_the_import_contract():
+def test_the_rooms_are_in_the_order_of_the_import_contract():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]

@@ -1,4 +1,4 @@
-"""/docs in a browser that reaches nothing but the app, and the examples that stand in it."""
+"""/docs in a browser that can reach only the app, and the examples on the page."""
 
 import json
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def test_the_page_renders_and_sends_a_request_with_no_network_but_the_apps(addre
     assert hosts == {urlsplit(address).netloc}
 
 
-def test_a_token_and_erasing_everything_are_as_easy_as_they_should_be(make_app, tmp_path):
-    """The one by a button, on a developer's own machine; the other not by one."""
+def test_a_token_takes_one_click_and_erasing_everything_takes_more(make_app, tmp_path):
+    """On a developer's machine a button gets a token. No button erases everything."""
     with serve(make_app(dev_tokens=True)) as address, open_page(tmp_path) as page:
         page.go(f"{address}/docs/")
         page.wait_for("document.querySelectorAll('.opblock').length > 9")
@@ -59,8 +59,8 @@ def test_a_token_and_erasing_everything_are_as_easy_as_they_should_be(make_app, 
         assert page.complaints == []
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_errors_are_folded_and_open_at_a_click(address, tmp_path, width):
+@pytest.mark.parametrize(("width", "highest"), [(1280, 3000), (390, 3400)])
+def test_errors_are_folded_and_open_with_a_click(address, tmp_path, width, highest):
     with open_page(tmp_path) as page:
         page.send(
             "Emulation.setDeviceMetricsOverride",
@@ -72,7 +72,7 @@ def test_errors_are_folded_and_open_at_a_click(address, tmp_path, width):
         page.click(f"{operation} .opblock-summary-control")
         page.wait_for(f"document.querySelectorAll('{operation} .folded').length == 10")
         height = page.evaluate(f"document.querySelector('{operation}').offsetHeight")
-        assert height < 3000
+        assert height < highest
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.click(f"{operation} .folded[data-code='422'] button")
         shown = f"document.querySelector('{operation} .response[data-code=\"422\"]').innerText"
@@ -81,7 +81,7 @@ def test_errors_are_folded_and_open_at_a_click(address, tmp_path, width):
         assert page.complaints == []
 
 
-def test_the_examples_are_accepted_as_they_stand(app, alice):
+def test_the_examples_are_accepted_unchanged(app, alice):
     paths = app.test_client().get("/openapi.json").json["paths"]
     session_id = alice.create_session()["session_id"]
     tried = 0

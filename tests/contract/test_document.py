@@ -1,4 +1,4 @@
-"""The OpenAPI document, and that nothing is left out of it or of the documentation."""
+"""The OpenAPI document. Nothing may be missing from it or from the documentation."""
 
 import json
 import re
@@ -81,8 +81,8 @@ def test_every_component_is_used(document):
             assert used or kind == "securitySchemes", f"{kind} {name}"
 
 
-def test_generators_take_no_member_of_a_body_as_required_that_is_not(document):
-    """openapi-typescript does, if it has a default."""
+def test_client_generators_see_optional_members_as_optional(document):
+    """openapi-typescript makes a member with a default required."""
     schemas = document["components"]["schemas"]
     for name, schema in schemas.items():
         assert not [p for p, told in schema["properties"].items() if "default" in told], name
@@ -90,7 +90,7 @@ def test_generators_take_no_member_of_a_body_as_required_that_is_not(document):
     assert sorted(schemas["NewMessage"]["required"]) == ["content", "role"]
 
 
-def test_generators_leave_open_what_may_hold_more(document):
+def test_client_generators_see_open_objects_as_open(document):
     schemas = document["components"]["schemas"]
     for message in ("NewMessage", "Message"):
         _, blocks = schemas[message]["properties"]["content"]["oneOf"]
@@ -99,7 +99,7 @@ def test_generators_leave_open_what_may_hold_more(document):
         assert schemas[name]["additionalProperties"] is True
 
 
-def test_every_code_of_an_error_is_named(document):
+def test_every_error_code_is_listed(document):
     codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     source = (ROOT / "app" / "errors.py").read_text()
     ours = re.findall(r'^    (?:status, )?code(?:, title)? = (?:\d+, )?"([A-Z_]+)"', source, re.M)
@@ -115,7 +115,7 @@ def test_the_example_of_an_error_in_a_field_names_the_field(document):
 
 
 def test_nothing_dangerous_is_filled_in_by_swagger_ui(operations):
-    """It takes examples, defaults and the first of an enum for values to send."""
+    """Swagger UI fills in examples, defaults and the first value of an enum."""
     for name, operation in operations.items():
         for parameter in operation.get("parameters", []):
             told = {**parameter, **parameter["schema"]}

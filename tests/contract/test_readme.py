@@ -1,4 +1,4 @@
-"""What the README shows works."""
+"""The README's examples work."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_library_snippet_appends_a_grounded_message(alice, table, client, monkeypatch, capsys):
-    """As it stands, but for the table's name, which is this test's own."""
+    """Unchanged, except for the table's name."""
     session_id = alice.create_session()["session_id"]
     [snippet] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     named = snippet.replace('Table("sessions")', f'Table("{table.name}")')
@@ -27,7 +27,7 @@ def test_the_library_snippet_appends_a_grounded_message(alice, table, client, mo
 
 
 def test_the_stores_need_no_web_framework():
-    """In a fresh interpreter that cannot import Flask and its kin."""
+    """Uses a new interpreter that cannot import Flask and related packages."""
     code = """
 import sys
 for name in ("flask", "flask_smorest", "flask_cors", "marshmallow", "werkzeug", "jwt"):
@@ -38,7 +38,7 @@ import app.messages.store, app.sessions.store, app.identity.caller
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./-]+)\)", README))
-def test_every_link_leads_somewhere(path):
+def test_every_link_works(path):
     assert (ROOT / path).exists()
 
 

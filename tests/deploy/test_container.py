@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be tried without a container engine."""
+"""The Dockerfile, as far as it can be tested without a container engine."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
@@ -34,14 +34,14 @@ def test_hadolint_finds_nothing():
     assert (linted.returncode, linted.stdout) == (0, "")
 
 
-def test_what_it_copies_is_let_through_by_dockerignore():
+def test_dockerignore_allows_what_the_dockerfile_copies():
     copied = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.M)
     let_through = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.M)
     assert sorted(copied) == sorted(let_through)
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_its_versions_are_those_that_are_tested():
+def test_the_containers_versions_are_the_tested_ones():
     pattern = r"^([\w.-]+)==(\S+)"
     tested = set(re.findall(pattern, (ROOT / "requirements-dev.txt").read_text(), re.M))
     assert (
@@ -50,7 +50,7 @@ def test_its_versions_are_those_that_are_tested():
 
 
 def documented(text: str) -> dict[str, str]:
-    """What a `docker run` gives the container."""
+    """The environment that the documented `docker run` sets."""
     run = re.search(r"docker run (?:.*\\\n)*.*", text)
     assert run
     return dict(re.findall(r"-e (\w+)=(\S+)", run[0]))
@@ -97,7 +97,7 @@ def wait_until_it_answers(address: str, log: Path, process: Any) -> None:
 
 
 @pytest.mark.parametrize("text", [DEPLOYING, DOCKERFILE.replace("\n#", "\n")])
-def test_it_starts_with_the_documented_environment_and_no_other(text, tmp_path):
+def test_it_starts_with_exactly_the_documented_environment(text, tmp_path):
     with run(tmp_path, documented(text)) as (address, log, process):
         wait_until_it_answers(address, log, process)
         answer = requests.get(f"{address}/api/v1/sessions", timeout=30)
@@ -106,7 +106,7 @@ def test_it_starts_with_the_documented_environment_and_no_other(text, tmp_path):
 
 
 @pytest.mark.parametrize("missing", documented(DEPLOYING))
-def test_what_is_missing_of_it_stops_the_start_and_is_named(missing, tmp_path):
+def test_a_missing_setting_stops_the_start_and_is_named(missing, tmp_path):
     environment = documented(DEPLOYING)
     del environment[missing]
     with run(tmp_path, environment) as (_, log, process):
@@ -120,7 +120,7 @@ def test_what_is_missing_of_it_stops_the_start_and_is_named(missing, tmp_path):
 def address(table: db.Table, tmp_path: Path) -> Iterator[str]:
     environment = {
         **documented(DEPLOYING),
-        # What a role would give, and where this test's table is.
+        # The credentials that a role would give, and the address of this test's table.
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ENDPOINT_URL_DYNAMODB": os.environ["AWS_ENDPOINT_URL_DYNAMODB"],
@@ -134,7 +134,7 @@ def address(table: db.Table, tmp_path: Path) -> Iterator[str]:
     assert process.returncode == 0
 
 
-def test_its_command_serves_the_api(address):
+def test_the_containers_command_serves_the_api(address):
     token = make_token("acme", "alice")
     headers = {"Authorization": f"Bearer {token}"}
     sessions = f"{address}/api/v1/sessions"
@@ -146,13 +146,13 @@ def test_its_command_serves_the_api(address):
 
 
 def header_of(length: int) -> dict[str, str]:
-    """An Authorization header of so many characters with a good token in it."""
+    """An Authorization header of this length with a valid token."""
     token = make_token("acme", "alice", filler="x" * (length * 5 // 7))
     return {"Authorization": "Bearer" + token.rjust(length - len("Bearer"))}
 
 
 @pytest.mark.parametrize("length", [12_288, MAX_TOKEN])
-def test_its_command_takes_tokens_up_to_the_documented_limit(address, length):
+def test_the_containers_command_accepts_tokens_up_to_the_limit(address, length):
     """Entra's tokens reach 12 KB; gunicorn's own limit is 8,190 bytes."""
     answer = requests.get(f"{address}/api/v1/sessions", headers=header_of(length), timeout=30)
     assert answer.status_code == 200, answer.text
@@ -160,12 +160,30 @@ def test_its_command_takes_tokens_up_to_the_documented_limit(address, length):
 
 @pytest.mark.parametrize("length", [MAX_TOKEN + 1, 20_000])
 def test_a_longer_token_is_refused_by_the_app(address, length):
-    """With its problem, not with gunicorn's HTML."""
+    """The answer is the app's problem, not gunicorn's HTML."""
     answer = requests.get(f"{address}/api/v1/sessions", headers=header_of(length), timeout=30)
     assert answer.status_code == 401
     assert answer.json()["code"] == "UNAUTHORIZED"
 
 
-def test_the_documented_limit_of_a_token_is_the_one_that_holds():
+def test_the_documented_limit_of_a_token_is_the_real_one():
     told = (ROOT / "docs/identity.md").read_text()
     assert f"at most {MAX_TOKEN:,} characters" in told
+
+
+def test_what_gunicorn_refuses_by_itself_is_not_logged(tmp_path):
+    """It would quote it: the end of a body whose length was counted in characters, on a connection
+    that is kept, or a header without its colon."""
+    told = {**documented(DEPLOYING), "JWT_SECRET": SECRET}
+    del told["JWT_JWKS_URL"]
+    body = '{"domain_id": "d", "title": "金庫の暗証番号は4711です、誰にも言わないでください"}'
+    post = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}\r\n\r\n"
+    get = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {make_token('acme', 'alice')}\r\n\r\n"
+    with run(tmp_path, told) as (address, log, process):
+        wait_until_it_answers(address, log, process)
+        for request in (post, get):
+            with socket.create_connection(("127.0.0.1", urlsplit(address).port or 0)) as sent:
+                sent.sendall(request.encode())
+                with sent.makefile("rb") as answers:
+                    assert b"400 Bad Request" in answers.read()
+    assert [line for line in log.read_text().splitlines() if "Invalid" in line] == []

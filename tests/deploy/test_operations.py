@@ -1,4 +1,4 @@
-"""docs/operations.md: its queries fit the log, its commands the table that was restored."""
+"""docs/operations.md: its queries fit the log, and its commands work on a restored table."""
 
 import re
 import time
@@ -31,7 +31,7 @@ def test_there_are_the_six_queries():
 @pytest.mark.parametrize(
     "query", [query for _, query in QUERIES], ids=[name for name, _ in QUERIES]
 )
-def test_a_query_asks_for_what_a_request_logs(logged, alice: Client, query):
+def test_a_query_uses_only_members_that_a_request_logs(logged, alice: Client, query):
     session = alice.create_session()
     alice.append(session["session_id"])
     line = logged[-1]
@@ -67,7 +67,7 @@ def test_metrics_are_left_out_unless_a_namespace_is_set(logged, alice: Client, m
         assert isinstance(line[dimension], str)
 
 
-def test_a_path_that_is_not_there_makes_no_metric_of_its_own(logged, alice: Client, make_app):
+def test_unknown_paths_share_one_metric(logged, alice: Client, make_app):
     told = Client(make_app(metrics_namespace="there"), alice.token)
     for path in ("/nothing", "/nowhere"):
         told.get(path)

@@ -5,6 +5,7 @@ import json
 import marshal
 import os
 import platform
+import re
 import subprocess
 import sys
 import zipfile
@@ -80,9 +81,10 @@ def test_the_package_holds_only_the_app_and_what_it_imports(archive):
     assert {name.rsplit("/", 1)[1] for name in of_distributions} == {"METADATA"}
 
 
-def test_the_package_holds_every_module_of_the_app(archive):
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "app").rglob("*.py")}
-    packed = {name.removesuffix("c") for name in archive.namelist() if name.startswith("app/")}
+def test_the_package_holds_every_module_and_page_of_the_app(archive):
+    files = [path for path in (ROOT / "app").rglob("*.*") if "__pycache__" not in path.parts]
+    sources = {path.relative_to(ROOT).as_posix() for path in files}
+    packed = {re.sub("pyc$", "py", name) for name in archive.namelist() if name[:4] == "app/"}
     assert packed == sources
 
 

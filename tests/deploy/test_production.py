@@ -1,6 +1,6 @@
 """`production` from nothing to undeployed, through API Gateway, with IAM enforced.
 
-The tests build on one deployment and run in this order: the last one takes it down.
+The tests share one deployment and run in this order. The last one undeploys it.
 """
 
 import json
@@ -16,8 +16,8 @@ import pytest
 
 from app.identity.caller import Caller
 from app.sessions import removal
-from app.table import db, ids, ranges
-from app.table.writes import Item
+from app.table import db, ids, keys, ranges
+from app.table.writes import Item, encode
 from tests.deploy.emulator import Emulator, Project, Stage, eventually
 from tests.deploy.issuer import Issuer
 
@@ -28,12 +28,12 @@ SCHEDULE = {
         "arn:aws:events:us-east-1:123456789012:rule/session-store-production-app.operations.sweep.handler"
     ],
 }
-"""What the schedule's rule sends, as far as anything here looks at it."""
+"""The part of the schedule's event that the function reads."""
 
 
 @pytest.fixture(scope="module")
 def deployed(project: Project, issuer: Issuer) -> str:
-    """What the commands printed that make the table and deploy, by hand."""
+    """The output of creating the table and deploying by hand."""
     sweep = project.settings("base")["events"][0] | {"expression": "rate(1 minute)"}
     project.set("production", events=[sweep])
     environment = project.settings("production")["aws_environment_variables"]
@@ -78,7 +78,7 @@ def test_a_session_lives_from_creation_to_deletion(stage, alice):
     answer = stage.request("POST", SESSIONS, alice, json={"domain_id": "civic_complaints_v1"})
     assert answer.status_code == 201, answer.text
     session = answer.json()["session_id"]
-    # Stage and all, as a client finds it.
+    # With the stage, as a client sees it.
     made = urljoin(answer.url, answer.headers["Location"])
     assert made.endswith(f"/production{SESSIONS}/{session}")
     path = f"{SESSIONS}/{session}"
@@ -106,7 +106,7 @@ def test_a_session_lives_from_creation_to_deletion(stage, alice):
     assert stage.request("GET", path, alice).status_code == 404
 
 
-def test_a_token_signed_with_es256_is_taken(stage, issuer):
+def test_a_token_signed_with_es256_is_accepted(stage, issuer):
     token = issuer.token("acme", "alice", algorithm="ES256")
     assert stage.request("GET", SESSIONS, token).status_code == 200
 
@@ -115,7 +115,7 @@ def test_a_token_signed_with_es256_is_taken(stage, issuer):
 def test_without_a_token_the_gateway_answers_401(stage, path):
     answer = stage.request("GET", path)
     assert answer.status_code == 401
-    # The gateway's own answer: the app would have sent a problem with a request's id.
+    # The gateway's own answer. The app would send a problem with a request id.
     assert answer.json() == {"message": "Unauthorized"}
     assert "X-Request-Id" not in answer.headers
 
@@ -162,7 +162,7 @@ def test_docs_are_off(stage, alice):
     ],
     ids=lambda event: "+".join(event) or "empty",
 )
-def test_what_zappa_would_carry_out_is_refused(stage, tmp_path, event):
+def test_events_that_zappa_would_run_as_code_are_refused(stage, tmp_path, event):
     trace: Path = tmp_path / "carried-out"
     event = json.loads(json.dumps(event).replace("{path!r}", f"'{trace}'"))
     error, answer = stage.invoke(event)
@@ -271,14 +271,14 @@ def test_without_one_permission_a_request_is_denied(stage, emulator, issuer, per
         assert error, told
         assert "AccessDenied" in told["errorMessage"]
     else:
-        # A delete has marked the session by then, and leaves the rest to the sweep.
+        # By then the delete has marked the session. The sweep must do the rest.
         began = permission[0] in ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
         assert answer.status_code == (202 if began else 503), answer.text
         assert len(stage.logged("AccessDenied")) > before
 
 
 def test_the_scheduled_sweep_finishes_a_delete(stage, emulator, alice):
-    """A session that was marked, and then nobody went on."""
+    """A session that was marked, and whose delete was then interrupted."""
     path = create(stage, alice, messages=2)
     session = path.removeprefix(f"{SESSIONS}/{ids.SESSION_PREFIX}")
     partition = Caller("acme", "alice").partition
@@ -309,31 +309,33 @@ def test_a_sweep_is_one_line_of_the_log_with_its_metric(stage):
     assert told["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "sweep_failed"
 
 
-def test_a_run_that_could_not_finish_calls_itself(stage, emulator, alice):
-    """Ten runs in a row over a session that cannot be removed, with the function's own role."""
-    path = create(stage, alice)
-    key = {
-        "PK": {"S": Caller("acme", "alice").partition},
-        "SK": {"S": f"SESSION#{path.removeprefix(f'{SESSIONS}/{ids.SESSION_PREFIX}')}"},
-    }
+def test_an_unfinished_sweep_invokes_itself(stage, emulator, issuer):
+    """Ten runs in a row for a session that cannot be removed, with the function's own role."""
+    path = create(stage, issuer.token("acme", "damaged"))
+    partition = Caller("acme", "damaged").partition
+    session = keys.session(partition, path.removeprefix(f"{SESSIONS}/{ids.SESSION_PREFIX}"))
     tables, table = emulator.client("dynamodb"), "session-store-production"
+    past = {"S": "2026-01-01T00:00:00.000Z"}
     tables.update_item(
         TableName=table,
-        Key=key,
-        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past"
-        " REMOVE message_count",
-        ExpressionAttributeValues={
-            ":past": {"S": "2026-01-01T00:00:00.000Z"},
-            ":shard": {"S": "SWEEP#0"},
-        },
+        Key=encode(session),
+        UpdateExpression="SET expires_at = :past, GSI2PK = :shard, GSI2SK = :past",
+        ExpressionAttributeValues={":past": past, ":shard": {"S": keys.sweep_partition(0)}},
+    )
+    # Nothing can be subtracted from a text, so the transaction that marks the session fails.
+    tables.update_item(
+        TableName=table,
+        Key=encode(keys.user(partition)),
+        UpdateExpression="SET session_count = :text",
+        ExpressionAttributeValues={":text": {"S": "many"}},
     )
 
     def runs() -> int:
-        return len(stage.logged('"failure": "KeyError"'))
+        return len(stage.logged('"failed": 1'))
 
     stage.invoke(SCHEDULE)
     eventually(lambda: runs() >= 10, 90)
-    tables.delete_item(TableName=table, Key=key)
+    tables.delete_item(TableName=table, Key=encode(session))
 
 
 def test_alarms_watch_metrics_that_the_function_reports(stage, project, emulator, alice):
@@ -390,8 +392,10 @@ def test_the_smoke_test_reaches_the_function_past_the_authorizer(stage, project)
     assert "session-store-production answers at" in smoke(project)
 
 
-def test_a_function_that_cannot_start_fails_it_with_the_reason(stage, emulator, project):
-    """The gateway alone would answer 401 as ever."""
+def test_the_smoke_test_fails_with_the_reason_if_the_function_cannot_start(
+    stage, emulator, project
+):
+    """Through the gateway the answer would be 401, as usual."""
     functions = emulator.client("lambda")
     found = functions.get_function_configuration(FunctionName=stage.function)
     variables = found["Environment"]["Variables"]
@@ -424,7 +428,7 @@ def test_deploying_again_updates_and_shows_what_changed(stage, project, alice):
     assert "session-store-production answers at" in printed
     answer = stage.request("GET", f"{SESSIONS}/sess_01ARZ3NDEKTSV4RRFFQ69G5FAV", alice)
     assert answer.json()["detail"] == "No such session (changed)."
-    # What was there before is still there, and the gateway still asks for a token.
+    # The data is still there, and the gateway still requires a token.
     assert stage.request("GET", path, alice).status_code == 200
     assert stage.request("GET", path).status_code == 401
 

@@ -1,4 +1,4 @@
-"""What the scripts say when something is missing: one line, what to do, and no traceback."""
+"""If something is missing, the scripts print one line that says what to do, no traceback."""
 
 import os
 import re
@@ -32,7 +32,7 @@ AFTER = {"flask": ["table", "describe"]}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Set up for an AWS that cannot be reached."""
+    """A project whose AWS cannot be reached."""
     folder: Path = tmp_path_factory.mktemp("scripts") / "project"
     project = Project(folder, Emulator(1, folder))
     issuer = {"JWT_JWKS_URL": "https://issuer.acme.test/keys", "JWT_ISSUER": "https://acme.test/"}
@@ -49,18 +49,18 @@ def last_line(printed: str) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_without_a_stage_it_says_that_it_takes_one(project, script):
+def test_without_a_stage_the_script_asks_for_one(project, script):
     assert "stage" in last_line(project.run(*SCRIPTS[script], fails=True)).lower()
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_an_unknown_stage_is_told_which_there_are(project, script):
+def test_for_an_unknown_stage_the_script_lists_the_stages(project, script):
     printed = project.run(*SCRIPTS[script], "prod", *AFTER.get(script, []), fails=True)
     assert "there is dev, production" in last_line(printed)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_without_credentials_it_says_how_to_give_some(project, script, tmp_path):
+def test_without_credentials_the_script_says_how_to_set_them(project, script, tmp_path):
     command = [*SCRIPTS[script], "production", *AFTER.get(script, [])]
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(tmp_path)}
     assert "AWS_PROFILE" in last_line(project.run(*command, fails=True, **nothing))
@@ -73,7 +73,7 @@ def test_an_aws_that_cannot_be_reached_is_named(project, script):
 
 
 @pytest.mark.parametrize("command", ["smoke", "address", "secret", "credentials"])
-def test_so_does_each_step(project, command):
+def test_an_aws_that_cannot_be_reached_is_named_by_each_step(project, command):
     step = [sys.executable, "-m", "deploy.stage", "production", command]
     printed = project.run(*step, fails=True, JWT_SECRET=SECRET)
     assert "http://127.0.0.1:1" in last_line(printed)
@@ -110,14 +110,14 @@ HERE = {
     [("table", "describe"), ("table", "create"), ("sweep", "--seconds", "1")],
     ids=" ".join,
 )
-def test_a_database_that_cannot_be_reached_is_one_line(command):
+def test_a_database_that_cannot_be_reached_is_reported_in_one_line(command):
     code, printed = flask(**HERE, AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:1")(*command)
     assert code
     assert "http://127.0.0.1:1" in last_line(printed)
 
 
 @pytest.mark.parametrize("command", [("table", "delete", "nowhere"), ("sweep",), ("check",)])
-def test_a_table_that_is_not_there_is_one_line(table: db.Table, command):
+def test_a_missing_table_is_reported_in_one_line(table: db.Table, command):
     endpoint = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     code, printed = flask(**HERE, AWS_ENDPOINT_URL_DYNAMODB=endpoint)(*command)
     assert code
@@ -133,7 +133,7 @@ def commands(name: str) -> str:
 
 @pytest.fixture
 def here(engine: Engine, project: Project) -> Iterator[dict[str, str]]:
-    """What to run the README's commands with: its table, and tests' engine instead of dev's."""
+    """Creates the README's table in the tests' engine. Returns the environment for it."""
     environment = {"DYNAMODB_PORT": str(urlsplit(engine.url).port)}
     project.run("./scripts/flask", "table", "create", **environment)
     yield environment
@@ -179,7 +179,7 @@ def test_plain_flask_works_as_pasted(project, here, engine):
     assert "0 findings" in printed
 
 
-def test_the_licence_of_dynamodb_local_is_told_in_the_readme_too():
+def test_the_readme_states_the_licence_of_dynamodb_local():
     readme = " ".join(README.split())
     assert "Amazon DynamoDB Local License Agreement" in LICENCE
     assert "Amazon DynamoDB Local License Agreement" in readme

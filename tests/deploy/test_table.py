@@ -229,7 +229,7 @@ def test_the_command_says_what_it_did_and_what_differs(run, absent):
 
 @pytest.mark.parametrize(
     ("argument", "told"),
-    [("--tag=stage", "is written NAME=VALUE"), ("--kms-key=alias/sessions", "not an alias")],
+    [("--tag=stage", "must be NAME=VALUE"), ("--kms-key=alias/sessions", "not an alias")],
 )
 def test_the_command_refuses_what_it_cannot_use(run, absent, argument, told):
     result = run.invoke(args=["table", "create", argument])

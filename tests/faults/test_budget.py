@@ -1,4 +1,4 @@
-"""How long a request tries, and what it says when that was not enough."""
+"""How long a request retries, and what it answers if that was not enough."""
 
 import json
 import time
@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import SSLError
 
 from app.errors import Unavailable
+from app.identity.caller import Caller
+from app.sessions.store import SessionStore
 from app.table import budget, db, ids, retries
 from tests.faults.conftest import HURRY
 from tests.faults.proxy import (
@@ -32,7 +35,7 @@ PERHAPS_DONE = [cut_before, cut_after, broken_inside, bad_gateway]
 
 
 class LambdaContext:
-    """What Lambda tells a function of its time."""
+    """Lambda's context, as far as it says how much time is left."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
@@ -85,7 +88,7 @@ def test_after_its_time_a_request_is_answered_503_and_nothing_was_written(
 
 
 @pytest.mark.parametrize("fault", PERHAPS_DONE)
-def test_where_the_answer_is_lost_for_good_the_client_is_told_that_it_is_not_known(
+def test_if_the_answer_is_lost_for_good_the_outcome_is_unknown(
     fault, each_request, hurried_alice, proxy
 ):
     for method, path, body in each_request():
@@ -96,7 +99,9 @@ def test_where_the_answer_is_lost_for_good_the_client_is_told_that_it_is_not_kno
 
 
 @pytest.mark.parametrize("fault", [*NEVER_DONE, *PERHAPS_DONE])
-def test_faults_that_pass_are_not_noticed(fault, each_request, far_alice, proxy, assert_sound):
+def test_short_faults_stay_hidden_from_the_client(
+    fault, each_request, far_alice, proxy, assert_sound
+):
     for method, path, body in each_request(reads=True):
         proxy.forget()
         proxy.plan = first(3, fault)
@@ -114,15 +119,47 @@ def test_one_lost_answer_among_refusals_leaves_the_outcome_unknown(session, hurr
     problem(answer, 503, "OUTCOME_UNKNOWN")
 
 
+@pytest.fixture
+def tls_breaks(far_table, monkeypatch):
+    """DynamoDB acts; its answer is a TLS record that nobody can read."""
+
+    def breaks(operation, times):
+        real, left = getattr(far_table.client, operation), iter(range(times))
+
+        def call(**parameters):
+            answer = real(**parameters)
+            if next(left, None) is None:
+                return answer
+            raise SSLError(endpoint_url="https://…", error="DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+
+        monkeypatch.setattr(far_table.client, operation, call)
+
+    return breaks
+
+
+def test_where_tls_breaks_for_good_the_outcome_is_not_known(session, hurried_alice, tls_breaks):
+    tls_breaks("transact_write_items", 1_000)
+    answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
+    problem(answer, 503, "OUTCOME_UNKNOWN")
+    assert hurried_alice.get(f"/sessions/{session}").json["message_count"] == 1
+
+
+def test_where_tls_breaks_once_a_put_recognises_its_own_work(session, far_alice, tls_breaks):
+    tls_breaks("update_item", 1)
+    path = f"/sessions/{session}"
+    answer = far_alice.put(path, {"title": "mine"}, headers={"If-Match": '"1"'})
+    assert (answer.status_code, answer.json["title"]) == (200, "mine")
+
+
 @pytest.mark.parametrize("fault", PERHAPS_DONE)
-def test_a_read_without_an_answer_changes_nothing_and_says_so(session, hurried_alice, proxy, fault):
+def test_a_read_without_an_answer_says_that_nothing_was_written(
+    session, hurried_alice, proxy, fault
+):
     proxy.plan = always(fault)
     problem(hurried_alice.get(f"/sessions/{session}"), 503, "STORE_UNAVAILABLE")
 
 
-def test_the_time_is_lambdas_less_a_second_where_lambda_has_less(
-    make_far_app, alice, session, proxy
-):
+def test_on_lambda_the_time_ends_a_second_before_the_functions(make_far_app, alice, session, proxy):
     app = make_far_app(request_budget=20)
     proxy.plan = always(throttled)
     started = time.monotonic()
@@ -136,7 +173,7 @@ def test_the_time_is_lambdas_less_a_second_where_lambda_has_less(
     assert time.monotonic() - started < 1.2
 
 
-def test_a_throttled_call_is_tried_as_often_as_the_backoff_allows_and_no_more(
+def test_a_throttled_call_is_tried_as_often_as_the_backoff_allows(
     session, make_far_app, alice, proxy
 ):
     """botocore's own tries would multiply ours. In 2 s, with pauses up to 25, 50, … 1,000 ms that
@@ -153,7 +190,7 @@ def test_a_throttled_call_is_tried_as_often_as_the_backoff_allows_and_no_more(
 
 
 def test_each_try_of_ours_is_one_call(table, far_table, proxy):
-    """Counted exactly: with pauses of our own making, there are as many calls as pauses and one."""
+    """Counts exactly: there is one call more than there are pauses."""
     pauses: list[float] = []
     counted = db.Table(table.name, far_table.client, sleep=pauses.append)
     proxy.plan = first(5, throttled)
@@ -174,7 +211,7 @@ def test_pauses_are_drawn_up_to_a_ceiling_that_doubles(far_table, proxy):
     assert len(set(pauses)) == 10
 
 
-def test_a_delete_goes_on_with_what_a_batch_left_undone(
+def test_a_delete_continues_with_the_items_that_a_batch_left(
     alice, session, hurried_alice, far_alice, proxy, items
 ):
     alice.fill(session, 60)
@@ -185,7 +222,49 @@ def test_a_delete_goes_on_with_what_a_batch_left_undone(
     assert [item["SK"]["S"] for item in items()] == ["USER"]
 
 
-def test_a_read_goes_on_with_keys_that_were_left_undone(alice, session, far_alice, proxy):
+def test_an_append_that_always_loses_the_race_ends_with_its_time(
+    alice, session, hurried_alice, proxy
+):
+    """Another writer is always first. No call fails for another reason, so nothing else checks
+    the time."""
+    message = alice.append(session)["message_id"].removeprefix("msg_")
+
+    def beaten(exchange: Exchange) -> None:
+        time.sleep(0.02)
+        if exchange.call.number > 100:
+            return  # it would never end, so let it through
+        ulid = ids.series(message, exchange.call.number + 1)[-1]
+        item = {"PK": {"S": "p"}, "version": {"N": "2"}, "last_ulid": {"S": ulid}}
+        others = len(exchange.call.request["TransactItems"]) - 1
+        reasons = [{"Code": "ConditionalCheckFailed", "Item": item}, *[{"Code": "None"}] * others]
+        kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+        exchange.answer(400, {"__type": kind, "CancellationReasons": reasons})
+
+    proxy.plan = always(beaten, "TransactWriteItems")
+    answer = hurried_alice.post(f"/sessions/{session}/messages", MESSAGE)
+    problem(answer, 503, "STORE_UNAVAILABLE")
+    assert len(proxy.calls) > 1
+
+
+def test_all_calls_of_a_delete_are_counted_and_share_its_time(
+    alice, session, far_table, hurried_alice, proxy
+):
+    """Also calls made in parallel, by threads."""
+    alice.fill(session, 120)
+    used = budget.begin(60)
+    assert SessionStore(far_table).delete(Caller("acme", "alice"), session).finished
+    assert proxy.calls.count("BatchWriteItem") == 5
+    assert used.calls == len(proxy.calls)
+
+    other = alice.create_session()["session_id"]
+    alice.fill(other, 120)
+    proxy.plan = always(throttled, "BatchWriteItem")
+    started = time.monotonic()
+    assert hurried_alice.delete(f"/sessions/{other}").status_code == 202
+    assert time.monotonic() - started < 10  # of the 20 s that a call has without a budget
+
+
+def test_a_read_continues_with_keys_that_were_left(alice, session, far_alice, proxy):
     message = alice.append(session)["message_id"]
     proxy.plan = first(3, partly_done, "BatchGetItem")
     answer = far_alice.get(f"/sessions/{session}/messages/{message}")
@@ -193,15 +272,15 @@ def test_a_read_goes_on_with_keys_that_were_left_undone(alice, session, far_alic
     assert proxy.calls.count("BatchGetItem") >= 3
 
 
-def test_keys_that_are_never_done_end_with_the_time(alice, session, hurried_alice, proxy):
+def test_keys_that_are_never_read_end_with_the_time(alice, session, hurried_alice, proxy):
     message = alice.append(session)["message_id"]
     proxy.plan = always(partly_done, "BatchGetItem")
     answer = hurried_alice.get(f"/sessions/{session}/messages/{message}")
     problem(answer, 503, "STORE_UNAVAILABLE")
-    assert len(proxy.calls) < 30  # with pauses between, as for any other throttling
+    assert len(proxy.calls) < 30  # with pauses, as for any other throttling
 
 
-def test_a_database_that_is_not_there_is_unavailable(table):
+def test_a_database_that_refuses_connections_is_unavailable(table):
     nowhere = db.Table(table.name, db.connect(endpoint_url="http://127.0.0.1:9"))
     budget.begin(0.3)
     with pytest.raises(Unavailable) as raised:
@@ -209,8 +288,8 @@ def test_a_database_that_is_not_there_is_unavailable(table):
     assert raised.value.code == "STORE_UNAVAILABLE"
 
 
-def test_the_engine_takes_a_repeated_transaction_for_one(table, far_table, proxy, far_alice):
-    """ClientRequestToken: what a lost answer relies on, without any Idempotency-Key."""
+def test_the_engine_carries_out_a_repeated_transaction_once(table, far_table, proxy, far_alice):
+    """ClientRequestToken: what makes a retry after a lost answer safe without Idempotency-Key."""
     session = far_alice.create_session()["session_id"]
     proxy.plan = first(2, cut_after, "TransactWriteItems")
     far_alice.append(session)
@@ -231,7 +310,7 @@ def test_tokens_are_checked_before_any_time_is_spent(far_alice, proxy):
     assert proxy.calls == []
 
 
-# The time is looked at before every call.
+# The time is checked before every call.
 
 
 def slowed(seconds: float, operation: str | None = None) -> Plan:
@@ -243,7 +322,7 @@ def slowed(seconds: float, operation: str | None = None) -> Plan:
 
 
 def test_no_call_begins_after_the_time(make_far_app, alice, proxy):
-    """Of requests that need more calls than their time allows: two begin within 0.5 s."""
+    """The requests need more calls than their time allows. Two begin within 0.5 s."""
     hurried = Client(make_far_app(request_budget=0.5), alice.token)
     session = alice.create_session()["session_id"]
     alice.fill(session, 100, size=40_000)  # 4 pages of DynamoDB's
@@ -278,7 +357,7 @@ def test_calls_in_threads_have_the_time_of_their_request(make_far_app, alice, pr
 
 @pytest.fixture
 def expired_sessions(alice, raw, table, items, clock) -> str:
-    """3,000 sessions of Alice's that the sweep has not got to, and behind them one that lives."""
+    """3,000 expired sessions that are not swept yet, and after them a live one."""
     alive: str = alice.create_session()["session_id"]
     clock.move(seconds=1)
     one = alice.create_session(expires_in_days=1)["session_id"].removeprefix("sess_")

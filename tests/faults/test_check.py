@@ -1,4 +1,4 @@
-"""The checker finds each kind of damage, and calls nothing damage that is none."""
+"""The checker finds each kind of damage, and reports nothing else as damage."""
 
 import re
 from collections.abc import Callable
@@ -18,13 +18,13 @@ BIG = "x" * 900_000  # three parts
 
 @pytest.fixture
 def findings(table: db.Table, clock: Any) -> Callable[[], list[str]]:
-    """What is found, without the keys, which differ each time."""
+    """The findings without the keys, which differ each time."""
     return lambda: [finding.problem for finding in check.check(table, clock)]
 
 
 @pytest.fixture
 def session(alice: Client) -> dict[str, Any]:
-    """With everything in it that a session can have, in an otherwise quiet table."""
+    """A session with every kind of item, in an otherwise empty table."""
     headers = {"Idempotency-Key": "create"}
     body = {"domain_id": "d", "expires_in_days": 3}
     session = alice.post("/sessions", body, headers=headers).json
@@ -40,7 +40,7 @@ def session(alice: Client) -> dict[str, Any]:
 
 @pytest.fixture
 def change(raw: Any, table: db.Table, items: Callable[[], list[Any]]) -> Callable[..., None]:
-    """Changes attributes of the one item whose key matches, behind the app's back."""
+    """Changes attributes of the one item whose key matches, directly in the table."""
 
     def find(pattern: str) -> Any:
         found = [i for i in items() if re.search(pattern, i["PK"]["S"] + " " + i["SK"]["S"])]
@@ -163,13 +163,13 @@ def test_the_record_of_a_create_may_outlive_its_session_and_be_absent(alice, cha
     assert findings() == []
 
 
-def test_what_waits_for_the_sweep_is_no_damage(alice, session, table, clock):
+def test_sessions_that_wait_for_the_sweep_are_not_damage(alice, session, table, clock):
     other = alice.create_session()["session_id"]
     alice.fill(other, 3)
     clock.move(days=4)
     seen = Checked()
     assert list(check.check(table, clock, seen)) == []
-    assert seen.pending == 1  # the session that is past its time
+    assert seen.pending == 1  # the expired session
 
 
 def test_a_record_past_its_time_counts_as_absent(session, change, clock, findings):
@@ -178,7 +178,7 @@ def test_a_record_past_its_time_counts_as_absent(session, change, clock, finding
     assert findings() == []
 
 
-def test_the_command_tells_each_finding_and_exits_with_1(app, session, change):
+def test_the_command_prints_each_finding_and_exits_with_1(app, session, change):
     cli.init_app(app, Config(sessions_table="none", jwt_secret=SECRET))
     runner = app.test_cli_runner()
     sound = runner.invoke(args=["check"])

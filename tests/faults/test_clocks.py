@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.config import Config
+from app.errors import PreconditionFailed
 from app.factory import create_app
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
@@ -16,7 +17,7 @@ from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
 from app.sessions.store import SessionStore
 from app.table import db, ids
-from tests.faults.proxy import Exchange, Fault, always, nothing, refused
+from tests.faults.proxy import Exchange, Fault, always, nothing, once, refused
 from tests.people import SECRET, Client, problem
 
 HALF_A_MINUTE = 30 * 1000
@@ -30,7 +31,7 @@ def shifted(milliseconds: int) -> Clock:
 
 
 def jumping_back() -> Clock:
-    """After its tenth reading, as when NTP sets a clock that was wrong."""
+    """Jumps back after its tenth reading, as when NTP corrects a clock."""
     readings = count()
     return lambda: ids.system_clock() + (HALF_A_MINUTE if next(readings) < 10 else 0)
 
@@ -72,7 +73,7 @@ def assert_times_are_those_of_the_ids(messages: list[Any]) -> None:
     assert times == sorted(times)
 
 
-def test_messages_stand_in_the_order_in_which_they_were_acknowledged(table, session, assert_sound):
+def test_messages_are_in_the_order_in_which_they_were_acknowledged(table, session, assert_sound):
     stores = writers(table)
     names = [name for _ in range(6) for name in stores]
     acknowledged = [append(stores[name], session, f"{n} {name}") for n, name in enumerate(names)]
@@ -83,7 +84,7 @@ def test_messages_stand_in_the_order_in_which_they_were_acknowledged(table, sess
     assert_sound()
 
 
-def test_a_batch_of_a_slow_writer_stands_after_what_it_follows(table, session):
+def test_a_batch_of_a_writer_whose_clock_lags_comes_after_earlier_messages(table, session):
     stores = writers(table)
     first = append(stores["fast"], session, "first")
     new = [NewMessage("user", str(n)) for n in range(50)]
@@ -111,6 +112,35 @@ def test_writers_at_once_with_different_clocks_each_keep_their_order(table, sess
     assert_sound()
 
 
+def test_if_match_holds_for_a_writer_whose_clock_is_behind(table, session):
+    """The condition fails for the id, not for the version."""
+    stores = writers(table)
+    append(stores["fast"], session, "first")  # makes version 2
+    new = [NewMessage("user", "second")]
+    with pytest.raises(PreconditionFailed):
+        stores["slow"].append(ALICE, session, new, if_match=(1,))
+    [second], _ = stores["slow"].append(ALICE, session, new, if_match=(1, 2))
+    assert [message.content for message in read(table, session)] == ["first", "second"]
+    assert SessionStore(table).get(ALICE, session).version == 3
+
+
+def test_if_match_is_checked_again_when_an_append_is_tried_again(table, far_table, session, proxy):
+    """The first try fails because the clock is behind, the second because of a change."""
+    append(writers(table)["fast"], session, "first")
+
+    def followed(exchange: Exchange) -> None:
+        status, _ = exchange.forward()
+        assert status == 400
+        SessionStore(table).update(ALICE, session, {"title": "New"})
+
+    proxy.plan = once(followed, "TransactWriteItems")
+    slow = MessageStore(far_table, ids.UlidSource(shifted(-10_000)))
+    with pytest.raises(PreconditionFailed):
+        slow.append(ALICE, session, [NewMessage("user", "second")], if_match=(2,))
+    assert proxy.calls == ["TransactWriteItems"] * 2
+    assert [message.content for message in read(table, session)] == ["first"]
+
+
 def test_the_clock_of_a_reader_changes_nothing(table, session):
     stores = writers(table)
     append(stores["fast"], session, "from the future")
@@ -120,8 +150,8 @@ def test_the_clock_of_a_reader_changes_nothing(table, session):
         assert [message.content for message in page.messages] == ["from the future"]
 
 
-# A clock that is wrong, by DynamoDB's own. These tables are told no other time: they take the real
-# `Date` of the answers.
+# A clock that is wrong compared with DynamoDB's. These tables have no injected time. They use the
+# real `Date` of the answers.
 
 DAY = 24 * HALF_A_MINUTE * 120
 WRONG = {
@@ -136,7 +166,7 @@ WRONG = {
 
 @pytest.fixture
 def hosted(table: db.Table, far_table: db.Table, alice: Client) -> Callable[[Clock], Client]:
-    """Alice, at a host of its own with such a clock; its calls pass the proxy."""
+    """Alice, on a host with such a clock. Its calls go through the proxy."""
 
     def at(clock: Clock) -> Client:
         config = Config(sessions_table=table.name, jwt_secret=SECRET)
@@ -179,10 +209,21 @@ def test_a_host_whose_clock_is_wrong_writes_nothing(
     assert "UpdateItem" not in proxy.calls
 
 
-def test_a_host_ahead_within_bounds_writes(alice, hosted, items):
+@pytest.mark.parametrize("wrong", ["two minutes ahead", "two days behind"])
+def test_the_log_says_how_far_a_clock_is_off(wrong, alice, hosted, logged):
+    session = alice.create_session()["session_id"]
+    del logged[:]
+    hosted(shifted(WRONG[wrong])).delete(f"/sessions/{session}")
+    why, request = logged
+    assert abs(why["ahead_seconds"] - WRONG[wrong] // 1000) < 30
+    assert request["db_failure"] == "ClockDisagrees"
+
+
+@pytest.mark.parametrize("off", [50_000, HALF_A_MINUTE - DAY], ids=["ahead", "behind"])
+def test_a_host_that_is_off_within_bounds_writes(off, alice, hosted, items):
     session = alice.create_session()["session_id"]
     for method, path, body in writes(session):
-        answer = hosted(shifted(50_000)).request(method, path, json=body)
+        answer = hosted(shifted(off)).request(method, path, json=body)
         assert answer.status_code in (200, 201), answer.text
 
 
@@ -195,7 +236,7 @@ def test_a_host_whose_clock_is_wrong_still_reads_or_says_503(wrong, alice, hoste
         assert host.get(f"/sessions{path}").status_code in (200, 503)
 
 
-def test_a_process_asks_for_the_databases_time_once(alice, hosted, proxy):
+def test_a_process_reads_the_databases_time_once(alice, hosted, proxy):
     session = alice.create_session()["session_id"]
     host = hosted(ids.system_clock)
     for _ in range(3):
@@ -213,7 +254,7 @@ def test_a_process_that_has_read_knows_the_time(alice, hosted, proxy):
 
 
 def redated(milliseconds: int) -> Fault:
-    """The database's answers come with another time."""
+    """Gives the database's answers another time."""
 
     def redated(exchange: Exchange) -> None:
         exchange.forward()
@@ -222,8 +263,8 @@ def redated(milliseconds: int) -> Fault:
     return redated
 
 
-def test_a_process_that_was_frozen_asks_again_before_it_refuses(alice, hosted, proxy):
-    """What it remembers is ten minutes old, as after Lambda has let it sleep."""
+def test_a_process_that_was_frozen_reads_the_time_again_before_it_refuses(alice, hosted, proxy):
+    """The time that it remembers is ten minutes old, as after Lambda has frozen it."""
     session = alice.create_session()["session_id"]
     host = hosted(ids.system_clock)
     proxy.plan = always(redated(-600_000))
@@ -248,8 +289,11 @@ def test_a_clock_that_goes_wrong_later_is_noticed(alice, hosted, items):
     host.append(session)
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT"])
-def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
+NO_DATES = ["", "yesterday", "Wed, 99 Foo 2026 02:18:15 GMT", f"Wed, 1 Jan {10**20} 02:18:15 GMT"]
+
+
+@pytest.mark.parametrize("date", NO_DATES)
+def test_an_answer_without_a_date_is_ignored(date, alice, hosted, proxy):
     session = alice.create_session()["session_id"]
 
     def undated(exchange: Exchange) -> None:
@@ -261,7 +305,7 @@ def test_an_answer_without_a_date_hinders_nobody(date, alice, hosted, proxy):
 
 
 def test_a_role_that_may_not_read_learns_the_time_from_the_refusal(alice, hosted, proxy, items):
-    """A program that only appends may have no right to GetItem."""
+    """A program that only appends may not have the permission GetItem."""
     session = alice.create_session()["session_id"]
 
     def denied(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""One damaged item spoils only itself, and `check` names it. The damage is done behind the app."""
+"""One damaged item affects only itself, and `check` finds it. The tests damage the table."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.people import Client, problem
 
 
 def strict(text: str) -> Any:
-    """As parsers that are stricter than Python's read it."""
+    """Reads JSON like parsers that are stricter than Python's."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)
@@ -70,7 +70,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_damaged_text_spoils_only_its_message(alice, session_id, damage, findings, text):
+def test_a_damaged_text_affects_only_its_message(alice, session_id, damage, findings, text):
     first, second, third = (alice.append(session_id, content) for content in "abc")
     damage(sk_of(session_id, second["message_id"]), body={"S": text} if text else None)
     path = f"/sessions/{session_id}"
@@ -94,12 +94,12 @@ def test_a_damaged_text_spoils_only_its_message(alice, session_id, damage, findi
 
 
 def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, damage, findings):
-    """As the library wrote it, once, for the names 1 and "1"."""
+    """The library used to write this for the names 1 and "1"."""
     message = alice.append(session_id)
     sk = sk_of(session_id, message["message_id"])
     damage(sk, body={"S": USUAL.replace("{}", '{"1":"a","1":"b"}')})
     [finding] = findings()
-    assert "a name is there twice" in finding
+    assert "a name appears twice" in finding
     assert alice.get(f"/sessions/{session_id}").status_code == 200
 
 
@@ -107,7 +107,7 @@ def test_a_name_twice_in_the_usual_form_is_found_by_check(alice, session_id, dam
     "attributes",
     [{"body": None}, {"parts": None}, {"parts": {"S": "three"}}, {"body": {"BOOL": True}}],
 )
-def test_a_damaged_part_spoils_only_its_message(alice, session_id, damage, findings, attributes):
+def test_a_damaged_part_affects_only_its_message(alice, session_id, damage, findings, attributes):
     first = alice.append(session_id, "a")
     large = alice.append(session_id, "x" * 900_000)
     last = alice.append(session_id, "c")
@@ -117,7 +117,7 @@ def test_a_damaged_part_spoils_only_its_message(alice, session_id, damage, findi
     assert any(large["message_id"].removeprefix("msg_") in finding for finding in findings())
 
 
-def test_a_strange_key_spoils_nothing(alice, session_id, raw, table):
+def test_an_unknown_key_affects_nothing(alice, session_id, raw, table):
     message = alice.append(session_id, "a")
     for end in ("#MSG", "#MSG#", "#MSG#x", "#FOO", "#MSG#" + "7" + "Z" * 25):
         item = {"PK": {"S": "acme#alice"}, "SK": {"S": sk_of(session_id) + end}}
@@ -145,7 +145,7 @@ IN_THE_LIST = {"title", "domain_id", "message_count"}
 
 
 @pytest.mark.parametrize("attributes", HEADS.values(), ids=HEADS)
-def test_a_damaged_session_spoils_only_itself(alice, session_id, damage, findings, attributes):
+def test_a_damaged_session_affects_only_itself(alice, session_id, damage, findings, attributes):
     other = alice.create_session(title="damaged")["session_id"]
     message = alice.append(other, "still there")
     damage(sk_of(other), **attributes)
@@ -165,6 +165,49 @@ def test_a_damaged_session_spoils_only_itself(alice, session_id, damage, finding
     assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [session_id]
 
 
+UNORDERED: dict[str, dict[str, Any]] = {
+    "no last id": {"last_ulid": None},
+    "a last id that is none": {"last_ulid": {"S": "x"}},
+    "a last id that is a number": {"last_ulid": {"N": "5"}},
+    "a size of text": {"last_count": {"S": "many"}},
+}
+
+
+@pytest.mark.parametrize("attributes", UNORDERED.values(), ids=UNORDERED)
+def test_the_messages_of_a_session_whose_order_is_damaged_can_be_listed(
+    alice, session_id, damage, findings, attributes
+):
+    first, *more = (alice.append(session_id, content) for content in "abc")
+    damage(sk_of(session_id), **attributes)
+    path = f"/sessions/{session_id}"
+    for query, wanted in (
+        ("", [first, *more]),
+        ("?order=desc", [*reversed(more), first]),
+        ("?limit=1", [first]),
+        ("?order=desc&limit=1", more[-1:]),
+        (f"?after={first['message_id']}", more),
+    ):
+        assert alice.get(f"{path}/messages{query}").json["messages"] == wanted
+    assert alice.get(f"{path}/messages/{first['message_id']}").json == first
+    nothing = alice.get(f"{path}/messages/{session_id.replace('sess', 'msg')}")
+    problem(nothing, 404, "MESSAGE_NOT_FOUND")
+    if "last_ulid" in attributes:
+        added = alice.post(f"{path}/messages", {"role": "user", "content": "d"})
+        problem(added, 500, "SESSION_DAMAGED")
+    assert [finding for finding in findings() if sk_of(session_id) in finding]
+    assert alice.delete(path).status_code == 200
+
+
+def test_an_append_to_a_session_whose_expiry_is_damaged_ends_at_once(
+    session_id, damage, far_alice, proxy
+):
+    """Its condition can never hold. It was tried until the request's time was over."""
+    damage(sk_of(session_id), expires_at={"N": "5"})
+    added = far_alice.post(f"/sessions/{session_id}/messages", {"role": "user", "content": "d"})
+    problem(added, 500, "SESSION_DAMAGED")
+    assert len(proxy.calls) < 5
+
+
 def test_a_damaged_session_does_not_stop_an_erasure(alice, session_id, damage, items):
     other = alice.create_session()["session_id"]
     damage(sk_of(other), message_count=None, title=None)
@@ -179,7 +222,7 @@ def test_messages_without_their_session_are_not_found(alice, session_id, raw, ta
     problem(alice.get(f"/sessions/{session_id}"), 404, "SESSION_NOT_FOUND")
 
 
-def test_check_says_nothing_of_what_was_said(alice, damage, findings):
+def test_check_prints_no_content(alice, damage, findings):
     session_id = alice.create_session(title="a secret")["session_id"]
     message = alice.append(session_id)
     damage(sk_of(session_id, message["message_id"]), body={"S": '{"role":"a secret","b":NaN'})
@@ -187,3 +230,23 @@ def test_check_says_nothing_of_what_was_said(alice, damage, findings):
     found = findings()
     assert len(found) == 2
     assert "secret" not in "".join(found)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["first", "middle", "last"])
+def test_a_damaged_message_of_the_newest_batch_hides_no_other(alice, session_id, damage, which):
+    """A reader stops before a message that is not visible yet. A damaged one is not that."""
+    path = f"/sessions/{session_id}/messages"
+    sent = alice.fill(session_id, 3)
+    damage(sk_of(session_id, sent[which]), body={"S": "hello"})
+    rest = [message_id for message_id in sent if message_id != sent[which]]
+    for order, expected in (("asc", rest), ("desc", rest[::-1])):
+        page = alice.get(f"{path}?order={order}").json
+        assert [message["message_id"] for message in page["messages"]] == expected
+        assert page["next_cursor"] is None
+        first = alice.get(f"{path}?order={order}&limit=1").json
+        assert first["messages"][0]["message_id"] == expected[0]
+        second = alice.get(f"{path}?order={order}&cursor={first['next_cursor']}").json
+        assert [message["message_id"] for message in second["messages"]] == expected[1:]
+    whole = alice.get(f"/sessions/{session_id}").json
+    assert [message["message_id"] for message in whole["messages"]] == rest
+    assert whole["next_cursor"] is None

@@ -1,4 +1,4 @@
-"""An erasure takes the sessions that were there when it was asked for: no more, no fewer."""
+"""An erasure removes exactly the sessions that existed when it was requested."""
 
 import itertools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ALL = "/sessions?confirm=all"
 
 @pytest.fixture
 def alice_elsewhere(table: db.Table, clock: Any, alice: Client) -> Callable[[float], Client]:
-    """Alice, at a host whose clock is so many seconds ahead."""
+    """Alice, on a host whose clock is this many seconds ahead."""
 
     def at(ahead: float) -> Client:
         config = Config(sessions_table=table.name, jwt_secret=SECRET)
@@ -30,7 +30,7 @@ def alice_elsewhere(table: db.Table, clock: Any, alice: Client) -> Callable[[flo
 
 @pytest.fixture
 def cut_off(hurried_alice: Client, proxy: Any) -> Callable[[], None]:
-    """Asks for an erasure that gets no further than its note."""
+    """Requests an erasure that is interrupted after its note."""
 
     def ask() -> None:
         before, proxy.plan = proxy.plan, always(in_conflict, "TransactWriteItems")
@@ -40,10 +40,10 @@ def cut_off(hurried_alice: Client, proxy: Any) -> Callable[[], None]:
     return ask
 
 
-def test_an_erasure_that_ends_leaves_the_note_of_a_later_one(
+def test_an_erasure_keeps_the_note_of_a_later_one(
     alice, far_alice, cut_off, proxy, table, clock, items, assert_sound
 ):
-    """At each call of the first erasure: a session is made, and a second erasure is cut off."""
+    """At each call of the first erasure: creates a session and interrupts a second erasure."""
     for number in itertools.count(1):
         alice.create_session()
         overtaken = []
@@ -67,7 +67,7 @@ def test_an_erasure_that_ends_leaves_the_note_of_a_later_one(
 
 
 @pytest.mark.parametrize("ahead", [5, 50])
-def test_a_session_made_by_a_host_that_is_ahead_is_erased(
+def test_a_session_created_by_a_host_that_is_ahead_is_erased(
     ahead, alice, alice_elsewhere, cut_off, table, clock, items
 ):
     alice_elsewhere(ahead).create_session()
@@ -77,7 +77,7 @@ def test_a_session_made_by_a_host_that_is_ahead_is_erased(
 
 
 @pytest.mark.parametrize("ahead", [-3600, -50, -1, 0, 1, 50])
-def test_a_session_made_after_an_erasure_was_asked_for_stays_whatever_the_clocks_say(
+def test_a_session_created_after_an_erasure_was_requested_stays(
     ahead, alice, alice_elsewhere, cut_off, table, clock, assert_sound
 ):
     for seconds in (0, 50, -50):
@@ -91,7 +91,7 @@ def test_a_session_made_after_an_erasure_was_asked_for_stays_whatever_the_clocks
     assert_sound()
 
 
-def test_a_session_made_in_the_same_millisecond_as_an_erasure_is_not_taken_for_an_older_one(
+def test_a_session_created_in_the_same_millisecond_as_an_erasure_stays(
     alice, cut_off, table, clock
 ):
     clock.freeze()
@@ -102,10 +102,10 @@ def test_a_session_made_in_the_same_millisecond_as_an_erasure_is_not_taken_for_a
     assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [younger]
 
 
-def test_a_session_whose_creation_was_held_up_while_an_erasure_was_asked_for_stays(
+def test_a_session_whose_creation_was_delayed_past_an_erasure_stays(
     alice, far_alice, cut_off, proxy, table, clock
 ):
-    """Its id is older than the erasure, but it was not there."""
+    """Its id is older than the erasure, but the session did not exist yet."""
     alice.create_session()
 
     def held(exchange: Exchange) -> None:
@@ -121,7 +121,7 @@ def test_a_session_whose_creation_was_held_up_while_an_erasure_was_asked_for_sta
     assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [younger]
 
 
-def test_two_erasures_that_are_cut_off_are_finished_up_to_the_later_one(
+def test_two_interrupted_erasures_are_finished_up_to_the_later_one(
     alice, cut_off, table, clock, items
 ):
     alice.create_session()
@@ -132,9 +132,12 @@ def test_two_erasures_that_are_cut_off_are_finished_up_to_the_later_one(
     assert items() == []
 
 
-def test_a_user_of_before_ids_were_kept_is_erased(alice, cut_off, raw, table, clock, items):
-    """Without `last_ulid`, as such an item was written by older code."""
-    alice.create_session()
+@pytest.mark.parametrize("ahead", [0, 50])
+def test_a_user_item_without_last_ulid_is_erased(
+    ahead, alice, alice_elsewhere, cut_off, raw, table, clock, items
+):
+    """Older code wrote such items without `last_ulid`."""
+    alice_elsewhere(ahead).create_session()
     raw.update_item(
         TableName=table.name,
         Key={"PK": {"S": "acme#alice"}, "SK": {"S": "USER"}},

@@ -1,8 +1,8 @@
-"""What a reader sees of a transaction that is visible by half, and of a session that is deleted
+"""What a reader sees of a transaction that is partly visible, and of a session that is deleted
 while it is read.
 
-DynamoDB Local shows a transaction whole. So these tests hide some of its items, behind the app's
-back, or act between two of a request's calls.
+DynamoDB Local shows a transaction whole. So these tests hide some of its items from the
+app, or act between two of a request's calls.
 """
 
 import itertools
@@ -26,7 +26,7 @@ def session(alice: Client) -> str:
 
 @pytest.fixture
 def hide(raw: Any, table: Any, items: Callable[[], list[Any]]) -> Callable[..., list[Any]]:
-    """Takes items out of the table whose SK ends like this; gives them, for `show`."""
+    """Removes the items whose SK ends like this and returns them, for `show`."""
 
     def hide(*endings: str) -> list[Any]:
         hidden = [item for item in items() if item["SK"]["S"].endswith(endings)]
@@ -52,7 +52,7 @@ def ids_of(page: dict[str, Any]) -> list[str]:
 
 
 def follow(client: Client, path: str) -> list[str]:
-    """All that is shown from there to where the pages end."""
+    """All messages from this page to the last one."""
     found, cursor = [], ""
     while cursor is not None:
         page = client.get(path + (f"&cursor={cursor}" if cursor else "")).json
@@ -67,7 +67,7 @@ def batch(client: Client, session: str, *messages: Any) -> list[str]:
     return ids_of(client.post(path, {"messages": messages}).json)
 
 
-# Half of a transaction
+# Partly visible transactions
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -75,10 +75,10 @@ def batch(client: Client, session: str, *messages: Any) -> list[str]:
 @pytest.mark.parametrize(
     "hidden", [s for n in (1, 2, 3) for s in itertools.combinations(range(3), n)]
 )
-def test_who_polls_loses_no_message_whichever_half_is_visible(
+def test_polling_misses_no_message_whichever_half_is_visible(
     alice, session, hide, show, order, limit, hidden
 ):
-    """The client goes on after the latest message that it was shown."""
+    """The client continues after the latest message that it has seen."""
     read = alice.fill(session, 2)
     new = batch(alice, session, SAID, SAID, SAID)
     taken = hide(*(new[n][4:] for n in hidden))
@@ -94,7 +94,7 @@ def test_who_polls_loses_no_message_whichever_half_is_visible(
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("query", ["limit=100", "limit=4", "limit=1", "limit=3&after=first"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_is_visible_a_moment_later_is_shown_at_once(
+def test_a_message_that_becomes_visible_a_moment_later_is_in_the_page(
     alice, session, far_alice, proxy, hide, show, order, query, times
 ):
     sent = [*alice.fill(session, 2), *batch(alice, session, SAID, SAID)]
@@ -111,7 +111,7 @@ def test_what_is_visible_a_moment_later_is_shown_at_once(
     assert far_alice.get(path).json == expected
 
 
-def test_a_session_is_read_again_until_its_newest_are_there(
+def test_a_session_is_read_again_until_its_newest_messages_are_visible(
     alice, session, far_alice, proxy, hide, show
 ):
     sent = batch(alice, session, SAID, SAID)
@@ -128,7 +128,7 @@ def test_a_session_is_read_again_until_its_newest_are_there(
 
 
 @pytest.mark.parametrize("hidden", [0, 1, 2])
-def test_a_session_ends_before_what_does_not_appear(alice, session, hide, show, hidden):
+def test_a_session_ends_before_a_message_that_stays_invisible(alice, session, hide, show, hidden):
     sent = [*alice.fill(session, 1), *batch(alice, session, SAID, SAID, SAID)]
     taken = hide(sent[1 + hidden][4:])
     answer = alice.get(f"/sessions/{session}").json
@@ -140,8 +140,20 @@ def test_a_session_ends_before_what_does_not_appear(alice, session, hide, show, 
     assert ids_of(rest) == sent[1 + hidden :]
 
 
-def test_a_session_whose_older_message_is_lost_shows_all_others(alice, session, hide):
-    """That is damage, which `check` reports, and no reason to withhold the rest."""
+def test_a_session_whose_first_message_stays_invisible_has_a_cursor(alice, session, hide, show):
+    """Otherwise a client would cache it as empty under its current ETag."""
+    sent = batch(alice, session, SAID, SAID)
+    taken = hide(sent[0][4:])
+    answer = alice.get(f"/sessions/{session}").json
+    assert answer["messages"] == []
+    path = f"/sessions/{session}/messages?cursor={answer['next_cursor']}"
+    assert alice.get(path).json == {"messages": [], "next_cursor": None}
+    show(taken)
+    assert ids_of(alice.get(path).json) == sent
+
+
+def test_a_session_with_a_lost_older_message_shows_all_others(alice, session, hide):
+    """`check` reports the damage. It is no reason to withhold the other messages."""
     sent = alice.fill(session, 3)
     sent += [alice.append(session)["message_id"] for _ in range(2)]
     hide(sent[1][4:])
@@ -154,9 +166,7 @@ def test_a_session_whose_older_message_is_lost_shows_all_others(alice, session, 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("part", ["", "#01", "#02"])
-def test_a_large_message_of_which_a_part_is_not_visible_is_a_gap(
-    alice, session, hide, show, order, part
-):
+def test_a_large_message_with_an_invisible_part_is_a_gap(alice, session, hide, show, order, part):
     read = alice.append(session)["message_id"]
     new = batch(alice, session, SAID, BIG, SAID)
     taken = hide(new[1][4:] + part)
@@ -169,10 +179,10 @@ def test_a_large_message_of_which_a_part_is_not_visible_is_a_gap(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 100])
-def test_nothing_is_shown_beyond_what_the_session_says(
+def test_nothing_is_shown_beyond_the_sessions_last_message(
     alice, session, raw, table, items, hide, show, order, limit
 ):
-    """The messages of a transaction are there, and the session's item is not yet."""
+    """The messages of a transaction are visible, but the session's item is not yet."""
     sent = alice.fill(session, 3)
     [before] = [item for item in items() if item["SK"]["S"] == f"SESSION#{session[5:]}"]
     new = batch(alice, session, SAID, SAID)
@@ -208,7 +218,7 @@ def test_an_append_between_session_and_query_is_left_for_the_next_poll(
 
 
 @pytest.mark.parametrize("hidden", ["", "#01", "#02"])
-def test_a_message_that_is_visible_a_moment_later_is_got(
+def test_getting_a_message_that_becomes_visible_a_moment_later_succeeds(
     alice, session, far_alice, proxy, hide, show, hidden
 ):
     [_, big] = batch(alice, session, SAID, BIG)
@@ -224,7 +234,7 @@ def test_a_message_that_is_visible_a_moment_later_is_got(
     assert far_alice.get(path).json == expected
 
 
-def test_what_was_never_written_is_looked_for_once(alice, session, far_alice, proxy):
+def test_a_message_that_was_never_written_is_looked_for_once(alice, session, far_alice, proxy):
     alice.fill(session, 3)
     path = f"/sessions/{session}/messages/msg_01ARZ3NDEKTSV4RRFFQ69G5FAV"
     problem(far_alice.get(path), 404, "MESSAGE_NOT_FOUND")
@@ -232,6 +242,11 @@ def test_what_was_never_written_is_looked_for_once(alice, session, far_alice, pr
 
 
 # What it costs
+
+
+def test_what_is_no_message_id_is_not_looked_for(session, far_alice, proxy):
+    problem(far_alice.get(f"/sessions/{session}/messages/first"), 404, "MESSAGE_NOT_FOUND")
+    assert proxy.calls == ["GetItem"]  # of the session
 
 
 def test_a_poll_that_finds_nothing_is_one_get(alice, session, far_alice, proxy):
@@ -255,7 +270,7 @@ def test_a_poll_that_finds_nothing_is_one_get(alice, session, far_alice, proxy):
         ("?limit=3&order=desc", ["GetItem", "Query", "Query", "GetItem"]),  # ends in a batch
     ],
 )
-def test_the_session_is_asked_for_again_unless_the_page_is_all_of_it(
+def test_the_session_is_read_again_unless_the_page_is_the_whole_session(
     alice, session, far_alice, proxy, query, calls
 ):
     sent = [alice.append(session)["message_id"], *alice.fill(session, 3)]
@@ -268,11 +283,37 @@ def test_the_session_is_asked_for_again_unless_the_page_is_all_of_it(
     assert proxy.calls == calls
 
 
+def test_every_read_of_the_table_is_strongly_consistent(alice, session, far_alice, proxy):
+    [big] = batch(alice, session, BIG)
+    alice.fill(session, 3)
+    asked: list[tuple[str, Any]] = []
+
+    def note(call: Any) -> None:
+        asked.append((call.operation, call.request))
+
+    proxy.plan = note
+    path = f"/sessions/{session}"
+    far_alice.get(path)
+    far_alice.get(path, headers={"If-None-Match": "*"})
+    far_alice.get(f"{path}/messages?limit=1")
+    far_alice.get(f"{path}/messages?limit=2&order=desc")
+    far_alice.get(f"{path}/messages/{big}")
+    far_alice.get("/sessions")
+    for _ in range(2):
+        far_alice.post("/sessions", {"domain_id": "d"}, headers={"Idempotency-Key": "k"})
+    reads = [(name, request) for name, request in asked if name != "TransactWriteItems"]
+    for name, request in reads:
+        requests = request["RequestItems"].values() if name == "BatchGetItem" else [request]
+        for each in requests:
+            assert each.get("ConsistentRead", False) is ("IndexName" not in each), each
+    assert len(reads) > 10
+
+
 # Deleted while it is read
 
 
 def whole_or_404(client: Client, path: str, expected: Any) -> bool:
-    """Whether the session was found, and then all of what was asked for with it."""
+    """Whether the session was found. If so, everything requested must be there."""
     answer = client.get(path)
     if answer.status_code == 200:
         assert answer.json == expected
@@ -299,7 +340,7 @@ ASKED = {
 
 @pytest.mark.parametrize("how", ["deleted", "being deleted"])
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_session_that_is_deleted_while_it_is_read_is_whole_or_404(
+def test_a_session_that_is_deleted_while_it_is_read_is_complete_or_404(
     alice, far_alice, proxy, raw, table, hide, asked, how
 ):
     """Before each call of the request in turn."""
@@ -308,13 +349,14 @@ def test_a_session_that_is_deleted_while_it_is_read_is_whole_or_404(
         if how == "deleted":
             assert alice.delete(f"/sessions/{session}").status_code == 200
             return
-        raw.update_item(  # marked, and some of it removed
+        raw.update_item(  # marked, and partly removed
             TableName=table.name,
             Key={"PK": {"S": "acme#alice"}, "SK": {"S": f"SESSION#{session[5:]}"}},
             UpdateExpression="SET deleted_at = :now REMOVE GSI1PK, GSI1SK",
             ExpressionAttributeValues={":now": {"S": "2026-11-25T00:00:00.000Z"}},
         )
-        hide(sent[1][4:], sent[len(sent) // 2][4:], sent[-4][4:])
+        quarter = len(sent) // 4
+        hide(*(sent[n][4:] for n in (1, 2 * quarter, 3 * quarter, -4)))
 
     large = asked == "session, large"  # 6 calls
     for number in itertools.count(1, 3 if large else 1):
@@ -350,5 +392,5 @@ def test_a_session_that_is_deleted_while_it_is_read_is_whole_or_404(
 
 
 def at(number: int, fault: Any) -> Plan:
-    """The Nth call, and none that the fault itself makes."""
+    """The Nth call, not counting those that the fault makes."""
     return lambda call: fault if call.number == number else None

@@ -18,7 +18,7 @@ from app.table import db, ids
 from tests.faults.proxy import Exchange, Proxy, nothing
 from tests.people import SECRET, Client, make_token
 
-# A server that has the app imported and forks: each child is a process of its own, made in no time.
+# A server that has imported the app and forks: each child is a process, and starts fast.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["app.factory", "app.operations.sweep", "tests.people"])
 
@@ -27,7 +27,7 @@ DAY = 24 * 60 * 60 * 1000
 
 @dataclass
 class Request:
-    """What the child does: a request, or the sweep where there is no method."""
+    """What the child does: a request, or the sweep if there is no method."""
 
     method: str
     path: str
@@ -163,7 +163,7 @@ def sweeping(alice: Alice) -> Request:
         (append_large, 1),
         (batch, 1),
         (put, 1),
-        (delete, 6),  # mark, query, 2 batches, record, the session itself
+        (delete, 5),  # mark, query, 2 batches, the session itself
         (delete_all, 8),
         (sweeping, 16),
     ],
@@ -197,7 +197,7 @@ def test_a_kill_at_any_call_leaves_nothing_wrong(
 
 
 def shown(alice: Alice) -> dict[str, Any]:
-    """All that Alice sees."""
+    """Everything that Alice can see."""
     listed = alice.get("/sessions").json["sessions"]
     return {s["session_id"]: alice.get(f"/sessions/{s['session_id']}").json for s in listed}
 
@@ -205,10 +205,10 @@ def shown(alice: Alice) -> dict[str, Any]:
 def assert_all_or_nothing(
     request: Request, alice: Alice, before: dict[str, Any], *, acts: bool, killed: bool
 ) -> None:
-    """At once, without any repair: what is seen is from before the request or from after it."""
+    """Without any repair, Alice sees the state from before the request or from after it."""
     if request.method in ("SWEEP",) or "confirm" in request.path:
         for session_id, session in shown(alice).items():
-            assert session == before[session_id]  # whole, for as long as it is seen
+            assert session == before[session_id]  # complete while it is visible
         return
     now = shown(alice)
     if request.method == "DELETE":

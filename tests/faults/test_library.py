@@ -1,4 +1,4 @@
-"""The stores as a library: what could not be read again is refused before it is written."""
+"""The stores as a library refuse values that could not be read again."""
 
 import enum
 import json
@@ -101,14 +101,14 @@ def test_a_message_that_could_not_be_read_again_is_refused(store, session_id, it
 @pytest.mark.parametrize(
     "messages", [[], [NewMessage("user", "x")] * 105, [{"role": "user"}], ["x"]]
 )
-def test_what_is_no_batch_is_refused(store, session_id, items, messages):
+def test_an_invalid_batch_is_refused(store, session_id, items, messages):
     before = items()
     with pytest.raises(ValidationFailed):
         store.append(ALICE, session_id, messages)
     assert items() == before
 
 
-def test_what_fits_is_stored_as_it_was_handed_over(store, alice, session_id):
+def test_valid_messages_are_stored_unchanged(store, alice, session_id):
     metadata = {"a": [1, 2.5, None, True, "é😀", {"": deep(50)}], "big": 10**4000, "x": -0.0}
     [message], _ = store.append(
         ALICE, session_id, [NewMessage("tool", [{"type": "t"}], "n" * 128, metadata)]
@@ -170,9 +170,7 @@ def test_a_session_has_a_domain(sessions, items, domain_id):
 
 
 @pytest.mark.parametrize("changes", [{"titel": "x"}, {"title": "x", "version": 9}, {}])
-def test_a_change_of_nothing_or_of_what_there_is_not_is_refused(
-    sessions, session_id, items, changes
-):
+def test_an_empty_change_and_unknown_fields_are_refused(sessions, session_id, items, changes):
     before = items()
     with pytest.raises(ValidationFailed):
         sessions.update(ALICE, session_id, changes)
@@ -180,8 +178,8 @@ def test_a_change_of_nothing_or_of_what_there_is_not_is_refused(
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "tool"])
-def test_reading_does_not_parse_what_was_written_here(role, monkeypatch):
-    """Else an answer of 1,000 messages would cost twice as much."""
+def test_reading_does_not_parse_our_own_text(role, monkeypatch):
+    """Otherwise an answer of 1,000 messages would cost twice as much."""
     monkeypatch.setattr(json.JSONDecoder, "decode", lambda *_: pytest.fail("parsed"))
     for name, content in ((None, "x"), ("n", [{"type": "t", "y": "é"}])):
         assert is_sound(NewMessage(role, content, name, {"a": {"b": 1}}).body("alice"))

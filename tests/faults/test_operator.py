@@ -1,4 +1,4 @@
-"""What only an operator can cure is a 503 whose reason is in the log, and nowhere else."""
+"""A fault that only an operator can fix is a 503. Only the log has the reason."""
 
 from collections.abc import Callable
 from typing import Any
@@ -74,9 +74,7 @@ def test_without_credentials_a_request_is_503(engine, table, alice, logged, monk
         is_told_to_the_operator_alone(answer, logged, "NoCredentialsError")
 
 
-def test_a_call_that_got_no_answer_before_the_refusal_may_have_been_carried_out(
-    alice, far_alice, proxy
-):
+def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(alice, far_alice, proxy):
     from tests.faults.proxy import cut_after
 
     session = alice.create_session()["session_id"]
@@ -86,7 +84,7 @@ def test_a_call_that_got_no_answer_before_the_refusal_may_have_been_carried_out(
     problem(far_alice.post(f"/sessions/{session}/messages", said), 503, "OUTCOME_UNKNOWN")
 
 
-def test_our_own_mistakes_stay_500(alice, far_alice, proxy):
+def test_our_own_bugs_stay_500(alice, far_alice, proxy):
     proxy.plan = always(refused("ValidationException"))
     problem(far_alice.get("/sessions"), 500, "INTERNAL_ERROR")
 

@@ -1,4 +1,4 @@
-"""Deletes, erasures and sweeps, while others write, with little time, and again and again."""
+"""Deletes, erasures and sweeps: while others write, with little time, and repeated."""
 
 import itertools
 import threading
@@ -22,7 +22,7 @@ def session(alice: Client) -> str:
 
 
 def gone(client: Client, session: str, message: str) -> None:
-    """That no answer shows anything of the session."""
+    """Checks that no answer shows the session."""
     path = f"/sessions/{session}"
     said = {"role": "user", "content": "Hello?"}
     for answer in (
@@ -42,7 +42,7 @@ def gone(client: Client, session: str, message: str) -> None:
     assert session not in [s["session_id"] for s in listed]
 
 
-def test_a_session_is_gone_from_every_answer_at_its_time_and_swept_with_all_under_it(
+def test_an_expired_session_disappears_at_its_time_and_is_swept_with_its_items(
     alice, table, clock, items, assert_sound
 ):
     clock.freeze()
@@ -76,10 +76,42 @@ def test_a_session_whose_time_was_extended_is_not_swept(alice, table, clock):
     assert len(alice.get("/sessions").json["sessions"]) == 2
 
 
+@pytest.mark.parametrize("before", [None, 9])
+def test_a_session_that_is_given_another_time_is_swept_then(before, alice, table, clock):
+    session = alice.create_session(expires_in_days=before)["session_id"]
+    alice.put(f"/sessions/{session}", {"expires_in_days": 2})
+    assert sweep(table, clock).sessions == 0
+    clock.move(days=2, seconds=1)
+    assert sweep(table, clock).sessions == 1
+
+
+def test_a_session_that_no_longer_expires_leaves_the_sweeps_index(alice, items, assert_sound):
+    """If it stayed in the index, every sweep would read it."""
+    session = alice.create_session(expires_in_days=1)["session_id"]
+    kept = alice.create_session()["session_id"]
+    alice.put(f"/sessions/{session}", {"expires_in_days": None})
+    attributes = {item["SK"]["S"]: set(item) for item in items()}
+    paths = [f"SESSION#{name.removeprefix('sess_')}" for name in (session, kept)]
+    assert attributes[paths[0]] == attributes[paths[1]]
+    assert_sound()
+
+
+def test_a_sweep_with_little_time_begins_nothing_and_reports_it(alice, table, clock, items):
+    session = alice.create_session(expires_in_days=1)["session_id"]
+    alice.append(session)
+    clock.move(days=2)
+    before = items()
+    swept = sweep(table, clock, seconds=0.4)
+    assert (swept.sessions, swept.finished) == (0, False)
+    assert items() == before
+    swept = sweep(table, clock)
+    assert (swept.sessions, swept.finished) == (1, True)
+
+
 def test_the_sweep_removes_nothing_that_was_extended_while_it_looked(
     alice, table, clock, far_table, proxy
 ):
-    """The index may be out of date: the mark's own condition decides."""
+    """The index may be out of date. The condition of the mark decides."""
     clock.freeze()
     session = alice.create_session(expires_in_days=1)["session_id"]
     clock.move(days=1, seconds=-1)
@@ -112,7 +144,7 @@ def test_a_marked_session_is_gone_from_every_answer_and_the_sweep_finishes_it(
     assert alice.post(f"{for_others}/messages", {"role": "user", "content": "?"}).status_code == 404
     assert alice.get(f"{for_others}/messages/{message}").status_code == 404
     assert alice.get("/sessions").json["pagination"]["total"] == 0
-    assert_sound()  # waits for the sweep, which is no damage
+    assert_sound()  # waits for the sweep, which is not damage
     swept = sweep(table, clock)
     assert (swept.sessions, swept.messages, swept.finished) == (1, 30, True)
     assert [item["SK"]["S"] for item in items()] == ["USER"]
@@ -124,7 +156,8 @@ def test_a_delete_with_little_time_is_finished_by_repeating_it(
 ):
     alice.fill(session, 90, size=30_000)  # three pages of DynamoDB's
     hurried = Client(make_app(request_budget=budget), alice.token)
-    repeat_until_done(lambda: hurried.delete(f"/sessions/{session}"), most=10)
+    answers = repeat_until_done(lambda: hurried.delete(f"/sessions/{session}"), most=10)
+    assert len(answers) > 1 or budget > 3, "it began what it had no time for"
     assert [item["SK"]["S"] for item in items()] == ["USER"]
 
 
@@ -140,6 +173,7 @@ def test_an_erasure_with_little_time_is_finished_by_repeating_it(budget, alice, 
     assert [item["SK"]["S"][:8] for item in items()] == ["REQUEST#"] * 6
     assert sum(answer.json["deleted_sessions"] for answer in answers) == 6
     assert sum(answer.json["deleted_messages"] for answer in answers) == 120
+    assert len(answers) > 1 or budget > 3, "it began what it had no time for"
 
 
 def repeat_until_done(request: Callable[[], Any], most: int) -> list[Any]:
@@ -153,9 +187,7 @@ def repeat_until_done(request: Callable[[], Any], most: int) -> list[Any]:
     raise AssertionError("it does not get on")
 
 
-def test_deleting_leaves_the_record_of_a_later_session_that_was_made_with_the_same_key(
-    alice, clock, assert_sound
-):
+def test_deleting_keeps_the_record_of_a_later_session_with_the_same_key(alice, clock, assert_sound):
     body = {"domain_id": "d"}
     old = alice.post("/sessions", body, headers=KEY).json["session_id"]
     clock.move(days=1.1)
@@ -167,10 +199,10 @@ def test_deleting_leaves_the_record_of_a_later_session_that_was_made_with_the_sa
     assert_sound()
 
 
-def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
-    alice, far_alice, proxy, assert_sound
+def test_an_erasure_keeps_or_removes_a_session_created_meanwhile_as_a_whole(
+    alice, far_alice, proxy, items, assert_sound
 ):
-    """A create right before each call of the erasure, with a key: what is left can be replayed."""
+    """Creates a session with a key right before each call of the erasure, then replays it."""
     body = {"domain_id": "d"}
     for number in itertools.count(1):
         alice.create_session()
@@ -194,6 +226,9 @@ def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
             assert alice.get(f"/sessions/{session}").json["message_count"] == 1
             replay = alice.post("/sessions", body, headers=headers)
             assert replay.headers.get("Idempotent-Replayed") == "true"
+        else:  # the answer said that all is done
+            left = [item["SK"]["S"] for item in items()]
+            assert [sk for sk in left if session.removeprefix("sess_") in sk] == []
         alice.delete("/sessions?confirm=all")
     assert number > 4
 
@@ -201,7 +236,7 @@ def test_an_erasure_leaves_a_session_made_meanwhile_whole_or_takes_it_whole(
 def test_writers_racing_with_erasures_are_refused_or_kept_whole(
     app, alice, table, clock, assert_sound
 ):
-    """Each session is there with all that was acknowledged, or nothing of it is."""
+    """Each session has everything that was acknowledged, or is gone completely."""
     stop = threading.Event()
     acknowledged: dict[str, list[str]] = {}
     statuses = set()
@@ -230,7 +265,7 @@ def test_writers_racing_with_erasures_are_refused_or_kept_whole(
         try:
             for _ in range(12):
                 answer = alice.delete("/sessions?confirm=all")
-                assert answer.status_code == 200, answer.text  # and it does end
+                assert answer.status_code == 200, answer.text  # and it ends
                 receipts.append(answer.json)
         finally:
             stop.set()
@@ -251,7 +286,7 @@ def test_writers_racing_with_erasures_are_refused_or_kept_whole(
     assert sum(receipt["deleted_sessions"] for receipt in receipts) == len(acknowledged) - alive
 
 
-def test_two_who_delete_and_a_sweep_at_once_remove_a_session_once(
+def test_two_deletes_and_a_sweep_at_once_remove_a_session_once(
     app, alice, session, table, clock, items, assert_sound
 ):
     alice.create_session()  # is kept
@@ -272,7 +307,32 @@ def test_two_who_delete_and_a_sweep_at_once_remove_a_session_once(
     assert_sound()
 
 
-def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
+@pytest.mark.parametrize("index_lags", [False, True])
+@pytest.mark.parametrize("whole", [True, False], ids=["removed", "marked"])
+def test_an_erasure_skips_sessions_that_were_deleted_meanwhile(
+    whole, index_lags, alice, far_alice, hurried_alice, proxy, items
+):
+    sessions = [alice.create_session()["session_id"] for _ in range(3)]
+    for session in sessions:
+        alice.append(session)
+
+    def overtaken(exchange: Exchange) -> None:
+        proxy.plan = nothing if whole else always(throttled, "DeleteItem")
+        answer = hurried_alice.delete(f"/sessions/{sessions[1]}")
+        assert answer.status_code == (200 if whole else 202)
+        proxy.plan = nothing
+        exchange.forward()
+
+    overtake = once(overtaken, "TransactWriteItems")
+    lag = always(lagging, "Query")
+    proxy.plan = lambda call: overtake(call) or (lag(call) if index_lags else None)
+    answer = far_alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": 3 - whole, "deleted_messages": 3 - whole}
+    assert items() == []
+
+
+def test_an_erasure_with_many_conflicts_ends_with_202_and_continues_later(
     alice, hurried_alice, proxy, items
 ):
     for _ in range(3):
@@ -288,7 +348,49 @@ def test_an_erasure_in_a_storm_of_conflicts_ends_202_and_goes_on_later(
     assert items() == []
 
 
-def test_an_erasure_that_was_cut_off_is_finished_by_the_sweep(
+def test_an_erasure_handles_more_sessions_than_a_transaction_can(alice, items):
+    for _ in range(101):
+        alice.create_session()
+    answer = alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": 101, "deleted_messages": 0}
+    assert items() == []
+
+
+def test_an_erasure_hides_what_the_list_shows_before_it_removes_anything(
+    alice, hurried_alice, proxy
+):
+    """However soon it is interrupted. Reading a large partition takes a while."""
+    session = alice.create_session()["session_id"]
+
+    def cut_off(exchange: Exchange) -> None:
+        if "IndexName" not in exchange.call.request:
+            throttled(exchange)
+
+    proxy.plan = always(cut_off, "Query")
+    assert hurried_alice.delete("/sessions?confirm=all").status_code == 202
+    problem(alice.get(f"/sessions/{session}"), 404, "SESSION_NOT_FOUND")
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+
+
+def lagging(exchange: Exchange) -> None:
+    """Makes the index show nothing yet."""
+    if "IndexName" in exchange.call.request:
+        exchange.answer(200, {"Items": [], "Count": 0})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_erasure_finds_what_the_index_does_not_show_yet(count, alice, far_alice, proxy, items):
+    for _ in range(count):
+        alice.append(alice.create_session()["session_id"])
+    proxy.plan = always(lagging, "Query")
+    answer = far_alice.delete("/sessions?confirm=all")
+    assert answer.status_code == 200
+    assert answer.json == {"deleted_sessions": count, "deleted_messages": count}
+    assert items() == []
+
+
+def test_an_interrupted_erasure_is_finished_by_the_sweep(
     alice, hurried_alice, proxy, items, table, clock, assert_sound
 ):
     for _ in range(3):

@@ -1,7 +1,6 @@
 """Keys, an issuer, apps that share one table per module, and a record of DynamoDB requests."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import flask
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app import logs
 from app.config import Config
 from app.factory import create_app
 from app.operations import provision
@@ -73,22 +71,6 @@ def app_with(module_table: db.Table) -> Callable[..., flask.Flask]:
         return made[name]
 
     return app_with
-
-
-@pytest.fixture
-def log_lines() -> Iterator[list[dict[str, Any]]]:
-    """The lines of the app's log, parsed."""
-    lines: list[dict[str, Any]] = []
-    formatter = logs.JsonFormatter()
-
-    def collect(record: logging.LogRecord) -> bool:
-        lines.append(json.loads(formatter.format(record)))
-        return True
-
-    # A filter, because the app replaces all handlers with its own when it starts.
-    logs.log.addFilter(collect)
-    yield lines
-    logs.log.removeFilter(collect)
 
 
 @dataclass(frozen=True)

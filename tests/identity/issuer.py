@@ -124,7 +124,7 @@ class Issuer:
         return f"http://127.0.0.1:{self._server.server_port}/jwks.json"
 
     def wrap(self, context: ssl.SSLContext) -> None:
-        """From now on it speaks TLS."""
+        """Switches the server to TLS."""
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def stop(self) -> None:
@@ -149,7 +149,7 @@ def send(to: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: 
 
 
 def drip(answer: bytes, seconds: float = 0.05) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Sends a whole answer, status line and all, a byte at a time: each read is soon over."""
+    """Sends a whole answer one byte at a time, so that each read is short."""
 
     def send_slowly(to: BaseHTTPRequestHandler) -> None:
         to.close_connection = True
@@ -157,7 +157,7 @@ def drip(answer: bytes, seconds: float = 0.05) -> Callable[[BaseHTTPRequestHandl
             for n in range(len(answer)):
                 to.wfile.write(answer[n : n + 1])
                 time.sleep(seconds)
-        except OSError:  # the client has hung up
+        except OSError:  # the client has closed the connection
             pass
 
     return send_slowly

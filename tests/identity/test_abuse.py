@@ -240,7 +240,7 @@ def test_a_pattern_is_refused_as_an_origin(origins):
     """flask-cors would treat it as a regular expression and match only the beginning. Then
     `https://*.example.com` would also allow `https://aexample.com.evil.example`."""
     with pytest.raises(ConfigError, match="CORS_ORIGINS"):
-        Config(sessions_table="t", jwt_secret="x" * 32, cors_origins=origins)
+        Config(sessions_table="none", jwt_secret="x" * 32, cors_origins=origins)
 
 
 def test_a_preflight_reads_nothing_and_needs_no_token(make_app, sent):
@@ -324,7 +324,7 @@ def app_over(client: Any) -> Callable[[str], flask.Flask]:
     from tests.people import SECRET
 
     def over(name: str) -> flask.Flask:
-        config = Config(sessions_table=name, jwt_secret=SECRET)
+        config = Config(sessions_table="none", jwt_secret=SECRET)
         return create_app(config, table=db.Table(name, client))
 
     return over
@@ -349,25 +349,25 @@ every_route = pytest.mark.parametrize(
 
 
 @every_route
-def test_an_internal_error_reveals_no_internals(app_over, log_lines, method, path, body):
+def test_an_internal_error_reveals_no_internals(app_over, logged, method, path, body):
     """The error here: a table name that DynamoDB does not accept."""
     client = Client(app_over("not a name"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     told = problem(answer, 500, "INTERNAL_ERROR")
-    assert told["detail"] == "Something went wrong on our side. The request_id finds it in the log."
+    assert told["detail"] == "Something went wrong on our side. Look for the request_id in the log."
     tells_nothing(answer)
-    [fault] = [line for line in log_lines if line["level"] == "ERROR"]
+    [fault] = [line for line in logged if line["level"] == "ERROR"]
     assert fault["request_id"] == told["request_id"]
     assert fault["error_code"] == "ValidationException", "the log names the error"
 
 
 @every_route
-def test_a_missing_table_reveals_no_internals(app_over, log_lines, method, path, body):
+def test_a_missing_table_reveals_no_internals(app_over, logged, method, path, body):
     client = Client(app_over("gone"), make_token("acme", "alice"))
     answer = client.request(method, path, json=body)
     problem(answer, 503, "STORE_UNAVAILABLE")
     tells_nothing(answer)
-    [line] = [line for line in log_lines if line["message"] == "request"]
+    [line] = [line for line in logged if line["message"] == "request"]
     assert line["db_failure"] == "ResourceNotFoundException", "the log names the error"
 
 
@@ -432,6 +432,6 @@ def test_an_unknown_api_path_gets_401_without_a_token(app, path):
     problem(app.test_client().get(path), 401, "UNAUTHORIZED")
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
+@pytest.mark.parametrize("path", ["/nothing", "/nowhere", "/API/v1/sessions", "//api/v1/sessions"])
 def test_an_unknown_path_elsewhere_gets_404(app, path):
     assert app.test_client().get(path).status_code == 404

@@ -23,13 +23,13 @@ def acting_for(user: str) -> dict[str, str]:
     return {"Act-For-User": quote(user)}
 
 
-def test_a_user_token_that_names_an_agent_writes_as_the_agent(app, alice, log_lines):
+def test_a_user_token_that_names_an_agent_writes_as_the_agent(app, alice, logged):
     session_id = alice.create_session()["session_id"]
     alice.append(session_id)
     delegated = Client(app, make_token("acme", "alice", act={"sub": "agent-7"}))
     message = delegated.append(session_id, "Done.", role="assistant")
     assert message["created_by"] == "agent-7"
-    line = log_lines[-1]
+    line = logged[-1]
     assert (line["tenant"], line["user"], line["agent"]) == ("acme", "alice", "agent-7")
     seen = alice.get(f"/sessions/{session_id}").json["messages"]
     assert [m["created_by"] for m in seen] == ["alice", "agent-7"]
@@ -43,13 +43,13 @@ def test_the_outermost_of_a_chain_of_actors_is_the_writer(app, alice):
     assert delegated.append(session_id)["created_by"] == "agent-7"
 
 
-def test_a_user_who_writes_is_recorded_as_the_user(alice, log_lines):
+def test_a_user_who_writes_is_recorded_as_the_user(alice, logged):
     message = alice.append(alice.create_session()["session_id"])
     assert message["created_by"] == "alice"
-    assert log_lines[-1]["agent"] is None
+    assert logged[-1]["agent"] is None
 
 
-def test_a_service_token_with_the_scope_reaches_the_users_session(alice, agent, log_lines):
+def test_a_service_token_with_the_scope_reaches_the_users_session(alice, agent, logged):
     session_id = alice.create_session()["session_id"]
     answer = agent.post(
         f"/sessions/{session_id}/messages",
@@ -58,7 +58,7 @@ def test_a_service_token_with_the_scope_reaches_the_users_session(alice, agent, 
     )
     assert answer.status_code == 201
     assert answer.json["created_by"] == "agent-7"
-    line = log_lines[-1]
+    line = logged[-1]
     assert (line["tenant"], line["user"], line["agent"]) == ("acme", "alice", "agent-7")
     assert alice.get(f"/sessions/{session_id}").json["message_count"] == 1
 
@@ -202,10 +202,16 @@ def test_an_agent_named_in_the_token_is_the_writer_even_with_the_header(app, ali
     assert answer.json["created_by"] == "agent-7"
 
 
-def test_the_same_request_by_another_writer_is_not_a_replay(app, alice, agent):
+@pytest.mark.parametrize("what", ["session", "message", "batch"])
+def test_the_same_request_by_another_writer_is_not_a_replay(app, alice, agent, what):
     """An agent that reuses Alice's key must not get an answer that names her as the writer."""
     session_id = alice.create_session()["session_id"]
-    path, body = f"/sessions/{session_id}/messages", {"role": "user", "content": "x"}
+    message = {"role": "user", "content": "x"}
+    path, body = {
+        "session": ("/sessions", {"domain_id": "d"}),
+        "message": (f"/sessions/{session_id}/messages", message),
+        "batch": (f"/sessions/{session_id}/messages/batch", {"messages": [message]}),
+    }[what]
     key = {"Idempotency-Key": "k-1"}
     assert alice.post(path, body, headers=key).status_code == 201
     answer = agent.post(path, body, headers=key | acting_for("alice"))

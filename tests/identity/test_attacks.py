@@ -1,5 +1,6 @@
 """Invalid tokens, each with one fault in an otherwise good token. All get the same 401 answer."""
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import jwt
 import pytest
 from werkzeug.datastructures import Headers
 
-from app.identity.tokens import MAX_TOKEN
+from app.config import Config
+from app.identity.caller import Caller
+from app.identity.tokens import MAX_TOKEN, Verifier
 from tests.identity.issuer import (
     Issuer,
     alice,
@@ -164,6 +167,8 @@ BY_SECRET: dict[str, Callable[[], str | list[str]]] = {
     "not valid until just past the leeway": lambda: signed(nbf=int(time.time()) + 60),
     "nbf a string": lambda: signed(nbf=str(NOW)),
     "nbf 1e400": lambda: raw('{"tenant_id":"acme","sub":"alice","exp":EXP,"nbf":-1e400}'),
+    "nbf negative": lambda: signed(nbf=-1),
+    "iat negative": lambda: signed(iat=-0.5),
     "issued in the future": lambda: signed(iat=NOW + 3600),
     "iat a string": lambda: signed(iat=str(NOW)),
     # tenant and user
@@ -373,14 +378,16 @@ def refused(answer: Any) -> None:
         "type": "urn:problem-type:unauthorized",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "A valid bearer token is needed.",
+        "detail": "A valid bearer token is required.",
         "code": "UNAUTHORIZED",
         "errors": [],
     }
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions", error="invalid_token"'
     assert set(answer.headers.keys()) == {
+        "Cache-Control",
         "Content-Length",
         "Content-Type",
+        "Vary",
         "WWW-Authenticate",
         "X-Request-Id",
     }
@@ -457,6 +464,19 @@ def test_a_remembered_token_still_expires(app_with):
     refused(ask(app, token))
 
 
+def test_the_number_of_remembered_tokens_is_limited():
+    """A client can request any number of tokens from the issuer."""
+    verifier = Verifier(Config(sessions_table="none", jwt_secret=SECRET))
+
+    def callers() -> int:
+        return sum(isinstance(found, Caller) for found in gc.get_objects())
+
+    before = callers()
+    for number in range(2_500):
+        verifier.verify(f"Bearer {signed(sub=f'user-{number}')}")
+    assert callers() - before <= 1_000
+
+
 def test_a_token_remembered_by_one_app_can_be_invalid_for_another(app_with):
     token = signed()
     assert ask(app_with(), token).status_code == 200
@@ -469,7 +489,7 @@ def test_a_missing_header_is_refused_without_an_error_code(app_with):
     """RFC 6750 section 3.1: if no token was sent, the challenge names no error."""
     answer = app_with().test_client().get("/api/v1/sessions")
     body = problem(answer, 401, "UNAUTHORIZED")
-    assert body["detail"] == "A valid bearer token is needed."
+    assert body["detail"] == "A valid bearer token is required."
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions"'
 
 
@@ -499,6 +519,7 @@ ACCEPTED: dict[str, Callable[[], str | list[str]]] = {
     "issued in the future, within the leeway": lambda: signed(iat=int(time.time()) + 20),
     "times with fractions": lambda: signed(exp=NOW + 600.5, iat=NOW - 0.5, nbf=NOW - 0.25),
     "nbf and iat in the past": lambda: signed(nbf=NOW - 5, iat=NOW - 5),
+    "nbf and iat of 1970": lambda: signed(nbf=0, iat=0),
     "a kid, which means nothing here": lambda: signed({**HS, "kid": "k"}),
     "claims of no concern": lambda: signed(email="a@example.com", groups=["x"], deep=[[[{}]]]),
     "an aud where none is configured": lambda: signed(aud="somebody"),
@@ -572,11 +593,11 @@ SPACE = "https://example.com/"
     ],
 )  # fmt: skip
 def test_tenant_and_user_come_from_the_configured_claims(
-    app_with, log_lines, tenant_claim, user_claim, claims
+    app_with, logged, tenant_claim, user_claim, claims
 ):
     app = app_with(jwt_tenant_claim=tenant_claim, jwt_user_claim=user_claim)
     assert ask(app, write(HS, {**claims, "exp": NOW + 600}, GOOD)).status_code == 200
-    assert (log_lines[-1]["tenant"], log_lines[-1]["user"]) == ("acme", "alice")
+    assert (logged[-1]["tenant"], logged[-1]["user"]) == ("acme", "alice")
 
 
 @pytest.mark.parametrize(

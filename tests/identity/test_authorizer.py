@@ -125,7 +125,7 @@ def test_an_issuer_that_is_down_is_not_called_unauthorized(environment, keys):
         url = gone.url
     environment(JWT_JWKS_URL=url)
     token = write({"alg": "ES256", "kid": "ec-1"}, alice(), asymmetric(keys.ec, "ES256"))
-    with pytest.raises(Exception, match="keys cannot be had"):
+    with pytest.raises(Exception, match="keys cannot be fetched"):
         gateway.handler(event(f"Bearer {token}"), None)
 
 

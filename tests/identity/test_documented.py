@@ -1,4 +1,4 @@
-"""What docs/identity.md shows works as it stands there."""
+"""The examples in docs/identity.md work unchanged."""
 
 import json
 import os
@@ -41,7 +41,7 @@ NAMES = re.findall(r"<!-- configuration: (\S+) -->", DOCS.read_text())
 
 @pytest.fixture
 def verify(issuer, keys):
-    """With the settings as documented, but for where the keys are."""
+    """Uses the documented settings, except for the address of the keys."""
 
     def verify(name, told):
         config = Config.from_env(settings(name))

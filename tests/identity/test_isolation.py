@@ -67,6 +67,7 @@ CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 an attacker must be the same."""
 
 DATA = {
+    Place("header", "Prefer"),
     Place("query", "limit"),
     Place("query", "page"),
     Place("query", "order"),
@@ -855,6 +856,7 @@ def test_every_header_that_is_read_by_hand_is_known_here():
     assert by_hand == {
         ("auth.py", "'Authorization'"),
         ("auth.py", "ACT_FOR_USER_HEADER"),
+        ("bodies.py", "'Content-Encoding'"),
         ("request_log.py", "'X-Request-Id'"),
     }
 

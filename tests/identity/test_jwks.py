@@ -1,4 +1,4 @@
-"""The issuer's keys: fetched once, rotated, and kept while the issuer is away. The issuer is a real
+"""The issuer's keys: fetched once, rotated, and kept while the issuer is down. The issuer is a real
 server on loopback; only the clock is ours."""
 
 import json
@@ -42,7 +42,7 @@ from tests.people import Client, problem
 
 @pytest.fixture(scope="module")
 def table(module_table):
-    """One for all tests here: they look at what changed, not at all there is."""
+    """One table for all tests here. They compare what changed, not what the table holds."""
     return module_table
 
 
@@ -134,7 +134,7 @@ def test_a_withdrawn_key_is_refused_after_the_next_fetch(verifier, one_key, keys
     assert one_key.requests == 2
 
 
-def test_unknown_key_ids_do_not_make_us_hammer_the_issuer(verifier, one_key, keys, seconds):
+def test_unknown_key_ids_do_not_cause_many_fetches(verifier, one_key, keys, seconds):
     verifier.verify(token(keys.rsa, "rsa-1"))
     for minute in range(3):
         seconds.move(PAUSE)
@@ -144,13 +144,13 @@ def test_unknown_key_ids_do_not_make_us_hammer_the_issuer(verifier, one_key, key
     assert one_key.requests == 1 + 3
 
 
-def test_junk_from_the_first_moment_asks_the_issuer_once(verifier, one_key, keys):
+def test_junk_tokens_from_the_start_cause_one_fetch(verifier, one_key, keys):
     for n in range(50):
         assert is_refused(verifier, token(keys.other_rsa, f"junk-{n}"))
     assert one_key.requests == 1
 
 
-def test_an_issuer_that_is_down_is_not_asked_more_often(one_key, keys, seconds):
+def test_an_issuer_that_is_down_gets_no_more_fetches(one_key, keys, seconds):
     down = one_key.url
     one_key.answer = lambda to: send(to, b"down", 503)
     verifier = Verifier(Config(sessions_table="none", jwt_jwks_url=down), Jwks(down, clock=seconds))
@@ -160,7 +160,7 @@ def test_an_issuer_that_is_down_is_not_asked_more_often(one_key, keys, seconds):
     assert one_key.requests == 1
 
 
-def test_valid_tokens_go_on_working_when_the_issuer_dies(verifier, one_key, keys, seconds):
+def test_valid_tokens_continue_to_work_when_the_issuer_is_down(verifier, one_key, keys, seconds):
     verifier.verify(token(keys.rsa, "rsa-1"))
     one_key.jwks.append(public_jwk(keys.ec, "ec-1"))
     seconds.move(PAUSE)
@@ -175,7 +175,7 @@ def test_valid_tokens_go_on_working_when_the_issuer_dies(verifier, one_key, keys
 
 
 def cut_off(to: BaseHTTPRequestHandler) -> None:
-    """Dies in the middle of an answer."""
+    """Stops in the middle of an answer."""
     to.send_response(200)
     to.send_header("Content-Length", "1000")
     to.end_headers()
@@ -235,10 +235,10 @@ def test_old_keys_are_kept_whatever_the_issuer_answers(verifier, one_key, keys, 
 
 
 @pytest.mark.parametrize("answer", JUNK.values(), ids=JUNK)
-def test_without_any_keys_the_answer_is_503_and_not_401(
-    one_key, keys, seconds, make_app, answer, log_lines
+def test_without_any_keys_the_answer_is_503_instead_of_401(
+    one_key, keys, seconds, make_app, answer, logged
 ):
-    """The client's token may be good: it should come again, not log its user out."""
+    """The client's token may be valid. It should retry, not log its user out."""
     one_key.answer = answer
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds))
@@ -247,9 +247,9 @@ def test_without_any_keys_the_answer_is_503_and_not_401(
     answer = client.get("/sessions")
     body = problem(answer, 503, "STORE_UNAVAILABLE")
     assert "127.0.0.1" not in answer.text
-    assert body["detail"] == "The issuer's keys cannot be had."
+    assert body["detail"] == "The issuer's keys cannot be fetched."
     assert answer.headers["Retry-After"] == "30"
-    assert log_lines[-1]["status"] == 503
+    assert logged[-1]["status"] == 503
 
     one_key.answer = lambda to: send(to, json.dumps({"keys": one_key.jwks}).encode())
     assert client.get("/sessions").status_code == 503, "not asked again at once"
@@ -257,7 +257,7 @@ def test_without_any_keys_the_answer_is_503_and_not_401(
     assert client.get("/sessions").status_code == 200
 
 
-def test_an_issuer_that_was_never_up_makes_503(keys, seconds, make_app):
+def test_an_issuer_that_was_never_up_causes_503(keys, seconds, make_app):
     with Issuer() as gone:
         url = gone.url
     config = Config(sessions_table="none", jwt_jwks_url=url)
@@ -266,6 +266,30 @@ def test_an_issuer_that_was_never_up_makes_503(keys, seconds, make_app):
     problem(Client(app, authorization).get("/sessions"), 503, "STORE_UNAVAILABLE")
     problem(Client(app, None).get("/sessions"), 401, "UNAUTHORIZED")
     problem(Client(app, "junk").get("/sessions"), 401, "UNAUTHORIZED")
+
+
+@pytest.mark.parametrize(("size", "taken"), [(500_000, True), (2_000_000, False)])
+def test_a_document_is_read_up_to_a_limit(verifier, one_key, keys, size, taken):
+    document = json.dumps({"keys": one_key.jwks}).encode()
+    one_key.answer = lambda to: send(to, document[:-1] + b" " * size + b"}")
+    if taken:
+        assert not is_refused(verifier, token(keys.rsa, "rsa-1"))
+    else:
+        with pytest.raises(Unavailable):
+            verifier.verify(token(keys.rsa, "rsa-1"))
+
+
+def test_an_issuer_that_never_answers_times_out(verifier, one_key, keys):
+    go_on = threading.Event()
+
+    def hang(to: BaseHTTPRequestHandler) -> None:
+        go_on.wait(20)
+        send(to, json.dumps({"keys": one_key.jwks}).encode())
+
+    one_key.answer = hang
+    with pytest.raises(Unavailable):
+        verifier.verify(token(keys.rsa, "rsa-1"))
+    go_on.set()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -280,7 +304,7 @@ def test_redirects_are_not_followed(verifier, one_key, keys, seconds, status):
 
 
 def test_a_secret_among_the_public_keys_verifies_nothing(verifier, one_key, keys, seconds):
-    """`oct` is a shared secret: whoever reads the document could sign with it."""
+    """`oct` is a shared secret. Anyone who reads the document could sign with it."""
     secret = "a-secret-of-at-least-32-bytes-that-anybody-can-read"
     one_key.jwks += [
         {"kty": "oct", "kid": "oct-1", "k": b64(secret.encode())},
@@ -294,9 +318,7 @@ def test_a_secret_among_the_public_keys_verifies_nothing(verifier, one_key, keys
     assert not is_refused(verifier, token(keys.rsa, "rsa-1")), "the others are taken"
 
 
-def test_a_private_key_that_was_published_by_mistake_serves_as_its_public_part(
-    one_key, keys, seconds
-):
+def test_a_private_key_published_by_mistake_is_used_as_its_public_part(one_key, keys, seconds):
     one_key.jwks[:] = [private_jwk(keys.rsa, "rsa-1"), private_jwk(keys.ec, "ec-1")]
     jwks = Jwks(one_key.url, clock=seconds)
     verifier = Verifier(Config(sessions_table="none", jwt_jwks_url=one_key.url), jwks)
@@ -335,8 +357,8 @@ def broken(key: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", broken(rsa_key()))
-def test_one_broken_key_does_not_spoil_the_others(one_key, keys, seconds, name):
-    """RFC 7517 section 5: what is not understood or has a member missing should be ignored."""
+def test_one_broken_key_does_not_affect_the_others(one_key, keys, seconds, name):
+    """RFC 7517 section 5: keys that are unknown or lack a member should be ignored."""
     bad = broken(keys.other_rsa)[name]
     for document in ([bad, *one_key.jwks], [*one_key.jwks, bad]):
         with Issuer(*document) as issuer:
@@ -369,8 +391,8 @@ def test_an_rsa_key_that_is_too_short_verifies_nothing(one_key, keys, seconds):
     assert not is_refused(verifier, token(keys.rsa, "rsa-1"))
 
 
-def test_an_issuer_that_hangs_does_not_hold_up_valid_tokens(verifier, one_key, keys, seconds):
-    """Junk makes us ask; whoever has a good token does not wait for the answer."""
+def test_an_issuer_that_hangs_does_not_delay_valid_tokens(verifier, one_key, keys, seconds):
+    """Junk tokens cause a fetch. Requests with a valid token do not wait for it."""
     verifier.verify(token(keys.rsa, "rsa-1"))
     asked, go_on = threading.Event(), threading.Event()
 
@@ -380,7 +402,7 @@ def test_an_issuer_that_hangs_does_not_hold_up_valid_tokens(verifier, one_key, k
         send(to, json.dumps({"keys": one_key.jwks}).encode())
 
     one_key.answer = hang
-    seconds.move(LIFETIME + PAUSE)  # due again anyway, too
+    seconds.move(LIFETIME + PAUSE)  # a fetch is due again anyway
     junk = threading.Thread(target=is_refused, args=(verifier, token(keys.other_rsa, "junk")))
     junk.start()
     assert asked.wait(5)
@@ -416,7 +438,7 @@ def test_many_threads_at_once_fetch_the_keys_once(verifier, one_key, keys):
 
 
 def test_a_real_app_rotates_and_survives_its_issuer(one_key, keys, seconds, make_app):
-    """The whole story, through HTTP."""
+    """All steps, through HTTP."""
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds))
     app = make_app(jwt_jwks_url=one_key.url, verifier=verifier)
@@ -450,8 +472,8 @@ SLOW = {
 
 
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
-def test_an_answer_that_drips_is_given_up_at_the_deadline(one_key, answer):
-    """A byte arrives in time for each read; what is late is the whole."""
+def test_a_slow_answer_is_given_up_at_the_deadline(one_key, answer):
+    """Each read gets a byte in time, but the whole answer is late."""
     one_key.answer = drip(answer)
     started = time.monotonic()
     with pytest.raises(OSError) as raised:  # noqa: PT011
@@ -460,11 +482,11 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(one_key, answer):
     assert time.monotonic() - started < 10, "dripping it all would take 50 s"
 
 
-def test_a_quick_answer_is_read_whole(one_key):
+def test_a_quick_answer_is_read_completely(one_key):
     assert json.loads(fetch(one_key.url, 5)) == {"keys": one_key.jwks}
 
 
-def test_an_issuer_that_drips_from_the_start_makes_503_soon(one_key, keys, seconds):
+def test_an_issuer_that_is_slow_from_the_start_causes_503_soon(one_key, keys, seconds):
     one_key.answer = drip(SLOW["body"])
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=0.4))
@@ -477,7 +499,7 @@ def test_an_issuer_that_drips_from_the_start_makes_503_soon(one_key, keys, secon
 
 
 class Hanging:
-    """An issuer's answer that does not come until it is told to."""
+    """An issuer's answer that is held back until it is released."""
 
     def __init__(self, issuer: Issuer) -> None:
         self.asked, self.go_on = threading.Event(), threading.Event()
@@ -497,8 +519,8 @@ def in_thread(work: Any, *arguments: Any) -> tuple[threading.Thread, list[Any]]:
     return thread, given
 
 
-def test_nobody_whose_key_is_there_waits_for_a_routine_fetch(one_key, keys, seconds):
-    """Not even the request that starts it, beyond a moment. Afterwards the new keys count."""
+def test_requests_with_a_known_key_do_not_wait_for_a_routine_fetch(one_key, keys, seconds):
+    """The request that starts it waits only a moment. Afterwards the new keys count."""
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=20))
     good = token(keys.rsa, "rsa-1")
@@ -518,8 +540,8 @@ def test_nobody_whose_key_is_there_waits_for_a_routine_fetch(one_key, keys, seco
     assert one_key.requests == 2
 
 
-def test_nobody_whose_key_is_there_waits_for_an_unknown_key(one_key, keys, seconds):
-    """Those with the unknown key do wait, and get it."""
+def test_requests_with_a_known_key_do_not_wait_for_an_unknown_key(one_key, keys, seconds):
+    """Requests with the unknown key wait, and get it."""
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=20))
     verifier.verify(token(keys.rsa, "rsa-1"))
@@ -540,7 +562,7 @@ def test_nobody_whose_key_is_there_waits_for_an_unknown_key(one_key, keys, secon
     assert one_key.requests == 2
 
 
-def test_an_unknown_key_is_waited_for_no_longer_than_the_timeout(one_key, keys, seconds):
+def test_a_request_waits_for_an_unknown_key_no_longer_than_the_timeout(one_key, keys, seconds):
     config = Config(sessions_table="none", jwt_jwks_url=one_key.url)
     verifier = Verifier(config, Jwks(one_key.url, clock=seconds, timeout=0.4))
     verifier.verify(token(keys.rsa, "rsa-1"))
@@ -586,24 +608,24 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_the_log_says_why_keys_cannot_be_had(one_key, keys, seconds, log_lines, name):
+def test_the_log_says_why_keys_could_not_be_fetched(one_key, keys, seconds, logged, name):
     one_key.answer = JUNK[name]
     jwks = Jwks(one_key.url, clock=seconds)
     for _ in range(3):
         with pytest.raises(Unavailable):
             jwks.key("rsa-1")
-    [line] = log_lines
+    [line] = logged
     assert line["level"] == "WARNING"
     assert line["message"] == "issuer keys not fetched"
     assert (line["reason"], line["keys"]) == (KINDS[name], 0)
 
 
-def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, seconds, log_lines):
+def test_the_log_says_how_many_keys_stay_in_use(verifier, one_key, keys, seconds, logged):
     verifier.verify(token(keys.rsa, "rsa-1"))
     one_key.answer = lambda to: send(to, b"", 302, Location="https://sign-in.example/")
     seconds.move(LIFETIME + 1)
     verifier.verify(token(keys.rsa, "rsa-1"))
-    first, second = log_lines
+    first, second = logged
     assert (first["message"], first["keys"]) == ("issuer keys fetched", 1)
     assert (second["reason"], second["keys"]) == ("redirect_302", 1)
 
@@ -615,21 +637,19 @@ def test_the_log_says_how_many_keys_go_on_working(verifier, one_key, keys, secon
         ("https://issuer.invalid/jwks.json", "unknown_host"),
     ],
 )
-def test_an_issuer_that_is_not_there_has_a_kind(url, kind, log_lines):
+def test_an_unreachable_issuer_has_a_reason(url, kind, logged):
     with pytest.raises(Unavailable):
         Jwks(url).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == [kind]
+    assert [line["reason"] for line in logged] == [kind]
 
 
-def test_an_issuer_without_tls_has_a_kind(one_key, log_lines):
+def test_an_issuer_without_tls_has_a_reason(one_key, logged):
     with pytest.raises(Unavailable):
         Jwks(one_key.url.replace("http:", "https:")).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["tls"]
+    assert [line["reason"] for line in logged] == ["tls"]
 
 
-def test_a_fetch_that_fails_in_an_unforeseen_way_is_told_and_tried_again(
-    one_key, keys, seconds, log_lines
-):
+def test_a_fetch_that_fails_unexpectedly_is_logged_and_tried_again(one_key, keys, seconds, logged):
     answers = [ZeroDivisionError("a secret"), json.dumps({"keys": one_key.jwks}).encode()]
 
     def fetch_badly(_: str) -> bytes:
@@ -641,13 +661,13 @@ def test_a_fetch_that_fails_in_an_unforeseen_way_is_told_and_tried_again(
     jwks = Jwks(one_key.url, fetch=fetch_badly, clock=seconds)
     with pytest.raises(Unavailable):
         jwks.key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["failed"]
-    assert "a secret" not in json.dumps(log_lines)
+    assert [line["reason"] for line in logged] == ["failed"]
+    assert "a secret" not in json.dumps(logged)
     seconds.move(PAUSE)
     assert jwks.key("rsa-1")
 
 
-def test_we_introduce_ourselves(verifier, one_key, keys):
+def test_the_fetch_sends_our_user_agent(verifier, one_key, keys):
     """A proxy in front of the issuer may refuse `Python-urllib`."""
 
     def refuse_urllib(to: BaseHTTPRequestHandler) -> None:
@@ -665,7 +685,7 @@ RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 @pytest.fixture(scope="module")
 def others(keys):
-    """Keys by what they are for."""
+    """Keys by their purpose."""
     ed25519_key, ed448_key = ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()
     return {
         **dict.fromkeys(RSA_ALGORITHMS, keys.rsa),
@@ -684,7 +704,7 @@ ALGORITHM_OF = {
     for name in (*RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA", "EdDSA with Ed448")
 }
 NAMED_BY_CURVE = {"Ed25519": "EdDSA", "Ed448": "EdDSA"}
-"""RFC 9864's names, by the one under which PyJWT signs."""
+"""RFC 9864's names, by the name under which PyJWT signs."""
 
 
 def signed_with(key: Any, algorithm: str, kid: str | None = "k") -> str:
@@ -711,8 +731,8 @@ def test_a_key_that_names_no_algorithm_has_that_of_its_type(others, seconds, nam
 
 
 @pytest.mark.parametrize("named", [None, *RSA_ALGORITHMS])
-def test_a_token_does_not_choose_among_the_algorithms_of_its_key(others, seconds, log_lines, named):
-    """The signature is good; the key is for another algorithm."""
+def test_a_token_does_not_choose_among_the_algorithms_of_its_key(others, seconds, logged, named):
+    """The signature is valid, but the key is for another algorithm."""
     members = {"alg": named} if named else {}
     with Issuer(public_jwk(others["RS256"], "k", **members)) as issuer:
         config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
@@ -738,9 +758,7 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
-def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
-    keys, seconds, make_app, log_lines, name
-):
+def test_keys_that_can_never_work_are_a_configuration_error(keys, seconds, make_app, logged, name):
     with Issuer(*UNSUPPORTED[name](keys)) as issuer:
         config = Config(sessions_table="none", jwt_jwks_url=issuer.url)
         verifier = Verifier(config, Jwks(issuer.url, clock=seconds))
@@ -752,7 +770,7 @@ def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
         body = problem(answer, 503, "ISSUER_MISCONFIGURED")
         assert "Trying again does not help" in body["detail"]
         assert "Retry-After" not in answer.headers
-        fetched = log_lines[0]
+        fetched = logged[0]
         assert fetched["message"] == "issuer keys not fetched"
         assert fetched["reason"] in ("no_usable_key", "ambiguous_keys")
 
@@ -766,7 +784,7 @@ def test_keys_that_can_never_work_are_told_as_a_fault_of_configuration(
 
 @pytest.fixture
 def publishing(seconds):
-    """A verifier of an issuer that publishes these."""
+    """A verifier for an issuer that publishes these keys."""
     with Issuer() as issuer:
 
         def publish(*jwks: Any) -> Verifier:
@@ -778,7 +796,7 @@ def publishing(seconds):
 
 
 def why(verifier: Verifier, authorization: str) -> str | None:
-    """Why the log says that the token was refused."""
+    """The reason in the log for the refusal of a token."""
     try:
         verifier.verify(authorization)
     except Unauthorized as refusal:
@@ -787,15 +805,15 @@ def why(verifier: Verifier, authorization: str) -> str | None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_two_keys_without_kid_are_ambiguous(publishing, keys, log_lines, turned):
+def test_two_keys_without_kid_are_ambiguous(publishing, keys, logged, turned):
     jwks = [public_jwk(keys.rsa), public_jwk(keys.other_rsa)]
     verifier = publishing(*(reversed(jwks) if turned else jwks), public_jwk(keys.ec, "ec-1"))
     assert why(verifier, token(keys.rsa, None)) == "ambiguous_key"
     assert why(verifier, token(keys.other_rsa, None)) == "ambiguous_key"
     assert why(verifier, token(keys.ec, None)) == "ambiguous_key"
     assert why(verifier, token(keys.ec, "ec-1")) is None, "the others stay"
-    assert (log_lines[0]["message"], log_lines[0]["level"]) == ("issuer keys ambiguous", "WARNING")
-    assert (log_lines[0]["keys"], log_lines[0]["ambiguous"]) == (1, 1)
+    assert (logged[0]["message"], logged[0]["level"]) == ("issuer keys ambiguous", "WARNING")
+    assert (logged[0]["keys"], logged[0]["ambiguous"]) == (1, 1)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -808,8 +826,8 @@ def test_a_kid_that_two_keys_have_is_ambiguous(publishing, keys, turned):
     assert why(verifier, token(keys.ec, "ec-1")) is None
 
 
-def test_a_kid_of_keys_of_two_types_is_ambiguous_too(publishing, keys):
-    """RFC 7517 section 4.5 allows it; but then the token's alg would choose."""
+def test_a_kid_shared_by_keys_of_two_types_is_ambiguous(publishing, keys):
+    """RFC 7517 section 4.5 allows it, but then the token's alg would choose the key."""
     verifier = publishing(
         public_jwk(keys.rsa, "a"), public_jwk(keys.ec, "a"), public_jwk(keys.other_rsa, "b")
     )
@@ -862,12 +880,12 @@ def test_ambiguity_ends_with_the_next_fetch(one_key, verifier, keys, seconds):
     ],
     ids=str,
 )
-def test_a_key_is_used_for_what_it_is_published_for(publishing, keys, members, usable):
+def test_a_key_is_used_only_for_its_published_purpose(publishing, keys, members, usable):
     verifier = publishing(public_jwk(keys.rsa, "a", **members), public_jwk(keys.ec, "b"))
     assert why(verifier, token(keys.rsa, "a")) == (None if usable else "unknown_key")
 
 
-# The way there
+# The connection
 
 
 @pytest.fixture
@@ -910,14 +928,14 @@ def test_the_deadline_holds_over_https_too(https_issuer):
     assert kind_of(raised.value) == "timeout"
 
 
-def test_a_certificate_of_another_name_is_refused(https_issuer, log_lines):
+def test_a_certificate_of_another_name_is_refused(https_issuer, logged):
     with pytest.raises(Unavailable):
         Jwks(https_issuer.url.replace("http://", "https://")).key("rsa-1")
-    assert [line["reason"] for line in log_lines] == ["tls"]
+    assert [line["reason"] for line in logged] == ["tls"]
 
 
 def test_the_environments_proxy_is_used(one_key, monkeypatch):
-    """As urllib has it: an issuer may be out of reach without."""
+    """urllib uses it. Without a proxy, an issuer may be unreachable."""
     monkeypatch.setenv("http_proxy", one_key.url)
     monkeypatch.setenv("no_proxy", "")
     assert json.loads(fetch("http://issuer.invalid/jwks.json", 5)) == {"keys": one_key.jwks}

@@ -1,4 +1,4 @@
-"""The log says why a token was refused, in a word. The client and the log learn no more."""
+"""The log names the reason for refusing a token. Neither client nor log get more."""
 
 import json
 import re
@@ -12,14 +12,14 @@ from app.identity.tokens import _REASONS, MAX_TOKEN
 from tests.identity.issuer import Issuer, alice, asymmetric, hs256, public_jwk, rsa_key, write
 from tests.identity.test_attacks import HS, OURS, ask, of_length, refused, signed
 from tests.identity.test_jwks import KINDS
-from tests.people import SECRET
+from tests.people import SECRET, problem
 
 NOW = int(time.time())
 
 
 @pytest.fixture(scope="module")
 def table(module_table):
-    """One for all tests here: they look at what changed, not at all there is."""
+    """One table for all tests here. They compare what changed, not what the table holds."""
     return module_table
 
 
@@ -58,16 +58,16 @@ def tells(line: dict, reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", BY_SECRET)
-def test_the_log_says_why_a_token_was_refused(app_with, log_lines, reason):
+def test_the_log_says_why_a_token_was_refused(app_with, logged, reason):
     refused(ask(app_with(), BY_SECRET[reason]()))
-    [line] = log_lines
+    [line] = logged
     tells(line, reason)
 
 
 @pytest.mark.parametrize("reason", MISDIRECTED)
-def test_the_log_says_that_a_token_is_somebody_elses(app_with, log_lines, reason):
+def test_the_log_says_that_a_token_is_for_another_service(app_with, logged, reason):
     refused(ask(app_with(**OURS), signed(**MISDIRECTED[reason])))
-    [line] = log_lines
+    [line] = logged
     tells(line, reason)
 
 
@@ -81,25 +81,25 @@ def test_the_log_says_that_a_token_is_somebody_elses(app_with, log_lines, reason
         ({"kid": "rsa-1"}, "wrong_signature"),
     ],
 )
-def test_the_log_says_what_is_wrong_with_the_key(app_with, issuer, keys, log_lines, header, reason):
+def test_the_log_says_what_is_wrong_with_the_key(app_with, issuer, keys, logged, header, reason):
     token = write({"alg": "RS256", **header}, alice(), asymmetric(keys.other_rsa, "RS256"))
     refused(ask(app_with(jwt_jwks_url=issuer.url), token))
-    tells(log_lines[-1], reason)
+    tells(logged[-1], reason)
 
 
-def test_no_token_is_a_reason_too(app_with, log_lines):
+def test_no_token_is_a_reason_too(app_with, logged):
     assert app_with().test_client().get("/api/v1/sessions").status_code == 401
-    assert log_lines[-1]["refused"] == "no_token"
+    assert logged[-1]["refused"] == "no_token"
 
 
-def test_a_token_that_is_taken_has_no_such_member(app_with, log_lines):
+def test_the_line_of_an_accepted_token_has_no_reason(app_with, logged):
     assert ask(app_with(), signed()).status_code == 200
     assert ask(app_with(), signed(scope="openid")).status_code == 403
-    assert all("refused" not in line for line in log_lines)
+    assert all("refused" not in line for line in logged)
 
 
-def test_the_authorizer_logs_why_as_well(monkeypatch, log_lines):
-    """The app is not reached then, so there is no line of the request."""
+def test_the_authorizer_logs_the_reason_as_well(monkeypatch, logged):
+    """The app is not reached then, so there is no request line."""
     for name in ("JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SESSIONS_TABLE", "sessions")
@@ -109,7 +109,7 @@ def test_the_authorizer_logs_why_as_well(monkeypatch, log_lines):
     with pytest.raises(Exception, match="^Unauthorized$"):
         gateway.handler(event, None)
     gateway._verifier.cache_clear()
-    [line] = log_lines
+    [line] = logged
     assert (line["message"], line["refused"]) == ("token refused", "expired")
 
 
@@ -122,10 +122,14 @@ def test_every_reason_is_documented():
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_a_key_that_is_too_short_has_a_reason(app_with, log_lines):
+def test_an_rsa_key_below_2048_bits_is_not_usable(app_with, logged, keys):
+    """RFC 7518 section 3.3. It neither verifies tokens nor makes a good key ambiguous."""
     short = rsa_key(1024)
     with Issuer(public_jwk(short, "short")) as its:
         app = app_with(jwt_jwks_url=its.url)
         token = write({"alg": "RS256", "kid": "short"}, alice(), asymmetric(short, "RS256"))
-        refused(ask(app, token))
-    tells(log_lines[-1], "weak_key")
+        problem(ask(app, token), 503, "ISSUER_MISCONFIGURED")
+    with Issuer(public_jwk(short, "same"), public_jwk(keys.rsa, "same")) as its:
+        app = app_with(jwt_jwks_url=its.url)
+        token = write({"alg": "RS256", "kid": "same"}, alice(), asymmetric(keys.rsa, "RS256"))
+        assert ask(app, token).status_code == 200

@@ -1,4 +1,4 @@
-"""What a token may be used for, where it says so."""
+"""What a token's authorisation claims allow."""
 
 import pytest
 
@@ -48,7 +48,7 @@ NEITHER = {
 
 @pytest.fixture(scope="module")
 def table(module_table):
-    """One for all tests here: they look at what changed, not at all there is."""
+    """One table for all tests here. They compare what changed, not what the table holds."""
     return module_table
 
 
@@ -65,7 +65,7 @@ def lacks(answer, scope):
 
 
 @pytest.mark.parametrize("claims", READER.values(), ids=READER)
-def test_a_token_to_read_reads_and_does_not_write(app, alice, items, claims):
+def test_a_read_token_can_read_and_cannot_write(app, alice, items, claims):
     session_id = alice.create_session()["session_id"]
     before = items()
     reader = Client(app, make_token("acme", "alice", **claims))
@@ -77,7 +77,7 @@ def test_a_token_to_read_reads_and_does_not_write(app, alice, items, claims):
 
 
 @pytest.mark.parametrize("claims", WRITER.values(), ids=WRITER)
-def test_a_token_to_write_writes_and_does_not_read(app, alice, claims):
+def test_a_write_token_can_write_and_cannot_read(app, alice, claims):
     session_id = alice.create_session()["session_id"]
     writer = Client(app, make_token("acme", "alice", **claims))
     for method, path in READS:
@@ -87,7 +87,7 @@ def test_a_token_to_write_writes_and_does_not_read(app, alice, claims):
 
 
 @pytest.mark.parametrize("claims", NEITHER.values(), ids=NEITHER)
-def test_a_token_with_other_scopes_does_neither(app, alice, items, claims):
+def test_a_token_with_other_scopes_can_do_neither(app, alice, items, claims):
     session_id = alice.create_session()["session_id"]
     before = items()
     stranger = Client(app, make_token("acme", "alice", **claims))
@@ -98,13 +98,13 @@ def test_a_token_with_other_scopes_does_neither(app, alice, items, claims):
     assert items() == before
 
 
-def test_a_token_without_scopes_does_both(alice):
+def test_a_token_without_scopes_can_do_both(alice):
     session_id = alice.create_session()["session_id"]
     for method, path in READS + WRITES:
         assert ask(alice, session_id, method, path).status_code in (200, 201)
 
 
-def test_scopes_can_be_demanded(make_app):
+def test_scopes_can_be_required(make_app):
     app = make_app(jwt_require_scopes=True)
     silent = Client(app, make_token("acme", "alice"))
     lacks(silent.get("/sessions"), "sessions:read")
@@ -122,8 +122,8 @@ def test_head_needs_what_get_needs(app):
     assert reader.request("HEAD", "/sessions").status_code == 200
 
 
-def test_a_scope_is_asked_for_before_the_session_is_looked_for(app, alice, sent):
-    """So 403 says nothing about what is there."""
+def test_the_scope_is_checked_before_the_session_is_read(app, alice, sent):
+    """So a 403 reveals nothing about what exists."""
     session_id = alice.create_session()["session_id"]
     stranger = Client(app, make_token("globex", "charlie", scope="openid"))
     del sent[:]
@@ -132,13 +132,13 @@ def test_a_scope_is_asked_for_before_the_session_is_looked_for(app, alice, sent)
     assert sent == []
 
 
-def test_the_log_names_who_was_not_allowed(app, log_lines):
+def test_the_log_names_who_was_not_allowed(app, logged):
     Client(app, make_token("acme", "alice", scope="openid")).get("/sessions")
-    line = log_lines[-1]
+    line = logged[-1]
     assert (line["status"], line["tenant"], line["user"]) == (403, "acme", "alice")
 
 
-# Claims that say what a token may do. One that is there and names nothing of ours grants nothing.
+# Authorisation claims. A claim that lists none of our scopes grants nothing.
 
 GRANTS: dict[str, tuple[dict, set[str]]] = {
     "Entra, app-only": ({"roles": ["sessions:read", "sessions:write"]}, {"read", "write"}),

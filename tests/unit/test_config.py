@@ -1,4 +1,4 @@
-"""Settings: what is missing or contradictory stops the start, by name."""
+"""Settings: a missing or contradictory one stops the start, and the message names it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ GOOD = {"SESSIONS_TABLE": "sessions", "JWT_SECRET": "x" * 32}
 JWKS = {"SESSIONS_TABLE": "sessions", "JWT_JWKS_URL": "https://issuer.example/jwks.json"}
 
 
-def test_good_settings_are_taken():
+def test_valid_settings_are_accepted():
     config = Config.from_env({**GOOD, "CORS_ORIGINS": "https://a.example, https://b.example"})
     assert config.cors_origins == ("https://a.example", "https://b.example")
     assert (config.jwt_tenant_claim, config.jwt_user_claim) == ("tenant_id", "sub")
@@ -65,14 +65,14 @@ WRONG_SPELLINGS = {
     "app.acme.com/chat/": "https://app.acme.com",
     "localhost:3000": "http://localhost:3000",
     "null": "null",
-    "https://": "no origin",
-    "https:///": "no origin",
-    "https://app.acme.com:port": "no origin",
-    "https://app.acme.com:99999": "no origin",
-    "https://a.acme.com;https://b.acme.com": "no origin",
-    "https://a..b": "no origin",
-    "ws://app.acme.com": "no origin",
-    "file:///index.html": "no origin",
+    "https://": "not an origin",
+    "https:///": "not an origin",
+    "https://app.acme.com:port": "not an origin",
+    "https://app.acme.com:99999": "not an origin",
+    "https://a.acme.com;https://b.acme.com": "not an origin",
+    "https://a..b": "not an origin",
+    "ws://app.acme.com": "not an origin",
+    "file:///index.html": "not an origin",
     "https://*.acme.com": "pattern",
 }
 
@@ -103,7 +103,7 @@ def test_an_origin_that_no_browser_sends_is_refused_with_the_right_spelling(orig
         "chrome-extension://abcdefghijklmnop",
     ],
 )
-def test_an_origin_as_browsers_send_it_is_taken(origin):
+def test_an_origin_as_browsers_send_it_is_accepted(origin):
     assert Config.from_env({**GOOD, "CORS_ORIGINS": origin}).cors_origins == (origin,)
     twice = Config.from_env({**GOOD, "CORS_ORIGINS": f"{origin},{origin}"})
     assert set(twice.cors_origins) == {origin}
@@ -111,13 +111,16 @@ def test_an_origin_as_browsers_send_it_is_taken(origin):
 
 DISCOVERY = "https://login.acme.com/v2.0/.well-known/openid-configuration"
 REFUSED = [
-    # (over which settings, the setting, its value, what the message says beside its name)
+    # (base settings, the setting, its value, what the message says besides its name)
     (GOOD, "JWT_AUDIENCE", "a,b", "one value"),
     (GOOD, "JWT_AUDIENCE", "a, b", "one value"),
     (GOOD, "JWT_AUDIENCE", "a b", "one value"),
     (GOOD, "JWT_AUDIENCE", "a\tb", "one value"),
     (GOOD, "JWT_ISSUER", "https://a.acme.com/,https://b.acme.com/", "one value"),
     (GOOD, "JWT_ISSUER", DISCOVERY, "https://login.acme.com/v2.0 or https://login.acme.com/v2.0/,"),
+    (GOOD, "JWT_SECRET", f"-----BEGIN PUBLIC KEY-----\n{'x' * 64}", "JWT_JWKS_URL"),
+    (GOOD, "JWT_SECRET", "ssh-rsa " + "x" * 64, "JWT_JWKS_URL"),
+    (GOOD, "JWT_SECRET", "\udcff" * 32, "UTF-8"),  # as Python reads a byte that is none
     (JWKS, "JWT_ISSUER", "https://issuer.example.com/", "placeholder"),
     (JWKS, "JWT_ISSUER", "https://issuer.example.com", "placeholder"),
     (JWKS, "JWT_ISSUER", "https://Issuer.Example.com/", "placeholder"),
@@ -128,6 +131,8 @@ REFUSED = [
     (JWKS, "JWT_JWKS_URL", DISCOVERY + "/", "jwks_uri"),
     (JWKS, "JWT_JWKS_URL", "https://a.co/.well-known/oauth-authorization-server/t", "jwks_uri"),
     (JWKS, "JWT_JWKS_URL", "https://user:pass@login.acme.com/jwks", "user"),
+    (JWKS, "JWT_JWKS_URL", "https://<tenant>.eu.auth0.com/jwks.json", "placeholder"),
+    (JWKS, "JWT_JWKS_URL", "https://login.microsoftonline.com/{tenant}/keys", "placeholder"),
     (JWKS, "JWT_JWKS_URL", "https://user@login.acme.com/jwks", "user"),
     (JWKS, "JWT_JWKS_URL", "https://login.acme.com/jwks#keys", "fragment"),
     (JWKS, "JWT_JWKS_URL", "https://login.acme.com/my keys", "white space"),
@@ -189,7 +194,7 @@ REFUSED = [
     ("base", "name", "value", "said"),
     [pytest.param(*case, id=f"{case[1]}={case[2][:60]!r}") for case in REFUSED],
 )
-def test_a_setting_that_could_never_work_is_refused_with_what_is_right(base, name, value, said):
+def test_a_setting_that_could_never_work_is_refused_with_the_right_form(base, name, value, said):
     with pytest.raises(ConfigError, match=name) as refused:
         Config.from_env({**base, name: value})
     assert said in str(refused.value)
@@ -197,7 +202,7 @@ def test_a_setting_that_could_never_work_is_refused_with_what_is_right(base, nam
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_a_budget_that_is_no_number_of_seconds_is_refused_from_programs_too(value):
+def test_programs_cannot_set_an_invalid_budget_either(value):
     with pytest.raises(ConfigError, match="REQUEST_BUDGET"):
         Config(sessions_table="sessions", jwt_secret="x" * 32, request_budget=float(value))
 
@@ -232,7 +237,7 @@ TAKEN = [
     ("base", "name", "value", "read"),
     [pytest.param(*case, id=f"{case[1]}={case[2]}") for case in TAKEN],
 )
-def test_a_setting_that_works_is_taken(base, name, value, read):
+def test_a_setting_that_works_is_accepted(base, name, value, read):
     assert getattr(Config.from_env({**base, name: value}), name.lower()) == read
 
 
@@ -243,7 +248,7 @@ def test_the_placeholder_issuer_works_where_the_keys_are_on_this_machine():
 
 
 def test_the_production_settings_do_not_start_before_they_are_edited():
-    """So that `./scripts/deploy production` says what to put there."""
+    """So `./scripts/deploy production` says what to set."""
     settings = json.loads((Path(__file__).parents[2] / "zappa_settings.json").read_text())
     env = settings["production"]["aws_environment_variables"]
     with pytest.raises(ConfigError, match="JWT_JWKS_URL is still the placeholder"):

@@ -1,4 +1,4 @@
-"""Ids, cursors and the cutting of messages: logic without I/O."""
+"""Ids, cursors and splitting of messages: logic without I/O."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_an_id_is_parsed_back(ulid):
 
 
 @given(st.text())
-def test_any_text_is_an_id_or_none(text):
+def test_any_text_is_parsed_as_an_id_or_none(text):
     parsed = ids.parse("msg_", text)
     assert parsed is None or text == f"msg_{parsed}"
 
@@ -49,13 +49,13 @@ def test_a_cursor_is_read_back_on_its_own_list_only(scope, position):
 
 
 @given(st.text())
-def test_any_text_is_no_cursor(text):
+def test_arbitrary_text_is_not_a_cursor(text):
     with pytest.raises(InvalidCursor):
         read_cursor("list", text)
 
 
 @given(st.text(min_size=1), st.integers(4, 20), st.booleans())
-def test_a_message_is_put_together_as_it_was_cut_either_way(text, size, backwards):
+def test_a_split_message_is_joined_in_either_order(text, size, backwards):
     body = NewMessage("user", text).body("alice")
     pieces = split(body, size)
     assert all(len(piece.encode()) <= size for piece in pieces)
@@ -71,7 +71,7 @@ def test_a_message_is_put_together_as_it_was_cut_either_way(text, size, backward
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_message_that_is_not_there_whole_spoils_no_other(backwards):
+def test_an_incomplete_message_does_not_affect_others(backwards):
     body = NewMessage("user", "x").body("alice")
     half = [{"SK": f"SESSION#01S#MSG#{A}#01", "body": "x", "parts": 3}]
     whole = [

@@ -1,5 +1,5 @@
-// An error's row shows its status and title until it is clicked: with the example of each, which are much alike, an
-// operation is several screens high.
+// Shows only the status and title of each error until it is clicked. With the examples of all errors, which differ
+// little, an operation would be several screens high.
 const FoldErrors = () => ({
   wrapComponents: {
     response: (Original, { React }) => (props) => {
@@ -28,9 +28,9 @@ const button = document.getElementById("get-token");
 button?.addEventListener("click", async () => {
   const answer = await fetch("dev-token", { method: "POST" });
   if (!answer.ok) {
-    button.textContent = `No token: ${answer.status}. It is given to this machine only.`;
+    button.textContent = `No token: ${answer.status}. Tokens are only available on this machine.`;
     return;
   }
   window.ui.preauthorizeApiKey("bearer", (await answer.json()).token);
-  button.textContent = "You are alice of acme for a day. Get another token";
+  button.textContent = "You are alice of acme for one day. Get another token";
 });
