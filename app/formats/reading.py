@@ -1,0 +1,94 @@
+"""Reading JSON of which nothing is certain: what is missing or of another type is None or empty."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
+_ROLES = {
+    "ai": "assistant",
+    "chatbot": "assistant",
+    "model": "assistant",
+    "function": "tool",
+    "human": "user",
+}
+
+
+def member(value: Any, *names: str) -> Any:
+    """
+    >>> member({"output": {"text": "Hi"}}, "output", "text")
+    'Hi'
+    >>> member({"output": ["Hi"]}, "output", "text")
+    """
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in an array, each with its JSON Pointer.
+
+    >>> list(objects([7, {"a": 1}], "/parts"))
+    [('/parts/1', {'a': 1})]
+    """
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                yield f"{pointer}/{index}", item
+
+
+def string(value: Any) -> str | None:
+    """Text that is not empty: some libraries write an empty id where there is none."""
+    return readable(value) if isinstance(value, str) and value else None
+
+
+def kind(block: Any) -> str:
+    """The `type` of a block or item, empty if it has none."""
+    found = member(block, "type")
+    return found if isinstance(found, str) else ""
+
+
+def role(word: Any) -> str | None:
+    """A provider's word for who speaks, in ours.
+
+    >>> role("model"), role("critic"), role("two words"), role(None)
+    ('assistant', 'critic', None, None)
+    """
+    if not isinstance(word, str) or not _WORD.fullmatch(word):
+        return None
+    return _ROLES.get(word.lower(), word)
+
+
+def texts(content: Any, types: Collection[str] = ("text",)) -> Iterator[Any]:
+    """The texts of content: a string, or an array of strings and of blocks with a `type`."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for block in content:
+            if isinstance(block, str):
+                yield block
+            elif isinstance(block, dict):
+                if kind(block) == "refusal":
+                    yield block.get("refusal")
+                elif kind(block) in types:
+                    yield block.get("text")
+
+
+def joined(pieces: Iterable[Any], separator: str = "") -> str:
+    """The strings among the pieces as one text.
+
+    >>> joined(["half a ", None, "pair"])
+    'half a pair'
+    """
+    return readable(separator.join(piece for piece in pieces if isinstance(piece, str)))
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, so that UTF-8 can say it. Halves that
+    meet, because a stream was cut between them, are the character again."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
