@@ -5,7 +5,7 @@ from typing import Any
 
 from app.formats import reading
 from app.formats.model import ToolCall, ToolResult, Window
-from app.formats.reading import joined, kind, member, objects, string, texts
+from app.formats.reading import calls_in_kwargs, joined, kind, member, objects, string, texts
 
 RESULTS = Window.RUN
 """What the providers behind it ask for."""
@@ -46,13 +46,7 @@ def tool_calls(native: Any) -> list[ToolCall]:
         for name in ("tool_calls", "invalid_tool_calls")
         for where, call in objects(said.get(name), f"{pointer}/{name}")
     ]
-    if calls:
-        return calls
-    raw = member(said, "additional_kwargs", "tool_calls")
-    return [
-        ToolCall(string(call.get("id")), string(member(call, "function", "name")), where)
-        for where, call in objects(raw, f"{pointer}/additional_kwargs/tool_calls")
-    ]
+    return calls or calls_in_kwargs(said, pointer)
 
 
 def tool_results(native: Any) -> list[ToolResult]:

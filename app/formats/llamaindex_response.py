@@ -5,7 +5,7 @@ from typing import Any
 
 from app.formats import reading
 from app.formats.model import ToolCall, ToolResult, Window
-from app.formats.reading import joined, member, objects, string
+from app.formats.reading import calls_in_kwargs, joined, member, objects, string
 
 RESULTS = Window.RUN
 
@@ -35,13 +35,7 @@ def tool_calls(native: Any) -> list[ToolCall]:
         for where, block in objects(said.get("blocks"), f"{pointer}/blocks")
         if block.get("block_type") == "tool_call"
     ]
-    if calls:
-        return calls
-    raw = member(said, "additional_kwargs", "tool_calls")
-    return [
-        ToolCall(string(call.get("id")), string(member(call, "function", "name")), where)
-        for where, call in objects(raw, f"{pointer}/additional_kwargs/tool_calls")
-    ]
+    return calls or calls_in_kwargs(said, pointer)
 
 
 def tool_results(native: Any) -> list[ToolResult]:

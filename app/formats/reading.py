@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from app.formats.model import ToolCall
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 _ROLES = {
@@ -92,3 +94,14 @@ def readable(text: str) -> str:
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def calls_in_kwargs(message: dict[str, Any], pointer: str) -> list[ToolCall]:
+    """The calls in `additional_kwargs`, where LangChain and LlamaIndex keep OpenAI's objects."""
+    return [
+        ToolCall(string(call.get("id")), string(member(call, "function", "name")), where)
+        for where, call in objects(
+            member(message, "additional_kwargs", "tool_calls"),
+            f"{pointer}/additional_kwargs/tool_calls",
+        )
+    ]

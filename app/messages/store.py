@@ -59,6 +59,7 @@ class MessageStore:
         previous = None if after is None else _previous(session_ulid, after)
         bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
         last_ulid = ""
+        # A program that has begun no budget gets a new one for each call. This one bounds the loop.
         request_budget = budget.current()
         while True:
             request_budget.check()

@@ -16,7 +16,7 @@ from app.errors import (
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
-from app.table import idempotency, ids, keys, writes
+from app.table import budget, idempotency, ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
@@ -63,7 +63,10 @@ class SessionStore:
             }
         )
         last_ulid = ""
+        # A program that has begun no budget gets a new one for each call. This one bounds the loop.
+        request_budget = budget.current()
         while True:
+            request_budget.check()
             now = self._writing_time(caller)
             [ulid] = self.ulids.new(after=last_ulid, now=now)
             created_at = ids.timestamp(ulid)
