@@ -152,15 +152,17 @@ class World:
             attributes = sessions.all_attributes(
                 sessions.Session(
                     ulid=ulid,
+                    born=ulid,
                     domain_id="civic_complaints_v1",
                     title="Pothole issues",
-                    metadata={},
+                    metadata="{}",
                     message_count=0,
                     version=1,
-                    updated_at=created_at,
+                    settings_version=1,
                     last_activity=created_at,
                     expires_at=None,
                     last_ulid=ulid,
+                    changed=ulid,
                 )
             )
             index = keys.by_activity(partition, ulid, created_at)
@@ -181,7 +183,7 @@ class World:
         self.raw.update_item(
             TableName=self.table.name,
             Key={name: {"S": value} for name, value in key.items()},
-            UpdateExpression="SET message_count = :count, last_ulid = :last",
+            UpdateExpression="SET message_count = :count, last_ulid = :last, last_message = :last",
             ExpressionAttributeValues={":count": {"N": str(count)}, ":last": {"S": made[-1]}},
         )
 

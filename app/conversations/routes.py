@@ -14,15 +14,13 @@ from app.http.etags import is_unchanged
 from app.identity.auth import current_caller
 from app.messages.answers import page_members
 from app.messages.reader import MessageReader
+from app.sessions.answers import session_members
 from app.sessions.routes import ETAG, blp
 from app.sessions.routes import store as sessions
-from app.sessions.schemas import SessionSchema
 
 __all__ = ["blp"]
 
 messages: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
-
-_SESSION = SessionSchema()
 
 
 @blp.get("/sessions/<session_id>")
@@ -39,8 +37,8 @@ def get_session(headers: dict[str, str], session_id: str) -> flask.Response:
     caller = current_caller()
     if known := headers.get("if_none_match"):
         current = sessions.get(caller, session_id)
-        if is_unchanged(current.version, known):
+        if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
     session, page = messages.read(caller, session_id)
-    members = {**_SESSION.dump(session), **page_members(page)}
+    members = {**session_members(session), **page_members(page)}
     return json_response(json_object(members), headers={"ETag": session.etag})

@@ -4,13 +4,14 @@ import marshmallow as ma
 from marshmallow import fields
 
 from app.http.fields import NEXT_CURSOR
-from app.messages.schemas import MessageSchema
+from app.messages.schemas import CHANGED, MessageSchema
 from app.sessions.schemas import SessionSchema
 
 
 class SessionWithMessagesSchema(SessionSchema):
     messages = fields.List(fields.Nested(MessageSchema), required=True)
     next_cursor = NEXT_CURSOR
+    changed = CHANGED
 
 
 class GetHeadersSchema(ma.Schema):

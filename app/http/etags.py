@@ -1,4 +1,4 @@
-"""Reads If-Match and If-None-Match. A session's ETag is its version.
+"""Reads If-Match and If-None-Match. An ETag is a ULID (`app.table.versions`).
 
 If-Match compares strongly, If-None-Match weakly; `*` matches any version (RFC 9110 section 13). A
 malformed header matches nothing, even if some of its tags are well-formed. Examples are a tag
@@ -8,45 +8,45 @@ without quotes, `"3" "4"`, and `*` with other tags (RFC 9110 section 8.8.3).
 import re
 
 from app.errors import ValidationFailed
+from app.table import ids
 from app.table.versions import MOST_VERSIONS, IfMatch
 
 # All quantifiers are possessive, so that the time is proportional to the header's length.
 _ELEMENT = re.compile(
     r'[ \t]*+(?:(?P<weak>W/)?+"(?P<tag>[\x21\x23-\x7e\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)'
 )
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def accepted_versions(if_match: str | None) -> IfMatch | None:
     """The versions that an If-Match header accepts. None accepts any version.
 
-    >>> accepted_versions('"3", W/"4", "x", "05"'), accepted_versions("*"), accepted_versions(None)
-    ((3,), None, None)
-    >>> accepted_versions('"3", 4')
-    ()
+    >>> accepted_versions('"01ARZ3NDEKTSV4RRFFQ69G5FAV", W/"01ARZ3NDEKTSV4RRFFQ69G5FB0", "x"')
+    ('01ARZ3NDEKTSV4RRFFQ69G5FAV',)
+    >>> accepted_versions("*"), accepted_versions(None), accepted_versions('"x", 4')
+    (None, None, ())
 
     Raises:
         ValidationFailed: there are more versions than one condition can hold.
     """
     if if_match is None or _is_any(if_match):
         return None
-    strong = {tag for weak, tag in _entity_tags(if_match) if not weak and _VERSION.fullmatch(tag)}
+    strong = {tag for weak, tag in _entity_tags(if_match) if not weak and ids.is_ulid(tag)}
     if len(strong) > MOST_VERSIONS:
         message = f"Lists {len(strong)} versions. At most {MOST_VERSIONS} are allowed."
         raise ValidationFailed(
             errors=[{"location": "headers", "field": "If-Match", "message": message}]
         )
-    return tuple(sorted(map(int, strong)))
+    return tuple(sorted(strong))
 
 
-def is_unchanged(version: int, if_none_match: str) -> bool:
+def is_unchanged(version: str, if_none_match: str) -> bool:
     """Whether the client's copy is current, so that the response is 304.
 
-    >>> is_unchanged(3, 'W/"3"'), is_unchanged(3, '"03"'), is_unchanged(3, "3")
+    >>> is_unchanged("01A", 'W/"01A"'), is_unchanged("01A", '"01B"'), is_unchanged("01A", "01A")
     (True, False, False)
     """
     tags = (tag for _, tag in _entity_tags(if_none_match))
-    return _is_any(if_none_match) or str(version) in tags
+    return _is_any(if_none_match) or version in tags
 
 
 def _is_any(header: str) -> bool:

@@ -31,5 +31,9 @@ def receipt(message: Message) -> dict[str, str]:
 
 
 def page_members(page: MessagePage) -> dict[str, Any]:
-    """The members `messages` and `next_cursor` of a response."""
-    return {"messages": message_list(page.messages), "next_cursor": page.next_cursor}
+    """The members `messages`, `next_cursor` and `changed` of a response."""
+    return {
+        "messages": message_list(page.messages),
+        "next_cursor": page.next_cursor,
+        "changed": page.changed,
+    }

@@ -1,6 +1,6 @@
 """Reads messages: with their session, by page, or one (access patterns 3, 7 and 9)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
 from app.messages import model, sizes
+from app.messages.bounds import Bounds, bounds_of
 from app.messages.model import Message
 from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
@@ -28,11 +29,13 @@ MAX_MESSAGES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """`next_cursor` is None if no messages follow. `damaged` has the ULIDs of messages that were
-    left out because they cannot be read."""
+    """`next_cursor` is None if no messages follow. A new `changed` means that older messages have
+    been edited or removed. `damaged` has the ULIDs of messages that were left out because they
+    cannot be read."""
 
     messages: list[Message]
     next_cursor: str | None
+    changed: str | None
     damaged: frozenset[str] = frozenset()
 
     @property
@@ -64,17 +67,52 @@ class MessageReader:
             head = next(items, None)
             if not is_live(head, self._now()) or not keys.is_session(str(head["SK"])):
                 raise SessionNotFound
-            session = from_item(Session, head)
-            _, last = ranges.message_with_parts(session_ulid, session.last_ulid)
-            counted = (item for item in items if str(item["SK"]) <= last)
-            page = _fill(session_ulid, counted, MAX_MESSAGES, scope)
+            session, bounds = from_item(head), bounds_of(head)
+            page = _fill(bounds, self._visible(caller, items, bounds), MAX_MESSAGES, scope)
             if not page.next_cursor and len(page.ulids) == session.message_count:
                 return session, page
-            missing = self._first_missing(caller, head, page, "asc")
+            missing = self._first_missing(caller, bounds, page, "asc")
             if page.next_cursor and not missing:
                 break
         self._live(caller, session_ulid)
         return session, _end_before(missing, page, scope, session_ulid) if missing else page
+
+    def _visible(self, caller: Caller, items: Iterator[Item], bounds: Bounds) -> Iterator[Item]:
+        """The items of a session's messages up to its last one. Goes around messages that are
+        being removed, instead of reading them."""
+        for item in items:
+            ulid = keys.message_of(str(item["SK"]))
+            if ulid > bounds.last:
+                return
+            if not bounds.shows(ulid):
+                break
+            yield item
+        else:
+            return
+        if bounds.cut:
+            yield from self._query(caller, bounds, bounds.cut[1], "", "asc", None)
+
+    def _query(
+        self,
+        caller: Caller,
+        bounds: Bounds,
+        low: str,
+        high: str,
+        order: Order,
+        limit: int | None,
+    ) -> Iterator[Item]:
+        """The items of visible messages after `low` and before `high`."""
+        spans = list(bounds.spans(low, high))
+        _, end_of_last = ranges.message_with_parts(bounds.session_ulid, bounds.last)
+        for after, before in spans if order == "asc" else reversed(spans):
+            start, end = ranges.messages_between(bounds.session_ulid, after, before)
+            pages = self.table.query(
+                caller.partition,
+                (start, min(end, end_of_last)),
+                backwards=order == "desc",
+                limit=limit,
+            )
+            yield from chain.from_iterable(pages)
 
     def page(
         self,
@@ -99,6 +137,7 @@ class MessageReader:
         """
         session_ulid = ulid_of(session_id)
         head = self._live(caller, session_ulid)
+        bounds = bounds_of(head)
         low = (ids.parse(ids.MESSAGE_PREFIX, after) if after else "") or ""
         if after and not low:
             raise MessageNotFound
@@ -109,24 +148,16 @@ class MessageReader:
             if not ids.is_ulid(position):
                 raise InvalidCursor
             low, high = (max(low, position), "") if order == "asc" else (low, position)
-        last = _last(head)
-        if last == session_ulid or low >= min(high or last, last):
-            return MessagePage([], None)
+        if not list(bounds.spans(low, high)):
+            return MessagePage([], None, bounds.changed)
 
         def fill(high: str) -> MessagePage:
-            start, end = ranges.messages_between(session_ulid, low, high)
-            _, end_of_last = ranges.message_with_parts(session_ulid, last)
-            pages = self.table.query(
-                caller.partition,
-                (start, min(end, end_of_last)),
-                backwards=order == "desc",
-                limit=limit + 1,
-            )
-            return _fill(session_ulid, chain.from_iterable(pages), limit, scope)
+            items = self._query(caller, bounds, low, high, order, limit + 1)
+            return _fill(bounds, items, limit, scope)
 
         for _ in range(READS_OF_A_TRANSACTION):
             page = fill(high)
-            missing = self._first_missing(caller, head, page, order, low, high)
+            missing = self._first_missing(caller, bounds, page, order, low, high)
             if not missing:
                 break
         if missing:
@@ -155,7 +186,8 @@ class MessageReader:
             head, item = found.get(session_key["SK"]), found.get(key["SK"])
             if not is_live(head, self._now()):
                 raise SessionNotFound
-            if not item and message_ulid not in _newest(head):
+            bounds = bounds_of(head)
+            if not bounds.shows(message_ulid) or (not item and message_ulid not in bounds.newest):
                 break
             items = [item] if item else []
             if item and "parts" in item:
@@ -179,7 +211,7 @@ class MessageReader:
     def _first_missing(
         self,
         caller: Caller,
-        head: Item,
+        bounds: Bounds,
         page: MessagePage,
         order: Order,
         low: str = "",
@@ -189,38 +221,21 @@ class MessageReader:
         yet, or None. For an ascending page, only messages within the page count. A descending page
         that ends among the newest messages costs another query, because messages above a gap must
         not be shown."""
-        newest = [ulid for ulid in _newest(head) if low < ulid and (not high or ulid < high)]
+        newest = [ulid for ulid in bounds.newest if low < ulid and (not high or ulid < high)]
         found = page.ulids
         if page.next_cursor:
             end = page.messages[-1].ulid
             if order == "asc":
                 newest = [ulid for ulid in newest if ulid < end]
             elif below := [ulid for ulid in newest if ulid < end]:
-                session_ulid = keys.session_of(str(head["SK"]))
-                first, _ = ranges.message_with_parts(session_ulid, below[0])
-                _, last = ranges.message_with_parts(session_ulid, below[-1])
+                first, _ = ranges.message_with_parts(bounds.session_ulid, below[0])
+                _, last = ranges.message_with_parts(bounds.session_ulid, below[-1])
                 items = chain.from_iterable(self.table.query(caller.partition, (first, last)))
-                found |= _fill(session_ulid, items, model.MAX_BATCH, "").ulids
+                found |= _fill(bounds, items, model.MAX_BATCH, "").ulids
         return next((ulid for ulid in newest if ulid not in found), None)
 
     def _now(self) -> str:
         return ids.iso_time(self.clock())
-
-
-def _newest(head: Item) -> list[str]:
-    """The ids of the messages of the latest append. A query may not see all items of a transaction
-    yet (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html)."""
-    count = head.get("last_count", 0)
-    if not isinstance(count, int) or not ids.is_ulid(str(head.get("last_ulid"))):
-        return []  # damaged
-    return ids.series_until(str(head["last_ulid"]), min(count, model.MAX_BATCH))
-
-
-def _last(head: Item) -> str:
-    """The id of the session's last message. If that is damaged, an id after every other, so that
-    the messages can still be listed."""
-    last = str(head.get("last_ulid"))
-    return last if ids.is_ulid(last) else ids.GREATEST
 
 
 def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:
@@ -228,22 +243,22 @@ def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") ->
     it has a cursor only if there is a `start`; a client that polls repeats the request anyway."""
     messages = [message for message in page.messages if message.ulid < missing]
     position = messages[-1].ulid if messages else start
-    return MessagePage(messages, make_cursor(scope, position) if position else None)
+    return MessagePage(messages, make_cursor(scope, position) if position else None, page.changed)
 
 
-def _fill(session_ulid: str, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
+def _fill(bounds: Bounds, items: Iterable[Item], limit: int, scope: str) -> MessagePage:
     """As many messages as `limit` and the size of a response allow, but at least one. Has a cursor
     if another message follows."""
     messages: list[Message] = []
     damaged: set[str] = set()
     size = 0
-    for message in model.assemble(session_ulid, items, damaged):
+    for message in model.assemble(bounds.session_ulid, items, damaged):
         size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             next_cursor = make_cursor(scope, messages[-1].ulid)
-            return MessagePage(messages, next_cursor, frozenset(damaged))
+            return MessagePage(messages, next_cursor, bounds.changed, frozenset(damaged))
         messages.append(message)
-    return MessagePage(messages, None, frozenset(damaged))
+    return MessagePage(messages, None, bounds.changed, frozenset(damaged))
 
 
 def _scope(caller: Caller, session_ulid: str, order: Order) -> str:

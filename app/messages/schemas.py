@@ -199,8 +199,19 @@ class MessageListSchema(ma.Schema):
     messages = fields.List(fields.Nested(MessageSchema), required=True)
 
 
+CHANGED = fields.String(
+    required=True,
+    allow_none=True,
+    metadata={
+        "description": "A new value means that messages were edited or removed. A client that "
+        "polls with `after` then reads the messages again"
+    },
+)
+
+
 class MessagePageSchema(MessageListSchema):
     next_cursor = NEXT_CURSOR
+    changed = CHANGED
 
 
 class AppendQuerySchema(Schema):

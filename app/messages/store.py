@@ -5,14 +5,14 @@ Works without Flask, so that other programs can use it with a table and a caller
 
 from collections.abc import Sequence
 
-from app.errors import NotTheLastMessage, PreconditionFailed, SessionDamaged, SessionNotFound
+from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
-from app.logs import log_damaged
 from app.messages import model, rules, sizes
+from app.messages.excerpts import excerpt
 from app.messages.model import Message, NewMessage
 from app.sessions.model import LIVE, is_live, ulid_of
-from app.table import budget, idempotency, ids, keys, writes
-from app.table.database_time import checked_time
+from app.sessions.write_ids import WriteIds
+from app.table import idempotency, ids, keys, writes
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch, match_version
@@ -58,16 +58,13 @@ class MessageStore:
         session_ulid = ulid_of(session_id)
         previous = None if after is None else _previous(session_ulid, after)
         bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
-        last_ulid = ""
-        # A program that has begun no budget gets a new one for each call. This one bounds the loop.
-        request_budget = budget.current()
+        write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
-            request_budget.check()
-            written_at = checked_time(self.table, self.ulids.clock, caller.partition)
-            now = ids.iso_time(written_at)
-            ulids = self.ulids.new(len(bodies), after=last_ulid, now=written_at)
+            ulids = write_ids.take(len(bodies))
             appended = _messages(session_ulid, ulids, bodies)
-            advance = self._advance(caller, session_ulid, ulids, now, if_match, previous)
+            advance = self._advance(
+                caller, session_ulid, ulids, messages[-1], write_ids.now, if_match, previous
+            )
             parts = {"session": advance}
             if idempotency_key:
                 record_key = keys.append_record(
@@ -83,7 +80,7 @@ class MessageStore:
                 return appended, False
             except ConditionFailed as failed:
                 session, record = failed.found.get("session"), failed.found.get("record")
-                if session is not None and not is_live(session, now):
+                if session is not None and not is_live(session, write_ids.now):
                     raise SessionNotFound from None
                 if idempotency_key and record:
                     first_ulid = idempotency.first_id_of(record, idempotency_key)
@@ -91,34 +88,40 @@ class MessageStore:
                     return _messages(session_ulid, ulids, bodies), True
                 if session is None:
                     raise  # a message has this id already, which the session's condition rules out
-                if if_match is not None and session.get("version") not in if_match:
+                if if_match is not None and session.get("last_ulid") not in if_match:
                     raise PreconditionFailed from None
-                last_ulid = _last_before(session, session_ulid, previous, ulids[0])
+                _check_previous(session, previous)
+                write_ids.follow(session, ulids[0])
 
     def _advance(
         self,
         caller: Caller,
         session_ulid: str,
         ulids: Sequence[str],
+        last: NewMessage,
         now: str,
         if_match: IfMatch | None,
         previous: str | None,
     ) -> Write:
         condition, values = match_version(if_match)
-        if previous is not None:
-            condition += " AND last_ulid = :previous"
+        if previous == NONE:
+            condition += " AND attribute_not_exists(last_message)"
+        elif previous is not None:
+            condition += " AND last_message = :previous"
             values = {**values, ":previous": previous}
         activity = ids.timestamp(ulids[-1])
         return writes.update(
             keys.session(caller.partition, session_ulid),
-            "SET last_ulid = :last, last_count = :count, updated_at = :activity, GSI1SK = :gsi1sk"
+            "SET last_ulid = :last, last_message = :last, last_count = :count, GSI1SK = :gsi1sk,"
+            " last_role = :role, excerpt = :excerpt"
             " ADD message_count :count, version :one",
             {
                 ":first": ulids[0],
                 ":last": ulids[-1],
-                ":activity": activity,
                 ":gsi1sk": keys.by_activity(caller.partition, session_ulid, activity)["GSI1SK"],
                 ":count": len(ulids),
+                ":role": last.role,
+                ":excerpt": excerpt(last),
                 ":one": 1,
                 ":now": now,
                 **values,
@@ -127,32 +130,26 @@ class MessageStore:
         )
 
 
-def _last_before(session: Item, session_ulid: str, previous: str | None, first: str) -> str:
-    """The last id of a live session that did not take `first`.
+NONE = ""
+"""The `previous` of the first message."""
 
+
+def _check_previous(session: Item, previous: str | None) -> None:
+    """
     Raises:
         NotTheLastMessage
-        SessionDamaged: the last id is none; or nothing can be seen that stood in the way, so
-            trying again would not end.
     """
-    last_ulid = str(session.get("last_ulid"))
-    sound = ids.is_ulid(last_ulid)
-    if sound and previous not in (None, last_ulid):
-        last = ids.MESSAGE_PREFIX + last_ulid if last_ulid != session_ulid else None
-        raise NotTheLastMessage(last) from None
-    if not sound or last_ulid < first:
-        log_damaged(str(session["PK"]), str(session["SK"]))
-        raise SessionDamaged from None
-    return last_ulid
+    last = session.get("last_message")
+    if previous is not None and previous != (last or NONE):
+        raise NotTheLastMessage(ids.MESSAGE_PREFIX + str(last) if last else None) from None
 
 
 def _previous(session_ulid: str, after: str) -> str:
-    """The `last_ulid` that the session must have. Empty, which no session has, if `after` is the id
-    of something else."""
-    message_ulid = ids.parse(ids.MESSAGE_PREFIX, after)
-    if message_ulid and message_ulid != session_ulid:
+    """The `last_message` that the session must have, `NONE` if it must have none. If `after` is the
+    id of another session, it is a value that no session has."""
+    if message_ulid := ids.parse(ids.MESSAGE_PREFIX, after):
         return message_ulid
-    return session_ulid if after == ids.SESSION_PREFIX + session_ulid else ""
+    return NONE if after == ids.SESSION_PREFIX + session_ulid else "-"
 
 
 def _messages(session_ulid: str, ulids: Sequence[str], bodies: Sequence[str]) -> list[Message]:

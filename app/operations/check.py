@@ -18,10 +18,11 @@ __all__ = ["Checked", "Finding", "check"]
 EVERYTHING = ("\x00", "\U0010ffff")
 """A range of sort keys that holds every item."""
 
-ATTRIBUTES = (
-    "PK, SK, GSI1PK, GSI1SK, GSI2PK, GSI2SK, deleted_at, expires_at, message_count, version,"
-    " last_ulid, last_count, parts, session_count, erase_until, first_id, fingerprint, body, title,"
-    f" domain_id, metadata, updated_at, {TTL_ATTRIBUTE}"
+ATTRIBUTES = ", ".join(
+    f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count version
+    settings_version last_ulid last_message last_count changed born info cut_lo cut_hi parts
+    session_count erase_until first_id fingerprint body title domain_id metadata
+    {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""

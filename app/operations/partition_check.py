@@ -121,9 +121,13 @@ class PartitionCheck:
                 pass
             return
         self._unmarked += 1
+        self._ids(head, session)
         until = str(head.get("expires_at", ""))
         self.checked.pending += bool(until) and until <= ids.iso_time(self._now)
-        activity = ids.timestamp(str(head["last_ulid"]))
+        activity = keys.activity_of(str(head.get("GSI1SK", "")))
+        earliest = ids.timestamp(str(head.get("last_message") or head.get("born", session)))
+        if not earliest <= activity <= ids.timestamp(str(head["last_ulid"])):
+            self._report(head, "its last activity is wrong", activity)
         self._indexes(
             head,
             keys.by_activity(self._partition, session, activity),
@@ -132,6 +136,13 @@ class PartitionCheck:
         for problem, detail in content.session_faults(head):
             self._report(head, problem, detail)
         self._messages(head, session, items)
+
+    def _ids(self, head: Item, session: str) -> None:
+        """Every id of a session's own is from between its birth and its last write."""
+        born, last = str(head.get("born", session)), str(head["last_ulid"])
+        for name in ("last_ulid", "changed", "last_message", "cut_hi", "info"):
+            if name in head and not born <= str(head[name]) <= last:
+                self._report(head, f"{name} is wrong", str(head[name]))
 
     def _create_record(self, record: Item) -> None:
         """Checks only the record itself, which must be usable for a replay. Whether its session
@@ -153,7 +164,8 @@ class PartitionCheck:
 
     def _messages(self, head: Item, session: str, items: Iterator[Item]) -> None:
         count = 0
-        newest = deque([session], MOST_AT_ONCE)
+        last = str(head.get("last_message", ""))
+        newest = deque([""], MOST_AT_ONCE)
         recent: set[str] = set()  # messages that a valid append record can refer to
         for name, group in groupby(items, key=_message_of):
             if not name:
@@ -161,7 +173,7 @@ class PartitionCheck:
                     self._append_record(item, session, recent)
                 continue
             parts = list(group)
-            if name > str(head["last_ulid"]):  # or written since the session was read
+            if name > last:  # or written since the session was read
                 self._report(parts[0], "is later than its session's last message")
             elif self._check_message(name, parts):
                 count += 1
@@ -172,9 +184,10 @@ class PartitionCheck:
             self._report(
                 head, "message_count is wrong", f"{head['message_count']}, and there are {count}"
             )
-        last = newest[-1]
-        if last != head["last_ulid"]:
-            self._report(head, "last_ulid is not the last", f"{head['last_ulid']}, not {last}")
+        if newest[-1] != last:
+            self._report(head, "last_message is not the last", f"{last}, not {newest[-1]}")
+            return
+        if not last:
             return
         most = MOST_AT_ONCE + 1  # a damaged count must not cause more work; it is reported
         batch = ids.series_until(last, min(int(head.get("last_count", 0)), most))

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from app.errors import InvalidCursor, SessionDamaged
 from app.identity.caller import Caller
 from app.sessions import model
-from app.sessions.model import ListedSession
+from app.sessions.model import Session
 from app.table import ids, keys
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
@@ -24,7 +24,7 @@ class SessionPage:
     """One page. `page` is its number, or None if a cursor was used. `total` is the number of all
     sessions of the caller."""
 
-    sessions: list[ListedSession]
+    sessions: list[Session]
     page: int | None
     limit: int
     total: int
@@ -90,11 +90,11 @@ class SessionLister:
         return int(user["session_count"]) if user else 0
 
 
-def _readable(items: Iterable[Item]) -> Iterator[ListedSession]:
+def _readable(items: Iterable[Item]) -> Iterator[Session]:
     """Leaves out damaged sessions, which `from_item` logs, so that the others can be listed."""
     for item in items:
         with suppress(SessionDamaged):
-            yield model.from_item(ListedSession, item)
+            yield model.from_item(item)
 
 
 def _scope(caller: Caller) -> str:

@@ -1,19 +1,20 @@
 """Sessions as the stores return them, their stored form, and the condition for a live session.
 
-To add a field, add it to a class here, to its schema in `app.sessions.schemas` and, if clients may
-set it, to `app.sessions.rules`. A field of `ListedSession` must also be in GSI1, so add it to
-`LIST_ATTRIBUTES` in `app.table.definition`.
+To add a field, add it to `Session` here, to `to_json` in `app.sessions.answers` and its schema in
+`app.sessions.schemas` and, if clients may set it, to `app.sessions.rules`.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
 from app.errors import SessionDamaged, SessionNotFound
 from app.logs import log_damaged
 from app.table import ids, keys
+from app.table.versions import etag
 from app.table.writes import Item, Value
+from app.values import text_fault
 
 LIVE = (
     "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
@@ -33,13 +34,20 @@ def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _read_metadata(text: Any) -> dict[str, str]:
-    metadata = json.loads(str(text))
-    if not isinstance(metadata, dict) or not all(
-        isinstance(text, str) for text in metadata.values()
-    ):
-        raise ValueError("not an object of strings")
-    return metadata
+def _read_ulid(value: Any) -> str:
+    """
+    Raises:
+        ValueError: not a ULID, or one whose time cannot be written.
+    """
+    if not ids.is_ulid(str(value)) or str(value) > ids.END_OF_TIME:
+        raise ValueError
+    return str(value)
+
+
+def _read_metadata(text: Any) -> str:
+    if text_fault(str(text)) is not None:
+        raise ValueError
+    return str(text)
 
 
 _REQUIRED = object()
@@ -47,67 +55,83 @@ _REQUIRED = object()
 
 def _stored(
     read: Callable[[Any], Any] = str,
-    write: Callable[[Any], Value] | None = None,
+    write: Callable[[Any], Value | None] | None = None,
     *,
     absent: Any = _REQUIRED,
 ) -> Any:
     """A field that is stored as an attribute of the same name. None means no attribute.
 
-    `absent` is its value for items without the attribute, such as those stored before the field
-    was added. Without it such an item is damaged. A bool is `_stored(bool, int, absent=False)`.
+    `absent` is its value for items without the attribute. Without it such an item is damaged. For
+    a bool use `_flag`.
     """
     return field(metadata={"read": read, "write": write, "absent": absent})
 
 
+def _flag() -> Any:
+    """A bool. False is no attribute, to keep the item small."""
+    return _stored(bool, lambda value: 1 if value else None, absent=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedSession:
-    """A session as the list shows it, with only the attributes in GSI1."""
+class Session:
+    """A session as it is stored. Every append writes its whole item again, in the table and in
+    GSI1, so the item should stay under 1 KB."""
 
     ulid: str
+    born: str
+    """The ULID that the session was given when it was created. It is the session's own, unless
+    that is derived from a key."""
     last_activity: str
+
     domain_id: str = _stored()
     title: str = _stored()
+    metadata: str | None = _stored(_read_metadata, absent="{}")
+    """JSON text, as it was sent. None if it is in an item of its own and has not been read."""
     message_count: int = _stored(int)
+    version: int = _stored(int)
+    settings_version: int = _stored(int)
+    """Counts changes of what a client sets: title, metadata, flags and retention."""
+    last_ulid: str = _stored(_read_ulid)
+    """The greatest id that any write to the session has been given. It is the ETag."""
+    changed: str = _stored(_read_ulid)
+    """The id of the last change of its messages that was not an append."""
+    last_message: str | None = _stored(_read_ulid, absent=None)
+    last_role: str | None = _stored(absent=None)
+    excerpt: str | None = _stored(absent=None)
+    """The beginning of the last message's text."""
     expires_at: str | None = _stored(absent=None)
+    archived: bool = _flag()
+    pinned: bool = _flag()
 
     @property
     def session_id(self) -> str:
         return ids.SESSION_PREFIX + self.ulid
 
     @property
-    def created_at(self) -> str:
-        return ids.timestamp(self.ulid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session(ListedSession):
-    """A whole session. `last_ulid` is the id of its last message, or its own id if it has none."""
-
-    metadata: dict[str, str] = _stored(_read_metadata, dump_json)
-    version: int = _stored(int)
-    updated_at: str = _stored()
-    last_ulid: str = _stored()
-
-    @property
     def id(self) -> str:
         return ids.as_uuid(self.ulid)
 
     @property
+    def created_at(self) -> str:
+        return ids.timestamp(self.born)
+
+    @property
+    def updated_at(self) -> str:
+        return ids.timestamp(self.last_ulid)
+
+    @property
     def etag(self) -> str:
-        return f'"{self.version}"'
+        return etag(self.last_ulid)
 
 
-_STORED: dict[type[ListedSession], list[tuple[str, Callable[[Any], Any], Any]]] = {
-    kind: [(f.name, f.metadata["read"], f.metadata["absent"]) for f in fields(kind) if f.metadata]
-    for kind in (ListedSession, Session)
-}
+_STORED: list[tuple[str, Callable[[Any], Any], Any]] = [
+    (f.name, f.metadata["read"], f.metadata["absent"]) for f in fields(Session) if f.metadata
+]
 """Name, `read` and `absent` of each stored field. Made once: a list has up to 100 sessions."""
 
-Kind = TypeVar("Kind", bound=ListedSession)
 
-
-def from_item(kind: type[Kind], item: Item) -> Kind:
-    """Reads a `Session` from its item, or a `ListedSession` from its entry in GSI1.
+def from_item(item: Item) -> Session:
+    """Reads a session from its item, or from its entry in GSI1.
 
     Raises:
         SessionDamaged: an attribute is missing or invalid. The item's key is logged.
@@ -115,16 +139,17 @@ def from_item(kind: type[Kind], item: Item) -> Kind:
     try:
         stored: dict[str, Any] = {
             name: absent if name not in item and absent is not _REQUIRED else read(item[name])
-            for name, read, absent in _STORED[kind]
+            for name, read, absent in _STORED
         }
         ulid = keys.session_of(str(item["SK"]))
+        if not ids.is_ulid(ulid):
+            raise ValueError
+        born = _read_ulid(item.get("born", ulid))
         last_activity = keys.activity_of(str(item["GSI1SK"]))
     except (KeyError, ValueError, RecursionError):
-        stored = {}
-    if not stored or not ids.is_ulid(ulid) or ulid > ids.END_OF_TIME:
         log_damaged(str(item["PK"]), str(item["SK"]))
-        raise SessionDamaged
-    return kind(ulid=ulid, last_activity=last_activity, **stored)
+        raise SessionDamaged from None
+    return Session(ulid=ulid, born=born, last_activity=last_activity, **stored)
 
 
 def counted_messages(item: Item) -> int:
@@ -135,16 +160,20 @@ def counted_messages(item: Item) -> int:
 
 def to_attributes(values: Mapping[str, Any]) -> dict[str, Value | None]:
     """The stored form of some or all fields of a session."""
-    writers = {field.name: field.metadata.get("write") for field in fields(Session)}
     return {
-        name: write(value) if (write := writers[name]) else value for name, value in values.items()
+        name: write(value) if (write := _WRITERS[name]) else value for name, value in values.items()
     }
 
 
 def all_attributes(session: Session) -> dict[str, Value | None]:
-    return to_attributes(
-        {field.name: getattr(session, field.name) for field in fields(session) if field.metadata}
-    )
+    born = session.born if session.born != session.ulid else None
+    return {
+        "born": born,
+        **to_attributes({name: getattr(session, name) for name in _WRITERS}),
+    }
+
+
+_WRITERS = {f.name: f.metadata["write"] for f in fields(Session) if f.metadata}
 
 
 def is_live(item: Item | None, now: str) -> TypeGuard[Item]:

@@ -5,12 +5,13 @@ from typing import Any
 from flask import current_app
 from werkzeug.local import LocalProxy
 
-from app.http.answers import LOCATION, location_of
+from app.http.answers import LOCATION, json_array, json_object, json_response, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import IdempotencySchema, IfMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
+from app.sessions.answers import session_members
 from app.sessions.listing import SessionLister
 from app.sessions.schemas import (
     DeletionSchema,
@@ -54,7 +55,8 @@ def create_session(new: dict[str, Any], headers: Headers) -> Any:
     identified = request_key(headers.get("idempotency_key"), caller.writer)
     session, replayed = store.create(caller, **new, idempotency_key=identified)
     answer = {"ETag": session.etag, "Location": location_of(session.session_id)}
-    return session, answer | ({"Idempotent-Replayed": "true"} if replayed else {})
+    replay = {"Idempotent-Replayed": "true"} if replayed else {}
+    return json_response(json_object(session_members(session)), 201, answer | replay)
 
 
 @blp.get("/sessions")
@@ -72,7 +74,14 @@ def list_sessions(query: dict[str, Any]) -> Any:
         listed = lister.after(caller, query["cursor"], limit)
     else:
         listed = lister.by_page(caller, query.get("page", 1), limit)
-    return {"sessions": listed.sessions, "pagination": listed}
+    rows = [str(json_object(session_members(session))) for session in listed.sessions]
+    pagination = {
+        "page": listed.page,
+        "limit": listed.limit,
+        "total": listed.total,
+        "next_cursor": listed.next_cursor,
+    }
+    return json_response(json_object({"sessions": json_array(rows), "pagination": pagination}))
 
 
 @blp.put("/sessions/<session_id>")
@@ -87,7 +96,7 @@ def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -
     """
     if_match = accepted_versions(headers.get("if_match"))
     session = store.update(current_caller(), session_id, changes, if_match)
-    return session, {"ETag": session.etag}
+    return json_response(json_object(session_members(session)), headers={"ETag": session.etag})
 
 
 @blp.delete("/sessions/<session_id>")

@@ -1,6 +1,6 @@
 """The limits of a session's fields. The schemas (for HTTP) and the store check the same limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.errors import ValidationFailed
@@ -81,11 +81,21 @@ def _metadata_faults(value: Any) -> Faults:
                 yield f"metadata.{name}", fault
 
 
+def _flag_faults(name: str) -> Callable[[Any], Faults]:
+    def faults(value: Any) -> Faults:
+        if not isinstance(value, bool):
+            yield name, "Must be true or false."
+
+    return faults
+
+
 _FAULTS = {
     "domain_id": _domain_faults,
     "title": _title_faults,
     "metadata": _metadata_faults,
     "expires_in_days": _days_faults,
+    "archived": _flag_faults("archived"),
+    "pinned": _flag_faults("pinned"),
 }
 """What a client may set, with the check of each."""
 

@@ -5,7 +5,16 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, Schema, StrictInteger, WholeNumber, cursor, limit, line
+from app.http.fields import (
+    NEXT_CURSOR,
+    Schema,
+    StrictBoolean,
+    StrictInteger,
+    WholeNumber,
+    cursor,
+    limit,
+    line,
+)
 from app.sessions.rules import (
     MAX_DAYS,
     MAX_DOMAIN,
@@ -68,6 +77,14 @@ def _expires_in_days(description: str) -> StrictInteger:
     )
 
 
+def _flag(description: str, **options: Any) -> StrictBoolean:
+    return StrictBoolean(**options, metadata={"description": description})
+
+
+ARCHIVED = "Put away. Use the list's filter `archived` to leave such sessions out"
+PINNED = "Kept at hand, for a front end to show first. The order of the list is not changed"
+
+
 class NewSessionSchema(Schema):
     domain_id = fields.String(
         required=True,
@@ -83,6 +100,8 @@ class NewSessionSchema(Schema):
     expires_in_days = _expires_in_days(
         "Days until the session and its messages are deleted. null: never, overriding any default"
     )
+    archived = _flag(ARCHIVED, load_default=False)
+    pinned = _flag(PINNED, load_default=False)
 
 
 class SessionChangesSchema(Schema):
@@ -96,14 +115,27 @@ class SessionChangesSchema(Schema):
     expires_in_days = _expires_in_days(
         "Days from now until the session and its messages are deleted. null: never"
     )
+    archived = _flag(ARCHIVED)
+    pinned = _flag(PINNED)
 
     @ma.validates_schema
     def _something_changes(self, data: dict[str, Any], **_: Any) -> None:
         if not data:
-            raise ma.ValidationError("Give at least one of title, metadata and expires_in_days.")
+            raise ma.ValidationError("Give at least one member.")
 
 
-class ListedSessionSchema(ma.Schema):
+class LastMessageSchema(ma.Schema):
+    message_id = fields.String(required=True)
+    role = fields.String(required=True)
+    text = fields.String(
+        required=True,
+        metadata={"description": "The beginning of its text: at most 160 characters"},
+    )
+
+
+class SessionSchema(ma.Schema):
+    """Used only in the OpenAPI document. `app.sessions.answers` builds the responses."""
+
     session_id = fields.String(
         required=True, metadata={"example": "sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C"}
     )
@@ -112,14 +144,20 @@ class ListedSessionSchema(ma.Schema):
     message_count = fields.Integer(required=True)
     last_activity = fields.String(required=True, metadata={"format": "date-time"})
     created_at = fields.String(required=True, metadata={"format": "date-time"})
-
-
-class SessionSchema(ListedSessionSchema):
+    archived = fields.Boolean(required=True, metadata={"description": ARCHIVED})
+    pinned = fields.Boolean(required=True, metadata={"description": PINNED})
+    last_message = fields.Nested(LastMessageSchema, required=True, allow_none=True)
     id = fields.String(
         required=True, metadata={"format": "uuid", "description": "session_id as a UUID"}
     )
     metadata = _metadata(required=True)
-    version = fields.Integer(required=True, metadata={"description": "The version in the ETag"})
+    version = fields.Integer(
+        required=True, metadata={"description": "Counts all changes, appended messages included"}
+    )
+    settings_version = fields.Integer(
+        required=True,
+        metadata={"description": "Counts changes of title, metadata, flags and retention"},
+    )
     updated_at = fields.String(required=True, metadata={"format": "date-time"})
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
@@ -150,7 +188,7 @@ class PaginationSchema(ma.Schema):
 
 
 class SessionListSchema(ma.Schema):
-    sessions = fields.List(fields.Nested(ListedSessionSchema), required=True)
+    sessions = fields.List(fields.Nested(SessionSchema), required=True)
     pagination = fields.Nested(PaginationSchema, required=True)
 
 

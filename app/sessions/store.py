@@ -16,6 +16,7 @@ from app.errors import (
 from app.identity.caller import Caller
 from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
+from app.sessions.write_ids import WriteIds
 from app.table import budget, idempotency, ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
@@ -38,8 +39,10 @@ class SessionStore:
         *,
         domain_id: str,
         title: str,
-        metadata: dict[str, str],
+        metadata: Mapping[str, Any],
         expires_in_days: int | None = None,
+        archived: bool = False,
+        pinned: bool = False,
         idempotency_key: IdempotencyKey | None = None,
     ) -> tuple[Session, bool]:
         """Pattern 1: creates a session, in one transaction. The second value of the result is true
@@ -60,6 +63,8 @@ class SessionStore:
                 "title": title,
                 "metadata": metadata,
                 "expires_in_days": expires_in_days,
+                "archived": archived,
+                "pinned": pinned,
             }
         )
         last_ulid = ""
@@ -69,18 +74,21 @@ class SessionStore:
             request_budget.check()
             now = self._writing_time(caller)
             [ulid] = self.ulids.new(after=last_ulid, now=now)
-            created_at = ids.timestamp(ulid)
             session = Session(
                 ulid=ulid,
+                born=ulid,
                 domain_id=domain_id,
                 title=title,
-                metadata=metadata,
+                metadata=model.dump_json(metadata),
+                archived=archived,
+                pinned=pinned,
                 message_count=0,
                 version=1,
-                updated_at=created_at,
-                last_activity=created_at,
+                settings_version=1,
+                last_activity=ids.timestamp(ulid),
                 expires_at=_expiry(ids.milliseconds(ulid), expires_in_days),
                 last_ulid=ulid,
+                changed=ulid,
             )
             try:
                 self.table.transact(self._creation(caller, session, idempotency_key))
@@ -120,7 +128,7 @@ class SessionStore:
         item = next((item for item in looks if item), None)
         if not model.is_live(item, self._now()):
             raise GoneSince(ids.SESSION_PREFIX + ulid)
-        return model.from_item(Session, item)
+        return model.from_item(item)
 
     def get(self, caller: Caller, session_id: str) -> Session:
         """Pattern 8: the session without its messages, by 1 strongly consistent get.
@@ -131,7 +139,7 @@ class SessionStore:
         item = self.table.get(keys.session(caller.partition, model.ulid_of(session_id)))
         if not model.is_live(item, self._now()):
             raise SessionNotFound
-        return model.from_item(Session, item)
+        return model.from_item(item)
 
     def update(
         self,
@@ -148,38 +156,55 @@ class SessionStore:
         """
         rules.check_changes(changes)
         ulid = model.ulid_of(session_id)
-        written_at = self._writing_time(caller)
-        now = ids.iso_time(written_at)
+        write_ids = WriteIds(self.table, self.ulids, caller)
+        while True:
+            [change] = write_ids.take()
+            write = self._change(caller, ulid, changes, change, write_ids.now, if_match)
+            try:
+                return model.from_item(self.table.execute(write))
+            except ConditionFailed as failed:
+                found = failed.item
+                if not model.is_live(found, write_ids.now):
+                    raise SessionNotFound from None
+                # The response to an earlier try was lost, and that try was carried out.
+                if failed.repeated and found.get("last_ulid") == change:
+                    return model.from_item(found)
+                if if_match is not None and found.get("last_ulid") not in if_match:
+                    raise (OutcomeUnknown if failed.repeated else PreconditionFailed) from None
+                write_ids.follow(found, change)
+
+    def _change(
+        self,
+        caller: Caller,
+        ulid: str,
+        changes: Mapping[str, Any],
+        change: str,
+        now: str,
+        if_match: IfMatch | None,
+    ) -> Write:
         stored = {name: value for name, value in changes.items() if name != "expires_in_days"}
-        sets: dict[str, Any] = {"updated_at": now, **model.to_attributes(stored)}
-        removes: list[str] = []
+        if "metadata" in stored:
+            stored["metadata"] = model.dump_json(stored["metadata"])
+        sets: dict[str, Any] = {"last_ulid": change, **model.to_attributes(stored)}
+        removes = [name for name, value in sets.items() if value is None]
+        sets = {name: value for name, value in sets.items() if value is not None}
         if "expires_in_days" in changes:
-            until = _expiry(written_at, changes["expires_in_days"])
+            until = _expiry(ids.milliseconds(change), changes["expires_in_days"])
             if until:
                 sets |= {"expires_at": until, **keys.by_due_time(ulid, until)}
             else:
-                removes = ["expires_at", "GSI2PK", "GSI2SK"]
+                removes += ["expires_at", "GSI2PK", "GSI2SK"]
         expression = "SET " + ", ".join(f"{name} = :{name}" for name in sets)
         if removes:
             expression += " REMOVE " + ", ".join(removes)
         condition, versions = match_version(if_match)
         values = {f":{name}": value for name, value in sets.items()}
-        write = writes.update(
+        return writes.update(
             keys.session(caller.partition, ulid),
-            f"{expression} ADD version :one",
+            f"{expression} ADD version :one, settings_version :one",
             {**values, ":one": 1, ":now": now, **versions},
-            f"{model.LIVE}{condition}",
+            f"{model.LIVE} AND last_ulid < :last_ulid{condition}",
         )
-        try:
-            return model.from_item(Session, self.table.execute(write))
-        except ConditionFailed as failed:
-            found = failed.item
-            if not model.is_live(found, now):
-                raise SessionNotFound from None
-            # The response to an earlier try was lost. Perhaps that try raised the version.
-            if failed.repeated and sets.items() <= found.items():
-                return model.from_item(Session, found)
-            raise (OutcomeUnknown if failed.repeated else PreconditionFailed) from None
 
     def delete(
         self, caller: Caller, session_id: str, if_match: IfMatch | None = None

@@ -8,15 +8,13 @@ BY_ACTIVITY = "GSI1"
 BY_DUE_TIME = "GSI2"
 """Sessions and users that the sweep has to handle, by due time."""
 
-LIST_ATTRIBUTES = ["title", "domain_id", "message_count", "expires_at"]
-"""Attributes of GSI1 besides the keys: what the list of sessions shows and the keys do not hold."""
-
 TTL_ATTRIBUTE = "delete_after"
 """Seconds since 1970. Only request records have it. A session must not have it, because DynamoDB
 would remove only the session's own item and leave its messages (see `expires_at`)."""
 
 _INDEXES: dict[str, dict[str, Any]] = {
-    BY_ACTIVITY: {"ProjectionType": "INCLUDE", "NonKeyAttributes": LIST_ATTRIBUTES},
+    # ALL, because the attributes of an index cannot be changed later.
+    BY_ACTIVITY: {"ProjectionType": "ALL"},
     BY_DUE_TIME: {"ProjectionType": "KEYS_ONLY"},
 }
 

@@ -70,7 +70,7 @@ def filled(raw, table, session_id):
         raw.update_item(
             TableName=table.name,
             Key=key,
-            UpdateExpression="SET message_count = :count, last_ulid = :last",
+            UpdateExpression="SET message_count = :count, last_ulid = :last, last_message = :last",
             ExpressionAttributeValues={":count": {"N": str(count)}, ":last": {"S": ulids[-1]}},
         )
         return [f"msg_{ulid}" for ulid in ulids]
