@@ -61,10 +61,15 @@ def _stored(
 ) -> Any:
     """A field that is stored as an attribute of the same name. None means no attribute.
 
-    `absent` is its value for items without the attribute. Without it such an item is damaged. For
+    `absent` is its default, and its value for items without the attribute. Without it such an item is damaged. For
     a bool use `_flag`.
     """
-    return field(metadata={"read": read, "write": write, "absent": absent})
+    metadata = {"read": read, "write": write, "absent": absent}
+    return (
+        field(metadata=metadata)
+        if absent is _REQUIRED
+        else field(default=absent, metadata=metadata)
+    )
 
 
 def _flag() -> Any:
