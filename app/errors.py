@@ -137,6 +137,10 @@ class PreconditionFailed(ApiError):
     detail = "The session has changed: its current ETag is not in If-Match."
 
 
+class MessageChanged(PreconditionFailed):
+    detail = "The message has changed: its current ETag is not in If-Match."
+
+
 class NotTheLastMessage(ApiError):
     """`last_message_id` is None if the session has no messages."""
 
@@ -148,6 +152,13 @@ class NotTheLastMessage(ApiError):
 
     def __init__(self, last_message_id: str | None) -> None:
         super().__init__(members={"last_message_id": last_message_id})
+
+
+class Contended(ApiError):
+    """A change that depends on what was read lost the race against other writers too often."""
+
+    status, code, title = 409, "CONTENDED", "Others keep changing the session"
+    detail = "Other writers changed the session at the same time. Nothing was written. Try again."
 
 
 class TooLarge(ApiError):

@@ -90,18 +90,20 @@ class MessageReader:
         else:
             return
         if bounds.cut:
-            yield from self._query(caller, bounds, bounds.cut[1], "", "asc", None)
+            yield from self.items(caller, bounds, bounds.cut[1])
 
-    def _query(
+    def items(
         self,
         caller: Caller,
         bounds: Bounds,
-        low: str,
-        high: str,
-        order: Order,
-        limit: int | None,
+        low: str = "",
+        high: str = "",
+        *,
+        order: Order = "asc",
+        limit: int | None = None,
+        only: str | None = None,
     ) -> Iterator[Item]:
-        """The items of visible messages after `low` and before `high`."""
+        """The items of visible messages after `low` and before `high`. `limit` is of each page."""
         spans = list(bounds.spans(low, high))
         _, end_of_last = ranges.message_with_parts(bounds.session_ulid, bounds.last)
         for after, before in spans if order == "asc" else reversed(spans):
@@ -111,6 +113,7 @@ class MessageReader:
                 (start, min(end, end_of_last)),
                 backwards=order == "desc",
                 limit=limit,
+                only=only,
             )
             yield from chain.from_iterable(pages)
 
@@ -152,7 +155,7 @@ class MessageReader:
             return MessagePage([], None, bounds.changed)
 
         def fill(high: str) -> MessagePage:
-            items = self._query(caller, bounds, low, high, order, limit + 1)
+            items = self.items(caller, bounds, low, high, order=order, limit=limit + 1)
             return _fill(bounds, items, limit, scope)
 
         for _ in range(READS_OF_A_TRANSACTION):

@@ -29,6 +29,24 @@ def check(messages: Sequence[Any], *, only_count: bool = False) -> None:
         raise ValidationFailed.of_json(found)
 
 
+def check_edit(new: Any, *, checked: bool = False) -> None:
+    """
+    Raises:
+        ValidationFailed
+    """
+    if not checked:
+        check([new])
+
+
+def check_count(count: Any, most: int) -> None:
+    """
+    Raises:
+        ValidationFailed
+    """
+    if type(count) is not int or not 1 <= count <= most:
+        raise ValidationFailed.of_json([("count", f"Must be a whole number from 1 to {most}.")])
+
+
 def _faults(message: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(message, NewMessage):
         yield "", "Not a NewMessage."

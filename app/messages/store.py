@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model, rules, sizes
-from app.messages.excerpts import excerpt
+from app.messages import head_writes, model, rules, sizes
+from app.messages.head_writes import NONE
 from app.messages.model import Message, NewMessage
-from app.sessions.model import LIVE, is_live, ulid_of
+from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import idempotency, ids, keys, writes
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
-from app.table.versions import IfMatch, match_version
+from app.table.versions import IfMatch
 from app.table.writes import Item, Write
 
 
@@ -61,11 +61,18 @@ class MessageStore:
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             ulids = write_ids.take(len(bodies))
-            appended = _messages(session_ulid, ulids, bodies)
-            advance = self._advance(
-                caller, session_ulid, ulids, messages[-1], write_ids.now, if_match, previous
-            )
-            parts = {"session": advance}
+            appended = messages_of(session_ulid, ulids, bodies)
+            parts = {
+                "session": head_writes.append(
+                    caller.partition,
+                    session_ulid,
+                    ulids,
+                    messages[-1],
+                    write_ids.now,
+                    if_match,
+                    previous,
+                )
+            }
             if idempotency_key:
                 record_key = keys.append_record(
                     caller.partition, session_ulid, idempotency_key.name
@@ -74,7 +81,7 @@ class MessageStore:
                     record_key, idempotency_key, ulids[0], self.ulids.clock
                 )
             for message in appended:
-                parts |= _puts(caller, message)
+                parts |= puts(caller, message)
             try:
                 self.table.transact(parts)
                 return appended, False
@@ -85,53 +92,13 @@ class MessageStore:
                 if idempotency_key and record:
                     first_ulid = idempotency.first_id_of(record, idempotency_key)
                     ulids = ids.series(first_ulid, len(bodies))
-                    return _messages(session_ulid, ulids, bodies), True
+                    return messages_of(session_ulid, ulids, bodies), True
                 if session is None:
                     raise  # a message has this id already, which the session's condition rules out
                 if if_match is not None and session.get("last_ulid") not in if_match:
                     raise PreconditionFailed from None
                 _check_previous(session, previous)
                 write_ids.follow(session, ulids[0])
-
-    def _advance(
-        self,
-        caller: Caller,
-        session_ulid: str,
-        ulids: Sequence[str],
-        last: NewMessage,
-        now: str,
-        if_match: IfMatch | None,
-        previous: str | None,
-    ) -> Write:
-        condition, values = match_version(if_match)
-        if previous == NONE:
-            condition += " AND attribute_not_exists(last_message)"
-        elif previous is not None:
-            condition += " AND last_message = :previous"
-            values = {**values, ":previous": previous}
-        activity = ids.timestamp(ulids[-1])
-        return writes.update(
-            keys.session(caller.partition, session_ulid),
-            "SET last_ulid = :last, last_message = :last, last_count = :count, GSI1SK = :gsi1sk,"
-            " last_role = :role, excerpt = :excerpt"
-            " ADD message_count :count, version :one",
-            {
-                ":first": ulids[0],
-                ":last": ulids[-1],
-                ":gsi1sk": keys.by_activity(caller.partition, session_ulid, activity)["GSI1SK"],
-                ":count": len(ulids),
-                ":role": last.role,
-                ":excerpt": excerpt(last),
-                ":one": 1,
-                ":now": now,
-                **values,
-            },
-            f"{LIVE} AND last_ulid < :first{condition}",
-        )
-
-
-NONE = ""
-"""The `previous` of the first message."""
 
 
 def _check_previous(session: Item, previous: str | None) -> None:
@@ -152,11 +119,11 @@ def _previous(session_ulid: str, after: str) -> str:
     return NONE if after == ids.SESSION_PREFIX + session_ulid else "-"
 
 
-def _messages(session_ulid: str, ulids: Sequence[str], bodies: Sequence[str]) -> list[Message]:
+def messages_of(session_ulid: str, ulids: Sequence[str], bodies: Sequence[str]) -> list[Message]:
     return [Message(session_ulid, ulid, body) for ulid, body in zip(ulids, bodies, strict=True)]
 
 
-def _puts(caller: Caller, message: Message) -> dict[str, Write]:
+def puts(caller: Caller, message: Message) -> dict[str, Write]:
     parts = model.split(message.body)
     puts = {}
     for part, body in enumerate(parts):

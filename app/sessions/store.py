@@ -185,25 +185,18 @@ class SessionStore:
         stored = {name: value for name, value in changes.items() if name != "expires_in_days"}
         if "metadata" in stored:
             stored["metadata"] = model.dump_json(stored["metadata"])
-        sets: dict[str, Any] = {"last_ulid": change, **model.to_attributes(stored)}
-        removes = [name for name, value in sets.items() if value is None]
-        sets = {name: value for name, value in sets.items() if value is not None}
+        sets = {"last_ulid": change, **model.to_attributes(stored)}
         if "expires_in_days" in changes:
             until = _expiry(ids.milliseconds(change), changes["expires_in_days"])
-            if until:
-                sets |= {"expires_at": until, **keys.by_due_time(ulid, until)}
-            else:
-                removes += ["expires_at", "GSI2PK", "GSI2SK"]
-        expression = "SET " + ", ".join(f"{name} = :{name}" for name in sets)
-        if removes:
-            expression += " REMOVE " + ", ".join(removes)
+            due: dict[str, Any] = keys.by_due_time(ulid, until) if until else {}
+            sets |= {"expires_at": until, "GSI2PK": None, "GSI2SK": None, **due}
         condition, versions = match_version(if_match)
-        values = {f":{name}": value for name, value in sets.items()}
-        return writes.update(
+        return writes.change(
             keys.session(caller.partition, ulid),
-            f"{expression} ADD version :one, settings_version :one",
-            {**values, ":one": 1, ":now": now, **versions},
+            sets,
+            {":now": now, **versions},
             f"{model.LIVE} AND last_ulid < :last_ulid{condition}",
+            {"version": 1, "settings_version": 1},
         )
 
     def delete(

@@ -44,11 +44,16 @@ def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
 
 
 def put_record(
-    key: Mapping[str, str], idempotency_key: IdempotencyKey, first_id: str, clock: Clock
+    key: Mapping[str, str],
+    idempotency_key: IdempotencyKey,
+    first_id: str,
+    clock: Clock,
+    *,
+    removed: str | None = None,
 ) -> Write:
     """The write of the record, for the request's transaction. Its condition fails if the request
     was carried out before. An expired record counts as absent, even if DynamoDB has not removed it
-    yet.
+    yet. `removed` is what the request took away, if a replay has to tell it.
     """
     now = clock() // 1000
     return writes.put(
@@ -56,11 +61,17 @@ def put_record(
         {
             "fingerprint": idempotency_key.fingerprint,
             "first_id": first_id,
+            "removed": removed,
             TTL_ATTRIBUTE: now + LIFETIME,
         },
         f"attribute_not_exists(PK) OR {TTL_ATTRIBUTE} <= :now",
         {":now": now},
     )
+
+
+def is_current(record: Item, now: int) -> bool:
+    """Whether a record that was read still counts. `now` is in milliseconds."""
+    return int(record[TTL_ATTRIBUTE]) > now // 1000
 
 
 def first_id_of(record: Item, idempotency_key: IdempotencyKey) -> str:

@@ -24,7 +24,7 @@ Clock = Callable[[], int]
 _END_OF_9999 = 253_402_300_799_999
 """Milliseconds. ISO 8601 with a four-digit year goes no further."""
 
-GREATEST = "7" + "Z" * 25
+LEAST, GREATEST = "0" * 26, "7" + "Z" * 25
 
 END_OF_TIME = "76EZ91ZQ"
 """Greater than every ULID whose time has a year of four digits."""

@@ -52,6 +52,8 @@ SWEEP_SHARDS = 10
 SESSION_PREFIX = "SESSION#"
 CREATE_RECORD_PREFIX = "REQUEST#"
 
+_CUT, _FEEDBACK = "#REMOVAL", "#FEEDBACK#"
+
 Key = dict[str, str]
 
 
@@ -91,6 +93,15 @@ def message(partition: str, session_ulid: str, message_ulid: str, part: int = 0)
     """
     suffix = f"#{part:02}" if part else ""
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#MSG#{message_ulid}{suffix}"}
+
+
+def cut(partition: str, session_ulid: str) -> Key:
+    """By this item the sweep finds messages that are hidden and have to be removed.
+
+    >>> cut("acme#alice", "01S")["SK"]
+    'SESSION#01S#REMOVAL'
+    """
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}{_CUT}"}
 
 
 def create_record(partition: str, name: str) -> Key:
@@ -168,6 +179,22 @@ def is_message(sk: str) -> bool:
     (True, False)
     """
     return "#MSG#" in sk and sk.count("#") == 3
+
+
+def is_cut(sk: str) -> bool:
+    """
+    >>> is_cut("SESSION#01S#REMOVAL"), is_cut("SESSION#01S#REQUEST#h4sh")
+    (True, False)
+    """
+    return sk.endswith(_CUT) and sk.count("#") == 2
+
+
+def is_feedback(sk: str) -> bool:
+    """
+    >>> is_feedback("SESSION#01S#MSG#01M#FEEDBACK#h4sh"), is_feedback("SESSION#01S#MSG#01M#01")
+    (True, False)
+    """
+    return _FEEDBACK in sk
 
 
 def activity_of(gsi1sk: str) -> str:

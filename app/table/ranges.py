@@ -59,6 +59,19 @@ def message_with_parts(session_ulid: str, message_ulid: str) -> Range:
     return sk, f"{sk}#{_LAST}"
 
 
+def messages_through(session_ulid: str, first: str, last: str) -> Range:
+    """The messages from one ULID to another, both included, with all that is under them.
+
+    >>> low, high = messages_through("01S", "01A", "01C")
+    >>> low == "SESSION#01S#MSG#01A" < "SESSION#01S#MSG#01C#FEEDBACK#x" < high
+    True
+    >>> high < "SESSION#01S#MSG#01D"
+    True
+    """
+    prefix = f"{SESSION_PREFIX}{session_ulid}#MSG#"
+    return f"{prefix}{first}", f"{prefix}{last}#{_LAST}"
+
+
 def all_of_session(session_ulid: str) -> Range:
     """A session's item and everything that is deleted with it.
 

@@ -40,3 +40,17 @@ def match_version(if_match: IfMatch | None) -> tuple[str, Mapping[str, Value]]:
         return "", {}
     versions = {f":version{i}": version for i, version in enumerate(if_match or (NO_VERSION,))}
     return f" AND last_ulid IN ({', '.join(versions)})", versions
+
+
+def match_message(if_match: IfMatch, ulid: str) -> tuple[str, Mapping[str, Value]]:
+    """A condition on a message's item, and its values.
+
+    >>> match_message(("01A", "01B"), "01A")
+    ('(edited IN (:version0) OR attribute_not_exists(edited))', {':version0': '01B'})
+    """
+    edits = [version for version in if_match if version != ulid] or [NO_VERSION]
+    versions = {f":version{i}": version for i, version in enumerate(edits)}
+    match = f"edited IN ({', '.join(versions)})"
+    if ulid in if_match:
+        match = f"({match} OR attribute_not_exists(edited))"
+    return match, versions

@@ -43,6 +43,32 @@ def update(
     }
 
 
+def change(
+    key: Mapping[str, str],
+    sets: Mapping[str, Value | None],
+    values: Mapping[str, Value],
+    condition: str,
+    adds: Mapping[str, int] | None = None,
+) -> Write:
+    """Sets attributes, removes those that are None, and adds to numbers. `values` are those of the
+    condition; the others are named after their attributes.
+
+    >>> change({"SK": "USER"}, {"a": 1, "b": None}, {}, "c = :a")["Update"]["UpdateExpression"]
+    'SET a = :a REMOVE b'
+    """
+    present = {name: value for name, value in sets.items() if value is not None}
+    absent = [name for name, value in sets.items() if value is None]
+    adds = {name: number for name, number in (adds or {}).items() if number}
+    clauses = [
+        ("SET", ", ".join(f"{name} = :{name}" for name in present)),
+        ("REMOVE", ", ".join(absent)),
+        ("ADD", ", ".join(f"{name} :{name}" for name in adds)),
+    ]
+    expression = " ".join(f"{word} {what}" for word, what in clauses if what)
+    named = {f":{name}": value for name, value in {**present, **adds}.items()}
+    return update(key, expression, {**named, **values}, condition)
+
+
 def delete(
     key: Mapping[str, str],
     condition: str | None = None,
