@@ -8,7 +8,8 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.errors import MAX_FAULTS
-from app.values import CONTROL_CHARACTER
+from app.literals import Literal, Sent, text_of
+from app.values import CONTROL_CHARACTER, HALF_A_PAIR, SURROGATE
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 
@@ -17,6 +18,8 @@ def no_control_characters(value: str) -> None:
     """Titles and names are shown in terminals, headers and logs, where these would do harm."""
     if CONTROL_CHARACTER.search(value):
         raise ma.ValidationError("Control characters are not allowed.")
+    if SURROGATE.search(value):
+        raise ma.ValidationError(HALF_A_PAIR)
 
 
 class Schema(ma.Schema):
@@ -51,6 +54,47 @@ class BoundedList(fields.List[Any]):
         if faults:
             raise ma.ValidationError(faults)
         return loaded
+
+
+class ObjectList(BoundedList):
+    """A list of objects, of which each member keeps its text."""
+
+    def __init__(self, schema: type[ma.Schema], *, most: int, **options: Any) -> None:
+        self.most = most
+        super().__init__(fields.Nested(schema), validate=validate.Length(1, most), **options)
+
+
+def object_arrays(schema: ma.Schema) -> dict[str, int]:
+    """The members of a schema that are lists of objects, with the most elements of each."""
+    return {
+        field.data_key or name: field.most
+        for name, field in schema.fields.items()
+        if isinstance(field, ObjectList)
+    }
+
+
+class JsonValue(fields.Field[Literal]):
+    """Any JSON value, with the text it was sent as."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Literal:
+        text = data.texts[str(attr)] if isinstance(data, Sent) else text_of(value)
+        return Literal(text, value)
+
+
+class JsonObject(JsonValue):
+    """A JSON object of at most `max_bytes` of text in UTF-8."""
+
+    def __init__(self, *, max_bytes: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.max_bytes = max_bytes
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Literal:
+        if not isinstance(value, dict):
+            raise ma.ValidationError("Not an object.")
+        literal = super()._deserialize(value, attr, data, **kwargs)
+        if self.max_bytes and len(literal.text.encode()) > self.max_bytes:
+            raise ma.ValidationError(f"Longer than {self.max_bytes:,} bytes as JSON text.")
+        return literal
 
 
 def line(*, max_length: int, min_length: int = 0, description: str, example: str) -> Any:

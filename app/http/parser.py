@@ -10,15 +10,16 @@ from webargs.flaskparser import FlaskParser
 from app import errors
 from app.errors import FieldError
 from app.http import bodies, strict_json
+from app.http.fields import object_arrays
 
 
 class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": ma.RAISE}
 
-    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        """Returns the parsed body. `flask.g.sent` keeps it without the schema's defaults."""
-        flask.g.sent = strict_json.loads(bodies.read_json(req))
-        return flask.g.sent
+    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """Returns the parsed body. `flask.g.sent` keeps its text."""
+        flask.g.sent = strict_json.decode(bodies.read_json(req))
+        return strict_json.loads(flask.g.sent, object_arrays(schema))
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Refuses a repeated parameter: `confirm=all&confirm=no` has no single meaning."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import flask
 
+from app.literals import canonical
 from app.table.idempotency import IdempotencyKey, identify
 
 
@@ -15,4 +16,4 @@ def request_key(key: str | None, writer: str, *also: Any) -> IdempotencyKey | No
     """
     if not key:
         return None
-    return identify(key, str(flask.request.endpoint), writer, flask.g.sent, *also)
+    return identify(key, str(flask.request.endpoint), writer, canonical(flask.g.sent), *also)

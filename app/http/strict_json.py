@@ -1,70 +1,51 @@
-"""Parses JSON strictly by RFC 8259. Only values that can be returned exactly as sent are
-accepted."""
+"""Parses JSON strictly by RFC 8259, and keeps the text of each member (`app.literals`)."""
 
 import json
-import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 from app.errors import MalformedJson, ValidationFailed
-from app.values import MAX_DEPTH, surrogate_path
+from app.literals import NotJson, RepeatedName, TooManyElements, read_object, read_value
+from app.values import MAX_DEPTH
 
 # Possessive, because backtracking would take many times the memory of the text.
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
-_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F]"
-_HALF_A_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}|\\\\u[dD]")
-"""Finds every escape that is half a surrogate pair. It also finds an escaped backslash followed by
-`ud`, which may be harmless; `surrogate_path` decides."""
 
-
-def loads(raw: bytes) -> Any:
+def decode(raw: bytes) -> str:
     """
     Raises:
-        MalformedJson: not JSON. NaN and Infinity, which Python accepts, are not JSON.
-        ValidationFailed: a number is too large, or half a surrogate pair, or nested too deeply.
+        MalformedJson: not UTF-8.
     """
     try:
-        text = raw.decode()
-        if is_too_deep(text):
-            raise _refused("", f"Nested more than {MAX_DEPTH} levels deep.")
-        value = _DECODER.decode(text)
+        return raw.decode()
     except UnicodeDecodeError:
         raise MalformedJson("The request body is not UTF-8.") from None
+
+
+def loads(text: str, arrays: Mapping[str, int] | None = None) -> Any:
+    """An object becomes a `Sent`. `arrays` is that of `read_object`.
+
+    Raises:
+        MalformedJson: not JSON. NaN and Infinity, which Python accepts, are not JSON.
+        ValidationFailed: nested too deeply, a name appears twice in an object, or an array of
+            `arrays` is too long.
+    """
+    if is_too_deep(text):
+        raise _refused("", f"Nested more than {MAX_DEPTH} levels deep.")
+    try:
+        return read_object(text, arrays) if text.lstrip(" \t\n\r")[:1] == "{" else read_value(text)
     except json.JSONDecodeError as error:
         raise MalformedJson(
             f"{error.msg}, at line {error.lineno} column {error.colno} of the body."
         ) from None
-    except ValueError:  # int() refuses more than 4,300 digits
-        raise _refused("", "A number has too many digits.") from None
-    # The search for the two letters is fast; the regular expression takes 24 ms per MB.
-    may_have_surrogates = "\\ud" in text or "\\uD" in text
-    if (
-        may_have_surrogates
-        and _HALF_A_PAIR.search(text)
-        and (path := surrogate_path(value)) is not None
-    ):
-        raise _refused(path, "Contains half a surrogate pair, which is not a character.")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise MalformedJson(f"{name} is not JSON.")
-
-
-def _parse_float(literal: str) -> float:
-    number = float(literal)
-    if math.isinf(number):
-        raise _refused("", "A number is larger than a double can hold (1.8e308).")
-    if number == 0 and _NOT_ZERO.search(literal):
-        raise _refused("", "A number is smaller than a double can hold (5e-324).")
-    return number
-
-
-_NOT_ZERO = re.compile(r"^-?[0.]*[1-9]")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)
+    except NotJson as error:
+        raise MalformedJson(f"{error}.") from None
+    except RepeatedName as error:
+        raise _refused(str(error), "The name appears twice in one object.") from None
+    except TooManyElements as error:
+        raise _refused(error.name, f"Longer than maximum length {error.most}.") from None
 
 
 def is_too_deep(text: str) -> bool:

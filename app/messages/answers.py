@@ -10,7 +10,7 @@ from app.table.ids import MESSAGE_PREFIX
 
 
 def message_list(messages: Iterable[Message]) -> JsonText:
-    return json_array([message.to_json() for message in messages])
+    return json_array([message.json for message in messages])
 
 
 def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:

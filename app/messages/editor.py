@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from app.errors import MessageChanged, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import head_writes, model, rules, sizes
+from app.messages import head_writes, rules, sizes
 from app.messages.bounds import bounds_of
 from app.messages.excerpts import excerpt
-from app.messages.model import NewMessage
+from app.messages.items import split
+from app.messages.model import COMPLETE, NewMessage
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import ids, keys, writes
@@ -52,7 +53,8 @@ class MessageEditor:
         Raises:
             ValidationFailed, TooLarge, SessionNotFound, MessageNotFound, MessageChanged
         """
-        rules.check_edit(new, checked=checked)
+        if not checked:
+            rules.check_edit(new)
         [body] = sizes.bodies([new], caller.writer)
         return self._edit(caller, session_id, message_id, new, body, if_match)
 
@@ -70,7 +72,7 @@ class MessageEditor:
         Raises:
             ValidationFailed, SessionNotFound, MessageNotFound, MessageChanged
         """
-        rules.check_edit(NewMessage(status=status))
+        rules.check_status(status)
         return self._edit(caller, session_id, message_id, NewMessage(status=status), None, if_match)
 
     def _edit(
@@ -122,7 +124,7 @@ class MessageEditor:
 def _shown(new: NewMessage) -> Mapping[str, Value]:
     """What the list of sessions shows of the message."""
     shown: dict[str, Value] = {"excerpt": excerpt(new)}
-    return shown | ({"last_role": new.role} if new.role else {})
+    return shown | ({"last_role": role} if (role := new.spoken_role) else {})
 
 
 def _parts_of(item: Item, if_match: IfMatch | None) -> int:
@@ -148,15 +150,16 @@ def _message_writes(
     if_match: IfMatch | None,
 ) -> dict[str, Write]:
     """The writes of the message's items. Unless `body` is None, it must have `old_parts` items."""
-    status = None if new.status == model.COMPLETE else new.status
+    status = None if new.status == COMPLETE else new.status
     sets: dict[str, Value | None] = {"edited": change, "message_status": status}
     conditions = ["attribute_exists(PK)"]
     values: dict[str, Value] = {}
     further: dict[str, Write] = {}
     if body is not None:
-        parts = model.split(body)
+        parts = split(body)
         sets |= {"body": parts[0], "parts": len(parts) if len(parts) > 1 else None}
-        sets |= {f"message_{name}": v for name in ("role", "name") if (v := getattr(new, name))}
+        sets |= {"message_role": role} if (role := new.spoken_role) else {}
+        sets |= {"message_name": new.name} if new.name else {}
         conditions.append("parts = :old" if old_parts > 1 else "attribute_not_exists(parts)")
         values |= {":old": old_parts} if old_parts > 1 else {}
         for number in range(1, max(len(parts), old_parts)):

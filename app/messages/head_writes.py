@@ -110,7 +110,7 @@ def _newest(
     return {
         "last_message": ulids[-1],
         "last_count": len(ulids),
-        "last_role": last.role,
+        "last_role": last.spoken_role,
         "excerpt": excerpt(last),
         "GSI1SK": keys.by_activity(partition, session_ulid, activity)["GSI1SK"],
     }

@@ -7,9 +7,10 @@ from typing import Literal
 
 from app.errors import InvalidCursor, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import model, sizes
+from app.messages import sizes
 from app.messages.bounds import Bounds, bounds_of
-from app.messages.model import Message
+from app.messages.items import assemble
+from app.messages.model import MAX_BATCH, Message
 from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
@@ -196,7 +197,7 @@ class MessageReader:
             if item and "parts" in item:
                 parts = ranges.message_with_parts(session_ulid, message_ulid)
                 items = list(chain.from_iterable(self.table.query(caller.partition, parts)))
-            for message in model.assemble(session_ulid, items):
+            for message in assemble(session_ulid, items):
                 return message
         raise MessageNotFound
 
@@ -234,7 +235,7 @@ class MessageReader:
                 first, _ = ranges.message_with_parts(bounds.session_ulid, below[0])
                 _, last = ranges.message_with_parts(bounds.session_ulid, below[-1])
                 items = chain.from_iterable(self.table.query(caller.partition, (first, last)))
-                found |= _fill(bounds, items, model.MAX_BATCH, "").ulids
+                found |= _fill(bounds, items, MAX_BATCH, "").ulids
         return next((ulid for ulid in newest if ulid not in found), None)
 
     def _now(self) -> str:
@@ -255,8 +256,8 @@ def _fill(bounds: Bounds, items: Iterable[Item], limit: int, scope: str) -> Mess
     messages: list[Message] = []
     damaged: set[str] = set()
     size = 0
-    for message in model.assemble(bounds.session_ulid, items, damaged):
-        size += sizes.wire_size(message.body) + sizes.WIRE_OF_IDS
+    for message in assemble(bounds.session_ulid, items, damaged):
+        size += sizes.wire_size(message.json) + 1
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             next_cursor = make_cursor(scope, messages[-1].ulid)
             return MessagePage(messages, next_cursor, bounds.changed, frozenset(damaged))

@@ -158,14 +158,20 @@ class MessageRemover:
                 raise SessionNotFound
             version = _version(head)
             if record and idempotency.is_current(record, written_at):
-                return _replay(session_ulid, version, record, request)
+                return _replay(caller, session_ulid, version, record, request)
             if request.if_match is not None and version not in request.if_match:
                 raise PreconditionFailed
             tail = request.choose(caller, bounds_of(head))
             if not tail.count and not request.new:
                 return Removal(0, version)
             ulids = self.ulids.new(len(request.new) or 1, after=version, now=written_at)
-            added = messages_of(session_ulid, ulids[: len(request.new)], request.bodies)
+            added = messages_of(
+                session_ulid,
+                ulids[: len(request.new)],
+                request.new,
+                request.bodies,
+                caller.writer,
+            )
             parts = self._parts(caller, head, tail, request, added, ulids[-1], now)
             if request.idempotency_key:
                 removed = [message.ulid for message in tail.messages]
@@ -233,13 +239,15 @@ def _version(head: Item) -> str:
     return version
 
 
-def _replay(session_ulid: str, version: str, record: Item, request: _Request) -> Removal:
+def _replay(
+    caller: Caller, session_ulid: str, version: str, record: Item, request: _Request
+) -> Removal:
     assert request.idempotency_key  # noqa: S101  for mypy: only then is a record read
     first = idempotency.first_id_of(record, request.idempotency_key)
     removed = str(record.get("removed", ""))
     if request.new:
         ulids = ids.series(first, len(request.new))
-        messages = messages_of(session_ulid, ulids, request.bodies)
+        messages = messages_of(session_ulid, ulids, request.new, request.bodies, caller.writer)
         return Removal(int(removed), version, ulids, messages, replayed=True)
     ulids = removed.split(",")
     return Removal(len(ulids), version, ulids, None, replayed=True)

@@ -88,7 +88,7 @@ def append_message(
     """
     [message], applied = _append(session_id, [new], headers, query)
     short = "Preference-Applied" in applied
-    text = str(json_object(receipt(message))) if short else message.to_json()
+    text = str(json_object(receipt(message))) if short else message.json
     return json_response(
         with_members(text, previous_member(query)),
         201,
@@ -142,7 +142,7 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 
     Returns the whole message, with its content as it was sent.
     """
-    return json_response(reader.get(current_caller(), session_id, message_id).to_json())
+    return json_response(reader.get(current_caller(), session_id, message_id).json)
 
 
 def _append(

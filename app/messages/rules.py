@@ -1,13 +1,19 @@
 """Checks messages that programs pass to the store. Over HTTP, the schema has already checked the
-same limits, and also the references."""
+same limits."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from app.errors import MAX_FAULTS, ValidationFailed
-from app.messages.model import MAX_BATCH, MAX_NAME, ROLES, NewMessage
+from app.literals import Literal, value_of
+from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES, NewMessage
+from app.messages.references import reference_faults
 from app.values import json_faults, line_fault
+
+Faults = Iterator[tuple[str, str]]
+
+NO_ROLE = "Missing. The format does not tell it."
 
 
 def check(messages: Sequence[Any], *, only_count: bool = False) -> None:
@@ -25,17 +31,23 @@ def check(messages: Sequence[Any], *, only_count: bool = False) -> None:
         for index, message in enumerate(messages)
         for path, text in _faults(message)
     )
-    if found := list(islice(faults, MAX_FAULTS + 1)):
-        raise ValidationFailed.of_json(found)
+    _raise(faults)
 
 
-def check_edit(new: Any, *, checked: bool = False) -> None:
+def check_edit(message: Any) -> None:
+    """
+    Raises:
+        ValidationFailed: lists the invalid fields.
+    """
+    _raise(_faults(message, edit=True))
+
+
+def check_status(status: Any) -> None:
     """
     Raises:
         ValidationFailed
     """
-    if not checked:
-        check([new])
+    _raise(_status_faults(status))
 
 
 def check_count(count: Any, most: int) -> None:
@@ -47,28 +59,51 @@ def check_count(count: Any, most: int) -> None:
         raise ValidationFailed.of_json([("count", f"Must be a whole number from 1 to {most}.")])
 
 
-def _faults(message: Any) -> Iterator[tuple[str, str]]:
+def _raise(faults: Faults) -> None:
+    if found := list(islice(faults, MAX_FAULTS + 1)):
+        raise ValidationFailed.of_json(found)
+
+
+def _faults(message: Any, *, edit: bool = False) -> Faults:
     if not isinstance(message, NewMessage):
         yield "", "Not a NewMessage."
         return
-    content: Any = message.content
-    metadata: Any = message.metadata
-    if message.role not in ROLES:
-        yield "role", f"Must be one of: {', '.join(ROLES)}."
-    if message.name is not None and (fault := line_fault(message.name, 1, MAX_NAME)):
-        yield "name", fault
-    if isinstance(content, str | list):
-        yield from _block_faults(content)
-        yield from json_faults(content, "content", depth=2)
-    else:
-        yield "content", "Must be a string or a list of objects with a type."
-    if isinstance(metadata, dict | None):
-        yield from json_faults(metadata, "metadata", depth=2)
-    else:
+    lines = (("role", MAX_ROLE), ("name", MAX_NAME), ("format", MAX_NAME))
+    for name, most in lines:
+        value = getattr(message, name)
+        if value is not None and (fault := line_fault(value, 1, most)):
+            yield name, fault
+    if not edit and message.role is None and not message.spoken_role:
+        yield "role", NO_ROLE
+    yield from native_faults(message.format, message.native)
+    yield from _status_faults(message.status)
+    for name in ("content", "native", "metadata"):
+        value = getattr(message, name)
+        if not isinstance(value, Literal):  # those have been parsed
+            yield from json_faults(value, name, depth=2)
+    metadata: Any = value_of(message.metadata)
+    if not isinstance(metadata, dict | None):
         yield "metadata", "Not an object."
+    elif metadata:
+        for path, fault in reference_faults(metadata.get("references")):
+            yield f"metadata.references{_written(path)}", fault
 
 
-def _block_faults(content: str | list[Any]) -> Iterator[tuple[str, str]]:
-    for index, block in enumerate(content if isinstance(content, list) else ()):
-        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            yield f"content[{index}]", "Must be an object with a type that is a string."
+def native_faults(format: Any, native: Any) -> Faults:
+    if native is not None and format is None:
+        yield "format", "Missing. Name the kind of object that native is."
+    if format is not None and native is None:
+        yield "native", "Missing. It is the object that format names."
+
+
+def _status_faults(status: Any) -> Faults:
+    if status not in STATUSES:
+        yield "status", f"Must be one of: {', '.join(STATUSES)}."
+
+
+def _written(path: Sequence[str | int]) -> str:
+    """
+    >>> _written((0, "location", "coordinates", 1))
+    '[0].location.coordinates[1]'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)

@@ -6,143 +6,98 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from app import formats
 from app.errors import MAX_FAULTS
-from app.http.fields import NEXT_CURSOR, BoundedList, Schema, cursor, limit, line
-from app.messages.model import MAX_BATCH, MAX_NAME, ROLES
-
-HTTP_URL = r"^https?://[^\x00-\x20\x7f/?#][^\x00-\x20\x7f]*"
-"""Excludes `javascript:` and similar schemes, because front ends show these as links."""
+from app.formats import FORMATS
+from app.http.fields import (
+    NEXT_CURSOR,
+    JsonObject,
+    JsonValue,
+    ObjectList,
+    Schema,
+    cursor,
+    limit,
+    line,
+)
+from app.literals import Literal, value_of
+from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
+from app.messages.references import reference_faults
+from app.messages.rules import NO_ROLE, native_faults
 
 AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
-
-class Checked(fields.Nested):
-    """Checks a value against a schema, but returns the original, so that no number changes."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        named = value
-        if isinstance(value, dict):  # it may be large, so only these members are checked
-            named = {name: value[name] for name in self.schema.fields if name in value}
-        super()._deserialize(named, *args, **kwargs)
-        return value
+UNKNOWN_MEMBER = (
+    "Unknown member. Put a provider's own object into native, and the name of its kind into format."
+)
 
 
-class Coordinates(fields.Field[list[float]]):
-    """RFC 7946 section 3.1.1: longitude, latitude and, optionally, altitude."""
+class Metadata(JsonObject):
+    """Any object. Only its `references` are checked, for what would harm a reader."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
-        if not isinstance(value, list) or len(value) not in (2, 3):
-            raise ma.ValidationError("Must be [longitude, latitude].")
-        bounds = (180, 90, float("inf"))
-        errors = {
-            index: [f"Must be a number{f' from -{bound} to {bound}' if index < 2 else ''}."]
-            for index, (number, bound) in enumerate(zip(value, bounds, strict=False))
-            if type(number) not in (int, float) or abs(number) > bound
-        }
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Literal:
+        literal = super()._deserialize(value, attr, data, **kwargs)
+        faults = islice(reference_faults(value.get("references")), MAX_FAULTS + 1)
+        errors: dict[str | int, Any] = {}
+        for path, message in faults:
+            below = errors
+            for step in ("references", *path):
+                below = below.setdefault(step, {})
+            below.setdefault("_schema", []).append(message)
         if errors:
             raise ma.ValidationError(errors)
-        return value
+        return literal
 
 
-class PointSchema(ma.Schema):
-    class Meta:
-        unknown = ma.INCLUDE
-
-    type = fields.String(
-        required=True, validate=validate.Equal("Point"), metadata={"enum": ["Point"]}
-    )
-    coordinates = Coordinates(
-        required=True,
-        metadata={
-            "description": "[longitude, latitude]",
-            "type": "array",
-            "prefixItems": [
-                {"type": "number", "minimum": -180, "maximum": 180},
-                {"type": "number", "minimum": -90, "maximum": 90},
-            ],
-            "items": {"type": "number"},
-            "minItems": 2,
-            "maxItems": 3,
-            "example": [36.9, 37.1],
-        },
-    )
-
-
-class ReferenceSchema(ma.Schema):
-    """A source that grounds an answer. Other members are kept as sent."""
-
-    class Meta:
-        unknown = ma.INCLUDE
-
-    type = fields.String(required=True, validate=validate.Length(1), metadata={"example": "report"})
-    reference_id = fields.String(
-        required=True, validate=validate.Length(1), metadata={"example": "inc_abc123"}
-    )
-    summary = fields.String(required=True, metadata={"example": "Pothole on Main St"})
-    url = fields.String(
-        validate=validate.Regexp(f"{HTTP_URL}\\Z", error="Not an http(s) URL."),
-        metadata={
-            "example": "https://example.com/reports/inc_abc123",
-            "pattern": f"{HTTP_URL}$",
-        },
-    )
-    location = Checked(PointSchema)
-
-
-class MetadataSchema(ma.Schema):
-    class Meta:
-        unknown = ma.INCLUDE
-
-    references = BoundedList(Checked(ReferenceSchema))
-
-
-class Content(fields.Field[Any]):
-    """Text, or a list of blocks that each have a type."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
-        if isinstance(value, str):
-            return value
-        if not isinstance(value, list):
-            raise ma.ValidationError("Must be a string or a list of objects with a type.")
-        faulty = (
-            index
-            for index, block in enumerate(value)
-            if not isinstance(block, dict) or not isinstance(block.get("type"), str)
-        )
-        errors = {
-            index: ["Must be an object with a type that is a string."]
-            for index in islice(faulty, MAX_FAULTS + 1)
-        }
-        if errors:
-            raise ma.ValidationError(errors)
-        return value
-
-
-_CONTENT = {
-    "description": "A string, or a list of blocks that each have a `type`",
-    "example": "I found 5 pothole reports near Main St.",
-    "oneOf": [
-        {"type": "string"},
-        {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["type"],
-                "properties": {"type": {"type": "string"}},
+_REFERENCES = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "required": ["reference_id"],
+        "properties": {
+            "reference_id": {"type": ["string", "number"], "example": "inc_abc123"},
+            "type": {"type": ["string", "null"], "example": "report"},
+            "summary": {"type": ["string", "null"], "example": "Pothole on Main St"},
+            "url": {
+                "type": ["string", "null"],
+                "format": "uri-reference",
+                "description": "Any address but one that runs a script",
+            },
+            "location": {
+                "type": ["object", "null"],
+                "description": "Any object. A GeoJSON Point must be on the globe",
                 "additionalProperties": True,
             },
         },
-    ],
+        "additionalProperties": True,
+    },
+    "description": "The sources that ground an answer",
+}
+
+_METADATA = {
+    "type": "object",
+    "description": "Any JSON object. Only `references` are checked",
+    "properties": {"references": _REFERENCES},
+    "additionalProperties": True,
 }
 
 
-class NewMessageSchema(Schema):
+class MessageContentSchema(Schema):
+    """What a client says in a message. A member that is null counts as left out."""
+
+    error_messages = {"unknown": UNKNOWN_MEMBER}  # noqa: RUF012  marshmallow declares it so
+
     role = fields.String(
-        required=True, validate=validate.OneOf(ROLES), metadata={"example": "assistant"}
+        allow_none=True,
+        **line(
+            min_length=1,
+            max_length=MAX_ROLE,
+            description="Any word, such as `user`, `assistant`, `system` or `tool`. May be left "
+            "out where the format tells it",
+            example="assistant",
+        ),
     )
     name = fields.String(
         allow_none=True,
-        load_default=None,
         **line(
             min_length=1,
             max_length=MAX_NAME,
@@ -150,23 +105,65 @@ class NewMessageSchema(Schema):
             example="query-agent",
         ),
     )
-    content = Content(required=True, metadata=_CONTENT)
-    metadata = Checked(
-        MetadataSchema,
-        load_default=dict,
-        metadata={"description": "Any JSON object. Only `references` are checked"},
+    content = JsonValue(
+        allow_none=True,
+        metadata={
+            "description": "Any JSON value: text, a list of blocks, or any other. It comes back as "
+            "it was sent",
+            "example": "I found 5 pothole reports near Main St.",
+        },
     )
+    metadata = Metadata(allow_none=True, metadata=_METADATA)
+    format = fields.String(
+        allow_none=True,
+        **line(
+            min_length=1,
+            max_length=MAX_NAME,
+            description=f"The kind of object in `native`: {', '.join(f'`{f}`' for f in FORMATS)}, "
+            "or a name of your own",
+            example="anthropic.messages",
+        ),
+    )
+    native = JsonValue(
+        allow_none=True,
+        metadata={
+            "description": "A provider's own object: the whole response, one message or one item. "
+            "It comes back as it was sent",
+        },
+    )
+    status = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(STATUSES),
+        metadata={"description": "The default is `complete`", "example": "complete"},
+    )
+
+    @ma.validates_schema
+    def _native_has_a_format(self, data: dict[str, Any], **_: Any) -> None:
+        faults = dict(native_faults(data.get("format"), data.get("native")))
+        if faults:
+            raise ma.ValidationError({name: [fault] for name, fault in faults.items()})
+
+    @ma.post_load
+    def _without_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class NewMessageSchema(MessageContentSchema):
+    @ma.validates_schema
+    def _has_a_role(self, data: dict[str, Any], **_: Any) -> None:
+        if not data.get("role") and not formats.role(
+            data.get("format"), value_of(data.get("native"))
+        ):
+            raise ma.ValidationError(NO_ROLE, "role")
 
 
 class MessageBatchSchema(Schema):
-    messages = BoundedList(
-        fields.Nested(NewMessageSchema), required=True, validate=validate.Length(1, MAX_BATCH)
-    )
+    messages = ObjectList(NewMessageSchema, most=MAX_BATCH, required=True)
 
 
 class MessageSchema(ma.Schema):
     """Used only in the OpenAPI document. Responses are built from the stored text
-    (`Message.to_json`)."""
+    (`Message.json`)."""
 
     message_id = fields.String(
         required=True, metadata={"example": "msg_01JD2QX61N0V5H8Y2C4G7P9S3D"}
@@ -175,13 +172,17 @@ class MessageSchema(ma.Schema):
         required=True, metadata={"example": "sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C"}
     )
     timestamp = fields.String(required=True, metadata={"format": "date-time"})
-    role = fields.String(required=True, validate=validate.OneOf(ROLES))
-    name = fields.String(required=True, allow_none=True)
-    content = Content(required=True, metadata=_CONTENT)
-    metadata = fields.Nested(MetadataSchema, required=True)
     created_by = fields.String(
         required=True, metadata={"description": "The user, or the agent acting for the user"}
     )
+    role = fields.String(required=True)
+    name = fields.String(required=True, allow_none=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    edited_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
+    content = JsonValue(required=True, allow_none=True, metadata={"description": "As it was sent"})
+    format = fields.String()
+    native = JsonValue(metadata={"description": "As it was sent, if it was"})
+    metadata = Metadata(required=True, metadata=_METADATA)
 
 
 class AppendedMessageSchema(MessageSchema):

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 
 from app.errors import TooLarge
-from app.messages.model import MAX_BATCH, Message, NewMessage
+from app.messages.model import MAX_BATCH, STATUSES, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
+from app.table import ids
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """Maximum bytes of one message as JSON text in UTF-8."""
@@ -20,9 +21,15 @@ MAX_WIRE_BYTES = 6_270_000
 whole response, with headers, may have 6,291,556.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE
+MAX_FEEDBACK_WIRE = 130_000
+"""Maximum bytes of a message's feedback in such a body."""
+
+MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE - MAX_FEEDBACK_WIRE
 """Maximum bytes of one message in such a body. A larger message could be stored, but never read.
-There must be room for the session, too."""
+There must be room for the session and for feedback, too."""
+
+MAX_IDS_WIRE = 8_000
+"""More bytes in such a body than a message has besides its text: its ids, role, name and so on."""
 
 
 def bodies(
@@ -35,7 +42,7 @@ def bodies(
     Raises:
         TooLarge: the detail has the size and the limit.
     """
-    texts = [message.body(created_by) for message in messages]
+    texts = [message.body() for message in messages]
     sizes = [len(text.encode()) for text in texts]
     for index, size in enumerate(sizes):
         if size > MAX_MESSAGE_BYTES:
@@ -44,7 +51,7 @@ def bodies(
                 f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
             )
         if _may_exceed(size, MAX_MESSAGE_WIRE):
-            wire = wire_size(texts[index]) + WIRE_OF_IDS
+            wire = _wire(messages[index], texts[index], created_by)
             if wire > MAX_MESSAGE_WIRE:
                 raise TooLarge(
                     f"Message {index} could not be read again: it has {wire:,} bytes in a response "
@@ -56,22 +63,23 @@ def bodies(
             f"{MAX_BATCH_BYTES:,}, because it is one DynamoDB transaction. Send smaller batches."
         )
     if answered_whole and _may_exceed(sum(sizes), MAX_WIRE_BYTES):
-        _check_answer(texts)
+        wires = (_wire(*each, created_by) for each in zip(messages, texts, strict=True))
+        wire = sum(wires) + wire_size('{"messages":[]}')
+        if wire > MAX_WIRE_BYTES:
+            raise TooLarge(
+                f"The response would have {wire:,} bytes {_AS_SENT}. The limit is "
+                f"{MAX_WIRE_BYTES:,}. Send Prefer: return=minimal to get only ids and times, or "
+                "send smaller batches. Nothing was written."
+            )
     return texts
 
 
-def _check_answer(bodies: Sequence[str]) -> None:
-    """
-    Raises:
-        TooLarge: a response with all of these messages would be too large.
-    """
-    wire = sum(wire_size(body) + WIRE_OF_IDS for body in bodies) + wire_size('{"messages":[]}')
-    if wire > MAX_WIRE_BYTES:
-        raise TooLarge(
-            f"The response would have {wire:,} bytes {_AS_SENT}. The limit is {MAX_WIRE_BYTES:,}. "
-            "Send Prefer: return=minimal to get only ids and times, or send smaller batches. "
-            "Nothing was written."
-        )
+def _wire(message: NewMessage, body: str, created_by: str) -> int:
+    """Bytes of a message in a response, with the comma after it, however it is edited later."""
+    ulid = ids.LEAST
+    longest = max(STATUSES, key=len)
+    role, name = message.spoken_role or "", message.name
+    return wire_size(Message(ulid, ulid, body, role, created_by, name, longest, ulid).json) + 1
 
 
 _AS_SENT = (
@@ -83,7 +91,7 @@ _AS_SENT = (
 def _may_exceed(utf8_size: int, most: int) -> bool:
     """Whether the wire size must be counted. No character of JSON takes more than six times its
     size in UTF-8: DELETE (U+007F) takes six, all others three at most."""
-    return 6 * utf8_size + MAX_BATCH * WIRE_OF_IDS > most
+    return 6 * utf8_size + MAX_BATCH * MAX_IDS_WIRE > most
 
 
 def wire_size(text: str) -> int:
@@ -98,8 +106,3 @@ def wire_size(text: str) -> int:
     if text.isascii():  # JSON text has no unescaped control characters but DELETE
         return len(text) + text.count('"') + text.count("\\") + 5 * text.count("\x7f")
     return len(json.dumps(text)) - 2
-
-
-WIRE_OF_IDS = wire_size(Message("0" * 26, "0" * 26, "{").to_json())
-"""Bytes of a message's ids and time, and of the comma after it. They are the same for all
-messages."""

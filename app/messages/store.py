@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import head_writes, model, rules, sizes
+from app.messages import head_writes, rules, sizes
 from app.messages.head_writes import NONE
+from app.messages.items import split
 from app.messages.model import Message, NewMessage
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
@@ -61,7 +62,7 @@ class MessageStore:
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             ulids = write_ids.take(len(bodies))
-            appended = messages_of(session_ulid, ulids, bodies)
+            appended = messages_of(session_ulid, ulids, messages, bodies, caller.writer)
             parts = {
                 "session": head_writes.append(
                     caller.partition,
@@ -92,7 +93,7 @@ class MessageStore:
                 if idempotency_key and record:
                     first_ulid = idempotency.first_id_of(record, idempotency_key)
                     ulids = ids.series(first_ulid, len(bodies))
-                    return messages_of(session_ulid, ulids, bodies), True
+                    return messages_of(session_ulid, ulids, messages, bodies, caller.writer), True
                 if session is None:
                     raise  # a message has this id already, which the session's condition rules out
                 if if_match is not None and session.get("last_ulid") not in if_match:
@@ -119,15 +120,34 @@ def _previous(session_ulid: str, after: str) -> str:
     return NONE if after == ids.SESSION_PREFIX + session_ulid else "-"
 
 
-def messages_of(session_ulid: str, ulids: Sequence[str], bodies: Sequence[str]) -> list[Message]:
-    return [Message(session_ulid, ulid, body) for ulid, body in zip(ulids, bodies, strict=True)]
+def messages_of(
+    session_ulid: str,
+    ulids: Sequence[str],
+    new: Sequence[NewMessage],
+    bodies: Sequence[str],
+    created_by: str,
+) -> list[Message]:
+    return [
+        Message(
+            session_ulid,
+            ulid,
+            body,
+            role=str(message.spoken_role),
+            created_by=created_by,
+            name=message.name,
+            status=message.status,
+        )
+        for ulid, message, body in zip(ulids, new, bodies, strict=True)
+    ]
 
 
 def puts(caller: Caller, message: Message) -> dict[str, Write]:
-    parts = model.split(message.body)
-    puts = {}
-    for part, body in enumerate(parts):
-        key = keys.message(caller.partition, message.session_ulid, message.ulid, part)
-        attributes = {"body": body, "parts": len(parts) if len(parts) > 1 else None}
-        puts[key["SK"]] = writes.put(key, attributes)
-    return puts
+    """The writes of a message's items, by their sort keys."""
+    first, *further = split(message.body)
+    parts = 1 + len(further) if further else None
+    key = keys.message(caller.partition, message.session_ulid, message.ulid)
+    items = {key["SK"]: writes.put(key, {**message.attributes(), "body": first, "parts": parts})}
+    for number, body in enumerate(further, 1):
+        key = keys.message(caller.partition, message.session_ulid, message.ulid, number)
+        items[key["SK"]] = writes.put(key, {"body": body, "parts": parts})
+    return items

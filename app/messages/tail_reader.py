@@ -5,8 +5,9 @@ from itertools import groupby
 
 from app.errors import MessageNotFound, PreconditionFailed, TooLarge
 from app.identity.caller import Caller
-from app.messages import model, sizes
+from app.messages import sizes
 from app.messages.bounds import Bounds
+from app.messages.items import assemble
 from app.messages.reader import MessageReader, Order
 from app.messages.tails import MAX_ITEMS, Start, Tail
 from app.table import ids, keys
@@ -30,10 +31,10 @@ class TailReader:
                 tail.end_at(bounds.session_ulid, ulid, items)
                 break
             tail.take(ulid, items)
-            for message in model.assemble(bounds.session_ulid, items):
-                wire += sizes.wire_size(message.to_json())
+            for message in assemble(bounds.session_ulid, items):
+                wire += sizes.wire_size(message.json)
                 tail.messages.insert(0, message)
-            if wire > sizes.MAX_WIRE_BYTES - sizes.WIRE_OF_IDS:
+            if wire > sizes.MAX_WIRE_BYTES - sizes.MAX_IDS_WIRE:
                 raise TooLarge(
                     "A response has no room for so many messages. Pop fewer at a time. "
                     "Nothing was removed."

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from app.errors import MessageNotFound
-from app.messages import model
+from app.messages.items import assemble
 from app.messages.model import Message
 from app.table import ids, keys
 from app.table.writes import Item
@@ -83,7 +83,7 @@ class Tail:
 
     def end_at(self, session_ulid: str, ulid: str, items: list[Item]) -> None:
         self.before = ulid
-        self.before_message = next(model.assemble(session_ulid, items), None)
+        self.before_message = next(assemble(session_ulid, items), None)
 
     def fits(self, items: int = 0, size: int = 0) -> bool:
         """Whether one transaction can remove it, with so many other items and bytes."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from app.literals import text_fault
 from app.messages.model import MEMBERS
 from app.table.writes import Item
-from app.values import text_fault
 
 SESSION_ATTRIBUTES = ("domain_id", "title", "changed", "version", "settings_version")
 """Attributes that every session has and that the rest of the check does not read."""
@@ -22,4 +22,6 @@ def message_fault(parts: Sequence[Item]) -> str | None:
     """Why a message's text is damaged; None if it is sound. Uses as much memory as the message."""
     if any("body" not in part for part in parts):
         return "there is none"
+    if missing := [name for name in ("message_role", "created_by") if name not in parts[0]]:
+        return f"without {', '.join(missing)}"
     return text_fault("".join(str(part["body"]) for part in parts), MEMBERS)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeGuard
 
 from app.errors import SessionDamaged, SessionNotFound
+from app.literals import text_fault
 from app.logs import log_damaged
 from app.table import ids, keys
 from app.table.versions import etag
 from app.table.writes import Item, Value
-from app.values import text_fault
 
 LIVE = (
     "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
@@ -61,8 +61,8 @@ def _stored(
 ) -> Any:
     """A field that is stored as an attribute of the same name. None means no attribute.
 
-    `absent` is its default, and its value for items without the attribute. Without it such an item is damaged. For
-    a bool use `_flag`.
+    `absent` is its default, and its value for items without the attribute. Without it such an item
+    is damaged. For a bool use `_flag`.
     """
     metadata = {"read": read, "write": write, "absent": absent}
     return (

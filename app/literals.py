@@ -1,0 +1,239 @@
+"""JSON values with the text they were sent as.
+
+A stored value is the client's own text, so that every number, escape and order of members comes
+back as it was sent. No number is converted: `1E5`, `-0` and 5,000 digits stay as they are.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any, NamedTuple, NoReturn
+
+from app.values import MAX_DIGITS, SURROGATE
+
+_SPACE = re.compile(r"[ \t\n\r]*+")
+
+
+class Literal(NamedTuple):
+    """`value` is what the text says, with floats for decimals."""
+
+    text: str
+    value: Any
+
+
+class Sent(dict[str, Any]):
+    """An object as it was sent: its values, and their texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+
+
+class NotJson(ValueError):
+    """NaN or Infinity, which Python's parser accepts."""
+
+
+class RepeatedName(ValueError):
+    """Two members of an object have the same name. Parsers differ in which one they take."""
+
+
+class TooManyElements(ValueError):
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{name} has more than {most} elements")
+        self.name = name
+        self.most = most
+
+
+def read_object(text: str, arrays: Mapping[str, int] | None = None) -> Sent:
+    """Reads the text of an object.
+
+    `arrays` names members that are arrays of objects, each of which is read in the same way, and
+    the most elements each may have.
+
+    >>> read_object('{"a": [1.50]}').texts
+    {'a': '[1.50]'}
+
+    Raises:
+        json.JSONDecodeError, NotJson, RepeatedName
+        TooManyElements: the text is not read any further, so that the work is bounded.
+    """
+    sent, end = _object(text, _skip(text, 0), arrays or {})
+    if _skip(text, end) != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return sent
+
+
+def read_value(text: str) -> Any:
+    """
+    Raises:
+        json.JSONDecodeError, NotJson, RepeatedName
+    """
+    value, end = _value(text, _skip(text, 0))
+    if _skip(text, end) != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
+
+
+def text_fault(text: str, members: Sequence[str] = ()) -> str | None:
+    """Why stored text is not a JSON object with these members, or not one that every parser reads
+    the same way; None if it is.
+
+    >>> text_fault('{"a":NaN}'), text_fault('{"a":1,"a":2}'), text_fault("[]"), text_fault("{}")
+    ('NaN is not JSON', 'a name appears twice', 'not JSON', None)
+    """
+    try:
+        found = read_object(text)
+        missing = [name for name in members if name not in found]
+        return f"without {', '.join(missing)}" if missing else None
+    except json.JSONDecodeError:
+        return "not JSON"
+    except RepeatedName:
+        return "a name appears twice"
+    except RecursionError:
+        return "nested too deeply"
+    except NotJson as error:
+        return str(error)
+
+
+def _object(text: str, position: int, arrays: Mapping[str, int]) -> tuple[Sent, int]:
+    position = _expect(text, position, "{")
+    sent = Sent()
+    position = _skip(text, position)
+    if text[position : position + 1] == "}":
+        return sent, position + 1
+    while True:
+        name, position = scanstring(text, _expect(text, position, '"'), True)
+        start = _skip(text, _expect(text, _skip(text, position), ":"))
+        if name in sent:
+            raise RepeatedName(name)
+        if name in arrays and text[start : start + 1] == "[":
+            sent[name], position = _array(text, start, name, arrays[name])
+        else:
+            sent[name], position = _value(text, start)
+        sent.texts[name] = text[start:position]
+        position = _skip(text, position)
+        if text[position : position + 1] == "}":
+            return sent, position + 1
+        position = _skip(text, _expect(text, position, ","))
+
+
+def _array(text: str, position: int, name: str, most: int) -> tuple[list[Any], int]:
+    items: list[Any] = []
+    position = _skip(text, position + 1)
+    if text[position : position + 1] == "]":
+        return items, position + 1
+    while True:
+        if text[position : position + 1] == "{":
+            item, position = _object(text, position, {})
+        else:
+            item, position = _value(text, position)
+        items.append(item)
+        if len(items) > most:
+            raise TooManyElements(name, most)
+        position = _skip(text, position)
+        if text[position : position + 1] == "]":
+            return items, position + 1
+        position = _skip(text, _expect(text, position, ","))
+
+
+def _value(text: str, position: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, position)
+    except (json.JSONDecodeError, NotJson, RepeatedName):
+        raise
+    except ValueError:  # int() refuses more than MAX_DIGITS
+        return _WITHOUT_LONG_NUMBERS.raw_decode(text, position)
+
+
+def _skip(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
+
+
+def _expect(text: str, position: int, character: str) -> int:
+    if text[position : position + 1] != character:
+        raise json.JSONDecodeError(f"Expecting '{character}'", text, position)
+    return position + 1
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise RepeatedName(name)
+            seen.add(name)
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_WITHOUT_LONG_NUMBERS = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=float
+)
+"""Calls Python for every number, so it takes twice the time."""
+
+
+def canonical(text: str) -> Any:
+    """A value that is equal for two texts if they differ only in white space, the order of members
+    and the escapes of strings. 1, 1.0 and 1e0 are different.
+
+    >>> canonical('{"a":1,"b":2}') == canonical('{"b": 2, "a": 1}')
+    True
+    >>> canonical("1") == canonical("1.0")
+    False
+    """
+    return _CANONICAL.decode(text)
+
+
+_CANONICAL = json.JSONDecoder(
+    parse_float=lambda number: ["number", number],
+    parse_int=lambda number: int(number) if len(number) < MAX_DIGITS else ["number", number],
+)
+
+
+def text_of(value: Any) -> str:
+    """The JSON text of a `Literal`, or of a program's own value."""
+    if isinstance(value, Literal):
+        return value.text
+    text = _ENCODER.encode(value)
+    if not text.isascii() and SURROGATE.search(text):
+        text = SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    return text
+
+
+def value_of(value: Any) -> Any:
+    return value.value if isinstance(value, Literal) else value
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def merge_patch(target: str, patch: str) -> str:
+    """Merges objects by RFC 7396. What the patch does not touch keeps its text.
+
+    https://www.rfc-editor.org/rfc/rfc7396#section-2
+
+    >>> merge_patch('{"a": 1E5, "b": {"c": 1}}', '{"b": {"c": null, "d": 2.0}}')
+    '{"a":1E5,"b":{"d":2.0}}'
+
+    Raises:
+        json.JSONDecodeError, NotJson, RepeatedName
+    """
+    if not patch.startswith("{"):
+        return patch
+    merged = read_object(target).texts if target.startswith("{") else {}
+    for name, text in read_object(patch).texts.items():
+        if text == "null":
+            merged.pop(name, None)
+        elif text.startswith("{"):
+            merged[name] = merge_patch(merged.get(name, "{}"), text)
+        else:
+            merged[name] = text
+    members = (f"{text_of(name)}:{text}" for name, text in merged.items())
+    return f"{{{','.join(members)}}}"

@@ -1,0 +1,139 @@
+"""The items of a message: its text, divided if it is long, and the feedback on it."""
+
+from collections.abc import Iterable, Iterator
+
+from app.literals import text_fault
+from app.logs import log_damaged
+from app.messages.model import COMPLETE, MEMBERS, STATUSES, Message
+from app.table import ids, keys
+from app.table.writes import Item
+
+PART_BYTES = 400_000
+"""Maximum bytes of text in one item. A whole item may have 409,600, with keys and names."""
+
+
+def split(body: str, size: int = PART_BYTES) -> list[str]:
+    """Divides text into pieces of at most `size` bytes, without splitting a character.
+
+    >>> split("añb", size=2)
+    ['a', 'ñ', 'b']
+    """
+    raw = body.encode()
+    if len(raw) <= size:
+        return [body]
+    pieces = []
+    start = 0
+    while start < len(raw):
+        end = min(start + size, len(raw))
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # inside a UTF-8 sequence
+            end -= 1
+        pieces.append(raw[start:end].decode())
+        start = end
+    return pieces
+
+
+def assemble(
+    session_ulid: str, items: Iterable[Item], damaged: set[str] | None = None
+) -> Iterator[Message]:
+    """Builds a session's messages from their items, which may be ascending or descending.
+
+    A message's first item holds the numbers of its parts and of its feedback, so nothing is read
+    after the last item. Incomplete messages are left out, because a query may not see all items of
+    a transaction yet. Damaged messages are left out and logged, and their ULIDs are added to
+    `damaged`.
+    """
+    pending: list[Item] = []
+
+    def flush() -> Iterator[Message]:
+        first = min(pending, key=lambda item: str(item["SK"]))
+        pieces = [item for item in pending if not keys.is_feedback(str(item["SK"]))]
+        if keys.is_message(str(first["SK"])) and len(pieces) < _number(first, "parts", 1):
+            return  # the others are not visible yet
+        message = _build(session_ulid, first, pending)
+        if message:
+            yield message
+        else:
+            log_damaged(str(first.get("PK")), str(first["SK"]))
+            if damaged is not None:
+                damaged.add(message_of(first))
+
+    for item in items:
+        if pending and message_of(pending[0]) != message_of(item):
+            yield from flush()
+            pending = []
+        pending.append(item)
+        if _is_whole(pending):
+            yield from flush()
+            pending = []
+    if pending:
+        yield from flush()
+
+
+def _is_whole(items: list[Item]) -> bool:
+    """Whether no more items of the message follow: backwards, its first item is the last."""
+    first = items[0]
+    if keys.is_message(str(items[-1]["SK"])) and len(items) > 1:
+        return True
+    if not keys.is_message(str(first["SK"])):
+        return False
+    return len(items) >= _number(first, "parts", 1) + _number(first, "raters", 0)
+
+
+def _number(item: Item, name: str, absent: int) -> int:
+    """A number that may be damaged; the message is then reported when it is built."""
+    value = item.get(name, absent)
+    return value if isinstance(value, int) else 1
+
+
+def _build(session_ulid: str, first: Item, items: list[Item]) -> Message | None:
+    """None if the message is damaged."""
+    try:
+        whole = sorted(items, key=lambda item: str(item["SK"]))
+        pieces = [item for item in whole if not keys.is_feedback(str(item["SK"]))]
+        if len(pieces) != first.get("parts", 1):
+            return None
+        body = str(first["body"])
+        if len(pieces) > 1:
+            body = "".join(str(piece["body"]) for piece in pieces)
+        edited = first.get("edited")
+        message = Message(
+            session_ulid,
+            message_of(first),
+            body,
+            role=str(first["message_role"]),
+            created_by=str(first["created_by"]),
+            name=str(first["message_name"]) if "message_name" in first else None,
+            status=str(first.get("message_status", COMPLETE)),
+            edited=str(edited) if edited else None,
+            imported="imported" in first,
+        )
+    except (IndexError, KeyError, ValueError):
+        return None
+    ulids = [message.ulid, *([message.edited] if message.edited else [])]
+    sound = all(ids.is_ulid(ulid) and ulid < ids.END_OF_TIME for ulid in ulids)
+    return message if sound and message.status in STATUSES and is_sound(body) else None
+
+
+def is_sound(body: str) -> bool:
+    """Whether stored text can be part of a response without making it invalid JSON.
+
+    Parsing every message would cost as much as the rest of the response. So text is parsed only if
+    it does not begin and end like that of `NewMessage.body`, or contains NaN or Infinity. The
+    `check` command parses all text.
+    """
+    if not body.startswith(_USUAL_START) or body.rfind(_USUAL_END) < 0 or body[-2:] != "}}":
+        return text_fault(body, MEMBERS) is None
+    # Finding a single letter is much faster than finding a word.
+    capital_n, capital_i = body.find("N"), body.find("I")
+    if (capital_n >= 0 and body.find("NaN", capital_n) >= 0) or (
+        capital_i >= 0 and body.find("Infinity", capital_i) >= 0
+    ):
+        return text_fault(body, MEMBERS) is None
+    return True
+
+
+_USUAL_START, _USUAL_END = '{"content":', ',"metadata":{'
+
+
+def message_of(item: Item) -> str:
+    return keys.message_of(str(item["SK"]))
