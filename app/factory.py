@@ -14,8 +14,11 @@ from app.http.api import Api
 from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
+from app.messages import change_routes
 from app.messages import routes as messages
+from app.messages.editor import MessageEditor
 from app.messages.reader import MessageReader
+from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
@@ -52,6 +55,7 @@ ACT_FOR_USER = {
 
 EXPOSED_HEADERS = [
     "ETag",
+    "Session-ETag",
     "Location",
     "Retry-After",
     "Idempotent-Replayed",
@@ -59,7 +63,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, messages.blp)
+BLUEPRINTS = (conversations.blp, change_routes.blp)
 
 
 def create_app(
@@ -114,4 +118,6 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "session_lister": SessionLister(table, ulids.clock),
         "message_store": MessageStore(table, ulids),
         "message_reader": MessageReader(table, ulids.clock),
+        "message_editor": MessageEditor(table, ulids),
+        "message_remover": MessageRemover(table, ulids),
     }

@@ -25,6 +25,15 @@ LOCATION = {
 """The header in the OpenAPI document. `location_of` makes its value."""
 
 
+SESSION_ETAG = {
+    "Session-ETag": {
+        "schema": {"type": "string"},
+        "description": "The session's new ETag",
+    }
+}
+"""The header of answers that change a session and show something else."""
+
+
 class JsonText:
     """JSON text in pieces. They are joined once, because every copy of a large text takes time."""
 

@@ -184,7 +184,11 @@ class IdempotencySchema(ma.Schema):
     )
 
 
-class AppendHeadersSchema(IdempotencySchema, IfMatchSchema):
+class ChangeHeadersSchema(IdempotencySchema, IfMatchSchema):
+    pass
+
+
+class AppendHeadersSchema(ChangeHeadersSchema):
     prefer = fields.String(
         data_key="Prefer",
         metadata={

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.http.answers import JsonText, json_array
+from app.messages.editor import Edit
 from app.messages.model import Message
 from app.messages.reader import MessagePage
-from app.table.ids import MESSAGE_PREFIX
+from app.table.ids import MESSAGE_PREFIX, SESSION_PREFIX, timestamp
 
 
 def message_list(messages: Iterable[Message]) -> JsonText:
@@ -36,4 +37,15 @@ def page_members(page: MessagePage) -> dict[str, Any]:
         "messages": message_list(page.messages),
         "next_cursor": page.next_cursor,
         "changed": page.changed,
+    }
+
+
+def edit_members(edit: Edit) -> dict[str, str]:
+    """What the sender of an edit does not know yet."""
+    return {
+        "message_id": MESSAGE_PREFIX + edit.ulid,
+        "session_id": SESSION_PREFIX + edit.session_ulid,
+        "timestamp": timestamp(edit.ulid),
+        "edited_at": timestamp(edit.edited),
+        "status": edit.status,
     }

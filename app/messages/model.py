@@ -23,6 +23,9 @@ MAX_BATCH = 50
 """A transaction takes 100 items: these, the session, the record of the request, and at most 10
 further parts of long messages. So this can be 88 at most."""
 
+MAX_POP = 50
+"""Messages that one pop gives back."""
+
 MAX_ROLE, MAX_NAME = 64, 128
 
 MEMBERS = ("content", "metadata")

@@ -19,7 +19,7 @@ from app.identity.caller import Caller
 from app.logs import log_damaged
 from app.messages import cuts, head_writes, rules, sizes, tails
 from app.messages.bounds import Bounds, bounds_of
-from app.messages.model import Message, NewMessage
+from app.messages.model import MAX_POP, Message, NewMessage
 from app.messages.reader import MessageReader
 from app.messages.store import messages_of, puts
 from app.messages.tail_reader import TailReader
@@ -34,8 +34,6 @@ from app.table.writes import Item, Write
 
 TRIES = 5
 """How often a removal begins again because another writer was first."""
-
-MAX_POP = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class MessageRemover:
     def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
-        self.reader = TailReader(MessageReader(table, self.ulids.clock))
+        self.tails = TailReader(MessageReader(table, self.ulids.clock))
 
     def remove(
         self, caller: Caller, session_id: str, start: Start, if_match: IfMatch | None = None
@@ -78,7 +76,7 @@ class MessageRemover:
         Raises:
             SessionNotFound, MessageNotFound, PreconditionFailed, Contended
         """
-        choose = partial(self.reader.start, start)
+        choose = partial(self.tails.start, start)
         return self._carry_out(caller, session_id, _Request(choose=choose, if_match=if_match))
 
     def remove_one(
@@ -89,7 +87,7 @@ class MessageRemover:
         Raises:
             SessionNotFound, MessageNotFound, PreconditionFailed, Contended
         """
-        choose = partial(self.reader.one, tails.start_at(message_id), if_match)
+        choose = partial(self.tails.one, tails.start_at(message_id), if_match)
         return self._carry_out(caller, session_id, _Request(choose=choose))
 
     def pop(
@@ -110,7 +108,7 @@ class MessageRemover:
         """
         rules.check_count(count, MAX_POP)
         request = _Request(
-            choose=partial(self.reader.last, count),
+            choose=partial(self.tails.last, count),
             if_match=if_match,
             idempotency_key=idempotency_key,
         )
@@ -136,7 +134,7 @@ class MessageRemover:
         """
         rules.check(messages, only_count=checked)
         request = _Request(
-            choose=partial(self.reader.start, start),
+            choose=partial(self.tails.start, start),
             new=messages,
             bodies=sizes.bodies(messages, caller.writer, answered_whole=answered_whole),
             if_match=if_match,
@@ -157,8 +155,9 @@ class MessageRemover:
             if not is_live(head, now):
                 raise SessionNotFound
             version = _version(head)
-            if record and idempotency.is_current(record, written_at):
-                return _replay(caller, session_ulid, version, record, request)
+            key = request.idempotency_key
+            if key and record and idempotency.is_current(record, written_at):
+                return self._replay(caller, session_ulid, version, record, key, len(request.new))
             if request.if_match is not None and version not in request.if_match:
                 raise PreconditionFailed
             tail = request.choose(caller, bounds_of(head))
@@ -173,11 +172,11 @@ class MessageRemover:
                 caller.writer,
             )
             parts = self._parts(caller, head, tail, request, added, ulids[-1], now)
-            if request.idempotency_key:
+            if key:
                 removed = [message.ulid for message in tail.messages]
                 parts["record"] = idempotency.put_record(
                     record_key,
-                    request.idempotency_key,
+                    key,
                     ulids[0],
                     self.ulids.clock,
                     removed=str(tail.count) if request.new else ",".join(removed),
@@ -226,6 +225,23 @@ class MessageRemover:
         due = cuts.due(partition, session_ulid, now)
         return {"session": write(hide=True), "cut": due, **new}
 
+    def _replay(
+        self,
+        caller: Caller,
+        session_ulid: str,
+        version: str,
+        record: Item,
+        idempotency_key: IdempotencyKey,
+        new: int,
+    ) -> Removal:
+        first = idempotency.first_id_of(record, idempotency_key)
+        removed = str(record.get("removed", ""))
+        if new:
+            version, messages = self.tails.reader.made(caller, session_ulid, ids.series(first, new))
+            return Removal(int(removed), version, [], messages, replayed=True)
+        ulids = removed.split(",")
+        return Removal(len(ulids), version, ulids, None, replayed=True)
+
 
 def _version(head: Item) -> str:
     """
@@ -237,17 +253,3 @@ def _version(head: Item) -> str:
         log_damaged(str(head["PK"]), str(head["SK"]))
         raise SessionDamaged
     return version
-
-
-def _replay(
-    caller: Caller, session_ulid: str, version: str, record: Item, request: _Request
-) -> Removal:
-    assert request.idempotency_key  # noqa: S101  for mypy: only then is a record read
-    first = idempotency.first_id_of(record, request.idempotency_key)
-    removed = str(record.get("removed", ""))
-    if request.new:
-        ulids = ids.series(first, len(request.new))
-        messages = messages_of(session_ulid, ulids, request.new, request.bodies, caller.writer)
-        return Removal(int(removed), version, ulids, messages, replayed=True)
-    ulids = removed.split(",")
-    return Removal(len(ulids), version, ulids, None, replayed=True)

@@ -11,6 +11,7 @@ from app.http.answers import (
     LOCATION,
     PREFERENCE_APPLIED,
     RETURN_MINIMAL,
+    SESSION_ETAG,
     json_object,
     json_response,
     location_of,
@@ -36,6 +37,9 @@ from app.messages.schemas import (
     PageQuerySchema,
 )
 from app.messages.store import MessageStore
+from app.table.versions import etag
+
+ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The message's version"}}
 
 blp = Blueprint(
     "messages", __name__, description="The messages of a session, with their references"
@@ -46,10 +50,10 @@ reader: MessageReader = LocalProxy(lambda: current_app.extensions["message_reade
 
 
 class MessageIdConverter(BaseConverter):
-    """Accepts anything but `batch`, which is a route of its own and takes only POST. The store
-    checks whether it is an id."""
+    """Accepts anything but the names of routes that take only POST. The store checks whether it is
+    an id."""
 
-    regex = r"(?!batch$)[^/]+"
+    regex = r"(?!(?:batch|pop|replace)$)[^/]+"
     part_isolating = True  # so that a trailing slash is accepted, as in the other routes
 
 
@@ -76,8 +80,12 @@ EXAMPLE = {
 @blp.arguments(NewMessageSchema, example=EXAMPLE)
 @blp.arguments(AppendHeadersSchema, location="headers")
 @blp.arguments(AppendQuerySchema, location="query")
-@blp.response(201, AppendedMessageSchema, headers=LOCATION | PREFERENCE_APPLIED)
-@blp.problems(400, 404, 412, 413, 415, 422)
+@blp.response(
+    201,
+    AppendedMessageSchema,
+    headers=ETAG | SESSION_ETAG | LOCATION | PREFERENCE_APPLIED,
+)
+@blp.problems(400, 404, 410, 412, 413, 415, 422)
 def append_message(
     new: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
@@ -87,6 +95,7 @@ def append_message(
     `Idempotency-Key` you can repeat the request without storing the message twice.
     """
     [message], applied = _append(session_id, [new], headers, query)
+    applied["ETag"] = etag(message.version)
     short = "Preference-Applied" in applied
     text = str(json_object(receipt(message))) if short else message.json
     return json_response(
@@ -103,8 +112,8 @@ def append_message(
 )
 @blp.arguments(AppendHeadersSchema, location="headers")
 @blp.arguments(AppendQuerySchema, location="query")
-@blp.response(201, AppendedMessagesSchema, headers=PREFERENCE_APPLIED)
-@blp.problems(400, 404, 412, 413, 415, 422)
+@blp.response(201, AppendedMessagesSchema, headers=SESSION_ETAG | PREFERENCE_APPLIED)
+@blp.problems(400, 404, 410, 412, 413, 415, 422)
 def append_messages(
     batch: dict[str, Any], headers: dict[str, str], query: dict[str, str], session_id: str
 ) -> flask.Response:
@@ -135,24 +144,24 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
 
 
 @blp.get("/sessions/<session_id>/messages/<message_id:message_id>")
-@blp.response(200, MessageSchema)
+@blp.response(200, MessageSchema, headers=ETAG)
 @blp.problems(404)
 def get_message(session_id: str, message_id: str) -> flask.Response:
     """Get one message
 
     Returns the whole message, with its content as it was sent.
     """
-    return json_response(reader.get(current_caller(), session_id, message_id).json)
+    message = reader.get(current_caller(), session_id, message_id)
+    return json_response(message.json, headers={"ETag": etag(message.version)})
 
 
 def _append(
     session_id: str, new: list[dict[str, Any]], headers: dict[str, str], query: dict[str, str]
 ) -> tuple[list[Message], dict[str, str]]:
-    """Returns the stored messages, and the headers `Preference-Applied` and `Idempotent-Replayed`
-    if they apply."""
+    """Returns the stored messages, and the headers that apply to any append."""
     caller = current_caller()
     short = prefers_minimal(headers.get("prefer", ""))
-    messages, replayed = store.append(
+    appended = store.append(
         caller,
         session_id,
         [NewMessage(**message) for message in new],
@@ -162,5 +171,13 @@ def _append(
         checked=True,
         answered_whole=not short,
     )
-    applied = {"Preference-Applied": RETURN_MINIMAL} if short else {}
-    return messages, applied | ({"Idempotent-Replayed": "true"} if replayed else {})
+    applied = applied_headers(appended.version, short=short, replayed=appended.replayed)
+    return appended.messages, applied
+
+
+def applied_headers(version: str, *, short: bool = False, replayed: bool = False) -> dict[str, str]:
+    """The headers of an answer that changed a session with this new version."""
+    applied = {"Session-ETag": etag(version)}
+    if short:
+        applied["Preference-Applied"] = RETURN_MINIMAL
+    return applied | ({"Idempotent-Replayed": "true"} if replayed else {})

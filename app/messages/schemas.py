@@ -24,6 +24,8 @@ from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.references import reference_faults
 from app.messages.rules import NO_ROLE, native_faults
 
+MESSAGE_ID = r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}"
+
 AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
 UNKNOWN_MEMBER = (
@@ -244,11 +246,11 @@ class PageQuerySchema(Schema):
         metadata={"description": "`asc`: oldest first; `desc`: latest first"},
     )
     after = fields.String(
-        validate=validate.Regexp(r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z", error="Not a message_id."),
+        validate=validate.Regexp(f"{MESSAGE_ID}\\Z", error="Not a message_id."),
         metadata={
             "description": "Only messages later than this message_id. To poll, give the last "
             "message you have **read**, not one you have just written: others may have written "
             "messages before it that you have not read yet",
-            "pattern": "^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+            "pattern": f"{MESSAGE_ID}$",
         },
     )

@@ -4,6 +4,7 @@ Works without Flask, so that other programs can use it with a table and a caller
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
 from app.identity.caller import Caller
@@ -11,6 +12,7 @@ from app.messages import head_writes, rules, sizes
 from app.messages.head_writes import NONE
 from app.messages.items import split
 from app.messages.model import Message, NewMessage
+from app.messages.reader import MessageReader
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import idempotency, ids, keys, writes
@@ -20,10 +22,20 @@ from app.table.versions import IfMatch
 from app.table.writes import Item, Write
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """`version` is the session's, for its ETag."""
+
+    messages: list[Message]
+    version: str
+    replayed: bool = False
+
+
 class MessageStore:
     def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.reader = MessageReader(table, self.ulids.clock)
 
     def append(
         self,
@@ -36,9 +48,9 @@ class MessageStore:
         after: str | None = None,
         checked: bool = False,
         answered_whole: bool = False,
-    ) -> tuple[list[Message], bool]:
-        """Pattern 5: appends all messages or none, in order, in one transaction. The second value
-        of the result is true if this repeats an earlier request.
+    ) -> Appended:
+        """Pattern 5: appends all messages or none, in order, in one transaction. If this repeats an
+        earlier request, its messages are read, and returned as they are now.
 
         The write's condition is that the session's `last_ulid` is less than the first new id. It
         fails if another writer was first, or if this clock is behind. The failed condition returns
@@ -54,6 +66,7 @@ class MessageStore:
         Raises:
             ValidationFailed, TooLarge, SessionNotFound, SessionDamaged, PreconditionFailed,
             NotTheLastMessage, IdempotencyKeyReused
+            GoneSince: an earlier request's messages have been removed.
         """
         rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
@@ -85,15 +98,16 @@ class MessageStore:
                 parts |= puts(caller, message)
             try:
                 self.table.transact(parts)
-                return appended, False
+                return Appended(appended, ulids[-1])
             except ConditionFailed as failed:
                 session, record = failed.found.get("session"), failed.found.get("record")
                 if session is not None and not is_live(session, write_ids.now):
                     raise SessionNotFound from None
                 if idempotency_key and record:
                     first_ulid = idempotency.first_id_of(record, idempotency_key)
-                    ulids = ids.series(first_ulid, len(bodies))
-                    return messages_of(session_ulid, ulids, messages, bodies, caller.writer), True
+                    made = ids.series(first_ulid, len(bodies))
+                    version, present = self.reader.made(caller, session_ulid, made)
+                    return Appended(present, version, replayed=True)
                 if session is None:
                     raise  # a message has this id already, which the session's condition rules out
                 if if_match is not None and session.get("last_ulid") not in if_match:

@@ -18,6 +18,7 @@ from typing import Any
 from app import logs
 from app.config import Config
 from app.errors import Unavailable
+from app.messages import cuts
 from app.sessions import erasure, model, removal
 from app.table import budget, client, ids, keys
 from app.table.database_time import MAX_AHEAD, checked_time
@@ -187,6 +188,9 @@ class _Sweep:
 
 def _remove(table: Table, item: Item, now: str) -> removal.Receipt:
     partition, sk = str(item["PK"]), str(item["SK"])
+    if keys.is_cut(sk):
+        finished = cuts.finish(table, partition, keys.session_of(sk))
+        return removal.Receipt(0, 0, finished=finished)
     if not keys.is_session(sk):  # a user who is being erased
         return erasure.continue_erasing(table, partition, now)
     session_ulid = keys.session_of(sk)
