@@ -137,6 +137,17 @@ class PreconditionFailed(ApiError):
     detail = "The session has changed: its current ETag is not in If-Match."
 
 
+class SettingsChanged(PreconditionFailed):
+    code, title = "SETTINGS_CHANGED", "The settings have changed"
+    detail = (
+        "Somebody has changed the session's title, metadata, flags or retention since the version "
+        "in if_settings_version (see settings_version for the present one)."
+    )
+
+    def __init__(self, settings_version: int) -> None:
+        super().__init__(members={"settings_version": settings_version})
+
+
 class MessageChanged(PreconditionFailed):
     detail = "The message has changed: its current ETag is not in If-Match."
 

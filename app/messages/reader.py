@@ -1,17 +1,25 @@
 """Reads messages: with their session, by page, or one (access patterns 3, 7 and 9)."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
-from app.errors import GoneSince, InvalidCursor, MessageNotFound, SessionNotFound
+from app.errors import (
+    GoneSince,
+    InvalidCursor,
+    MessageNotFound,
+    SessionDamaged,
+    SessionNotFound,
+)
 from app.identity.caller import Caller
+from app.logs import log_damaged
 from app.messages import sizes
 from app.messages.bounds import Bounds, bounds_of
 from app.messages.items import assemble
 from app.messages.model import MAX_BATCH, Message
-from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of
+from app.sessions.model import Session, counted_messages, from_item, is_live, ulid_of, with_info
+from app.sessions.reading import whole_session
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
@@ -69,12 +77,21 @@ class MessageReader:
             if not is_live(head, self._now()) or not keys.is_session(str(head["SK"])):
                 raise SessionNotFound
             session, bounds = from_item(head), bounds_of(head)
+            if session.info:
+                whole = with_info(session, next(items, None))
+                if not whole:  # somebody is changing the metadata
+                    continue
+                session = whole
             page = _fill(bounds, self._visible(caller, items, bounds), MAX_MESSAGES, scope)
             if not page.next_cursor and len(page.ulids) == session.message_count:
                 return session, page
             missing = self._first_missing(caller, bounds, page, "asc")
             if page.next_cursor and not missing:
                 break
+        else:
+            if session.info and session.metadata is None:
+                log_damaged(caller.partition, keys.info(caller.partition, session_ulid)["SK"])
+                raise SessionDamaged
         self._live(caller, session_ulid)
         return session, _end_before(missing, page, scope, session_ulid) if missing else page
 
@@ -139,8 +156,31 @@ class MessageReader:
         Raises:
             SessionNotFound, MessageNotFound (`after` is not a message id), InvalidCursor
         """
-        session_ulid = ulid_of(session_id)
-        head = self._live(caller, session_ulid)
+        head = self._live(caller, ulid_of(session_id))
+        return self._page(caller, head, limit, order, cursor, after)
+
+    def latest(self, caller: Caller, session_id: str, count: int) -> tuple[Session, MessagePage]:
+        """The session and its last messages, oldest first. The cursor leads to earlier ones, in
+        descending order. Costs 1 get and 1 query per MB, and as much more as a page.
+
+        Raises:
+            SessionNotFound, SessionDamaged
+        """
+        head = self._live(caller, ulid_of(session_id))
+        session = whole_session(self.table, head, self._now())
+        page = self._page(caller, head, count, "desc")
+        return session, replace(page, messages=page.messages[::-1])
+
+    def _page(
+        self,
+        caller: Caller,
+        head: Item,
+        limit: int,
+        order: Order,
+        cursor: str | None = None,
+        after: str | None = None,
+    ) -> MessagePage:
+        session_ulid = keys.session_of(str(head["SK"]))
         bounds = bounds_of(head)
         low = (ids.parse(ids.MESSAGE_PREFIX, after) if after else "") or ""
         if after and not low:

@@ -27,6 +27,12 @@ def session_members(session: Session) -> dict[str, Any]:
     }
 
 
+def row_members(session: Session) -> dict[str, Any]:
+    """A row of the list, which has no long metadata."""
+    members = session_members(session)
+    return members | {"metadata_omitted": True} if session.metadata is None else members
+
+
 def last_message(session: Session) -> dict[str, str | None] | None:
     if not session.last_message:
         return None

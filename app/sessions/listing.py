@@ -1,33 +1,38 @@
 """Lists a user's sessions by last activity, from GSI1 (access pattern 2)."""
 
 import re
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 from app.errors import InvalidCursor, SessionDamaged
 from app.identity.caller import Caller
 from app.sessions import model
+from app.sessions.filters import Filter
 from app.sessions.model import Session
 from app.table import ids, keys
 from app.table.cursors import make_cursor, read_cursor
-from app.table.db import Table
+from app.table.db import ENTRIES_BEHIND_A_FILTER, Table
 from app.table.definition import BY_ACTIVITY
 from app.table.writes import Item
 
 _POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}", re.ASCII)
 
 
+MAX_QUERIES = 4
+"""Queries of one request, so that a filter which matches little does not read a whole list."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """One page. `page` is its number, or None if a cursor was used. `total` is the number of all
-    sessions of the caller."""
+    """One page. `page` is its number, or None if a cursor or a filter was used. `total` is the
+    number of all sessions of the caller, or None with a filter."""
 
     sessions: list[Session]
     page: int | None
     limit: int
-    total: int
+    total: int | None
     next_cursor: str | None
 
 
@@ -36,41 +41,82 @@ class SessionLister:
         self.table = table
         self.clock = clock
 
-    def by_page(self, caller: Caller, page: int, limit: int) -> SessionPage:
-        """A page by its number, from 1. Reads page × limit entries of the index, so later pages
-        cost more than a cursor does. A page past the end costs only one get."""
-        total = self._count(caller)
-        skip = (page - 1) * limit
-        if skip >= total:
-            return SessionPage([], page, limit, total, None)
-        return self._list(caller, page, limit, total, skip=skip)
-
-    def after(self, caller: Caller, cursor: str, limit: int) -> SessionPage:
-        """The page at a cursor. Every page costs the same.
+    def read(
+        self,
+        caller: Caller,
+        *,
+        page: int | None = None,
+        cursor: str | None = None,
+        limit: int = 20,
+        active_from: str | None = None,
+        active_to: str | None = None,
+        **chosen: Any,
+    ) -> SessionPage:
+        """A page by its number, from 1, or at a cursor. The other arguments are those of `Filter`.
 
         Raises:
             InvalidCursor: the cursor is not from this list.
         """
-        position = read_cursor(_scope(caller), cursor)
-        if not _POSITION.fullmatch(position):
-            raise InvalidCursor
-        return self._list(caller, None, limit, self._count(caller), before=position)
+        wanted = Filter(**chosen)
+        scope = f"{caller.partition} sessions {wanted.tag} {active_from} {active_to}"
+        before = active_to
+        if cursor:
+            before = read_cursor(scope, cursor)
+            if not _POSITION.fullmatch(before):
+                raise InvalidCursor
+        if page and page > 1:
+            return self._by_number(caller, page, limit, scope)
+        is_filtered = bool(wanted.tag or active_from or active_to)
+        total = None if is_filtered else self._count(caller)
+        number = None if cursor or is_filtered else 1
+        if total == 0:
+            return SessionPage([], number, limit, total, None)
+        sessions, position = self._look(caller, wanted, limit, active_from or "", before)
+        next_cursor = make_cursor(scope, position) if position else None
+        return SessionPage(sessions, number, limit, total, next_cursor)
 
-    def _list(
-        self,
-        caller: Caller,
-        page: int | None,
-        limit: int,
-        total: int,
-        *,
-        skip: int = 0,
-        before: str | None = None,
-    ) -> SessionPage:
+    def _look(
+        self, caller: Caller, wanted: Filter, limit: int, since: str, before: str | None
+    ) -> tuple[list[Session], str | None]:
+        """Up to `limit` sessions, and the position after which there may be more.
+
+        Costs 1 query if there is no filter, and at most `MAX_QUERIES`.
+        """
+        pages = self.table.query_index(
+            BY_ACTIVITY,
+            caller.partition,
+            since=since,
+            before=before,
+            backwards=True,
+            limit=ENTRIES_BEHIND_A_FILTER if wanted.tag else limit + 1,
+            later_limit=ENTRIES_BEHIND_A_FILTER,
+        )
+        now = ids.iso_time(self.clock())
+        found: list[Session] = []
+        position, queries = None, 0
+        for items in islice(pages, MAX_QUERIES):
+            queries += 1
+            for item in items:
+                is_expired = str(item.get("expires_at", "~")) <= now
+                session = None if is_expired else _readable(item)
+                if session and wanted.matches(session):
+                    if len(found) == limit:
+                        return found, position
+                    found.append(session)
+                position = str(item["GSI1SK"])
+        return found, position if queries == MAX_QUERIES else None
+
+    def _by_number(self, caller: Caller, page: int, limit: int, scope: str) -> SessionPage:
+        """Reads page × limit entries of the index, so later pages cost more than a cursor does. A
+        page past the end costs only one get."""
+        total = self._count(caller)
+        skip = (page - 1) * limit
+        if skip >= total:
+            return SessionPage([], page, limit, total, None)
         end = skip + limit
         pages = self.table.query_index(
             BY_ACTIVITY,
             caller.partition,
-            before=before,
             backwards=True,
             limit=end + 1,
             unless=(model.EXPIRED, {":now": ids.iso_time(self.clock())}),
@@ -78,11 +124,11 @@ class SessionLister:
         items = list(islice(chain.from_iterable(pages), skip, end + 1))
         shown, more = items[:limit], len(items) > limit
         return SessionPage(
-            list(_readable(shown)),
+            [session for item in shown if (session := _readable(item))],
             page,
             limit,
             total,
-            make_cursor(_scope(caller), str(shown[-1]["GSI1SK"])) if more else None,
+            make_cursor(scope, str(shown[-1]["GSI1SK"])) if more else None,
         )
 
     def _count(self, caller: Caller) -> int:
@@ -90,12 +136,8 @@ class SessionLister:
         return int(user["session_count"]) if user else 0
 
 
-def _readable(items: Iterable[Item]) -> Iterator[Session]:
-    """Leaves out damaged sessions, which `from_item` logs, so that the others can be listed."""
-    for item in items:
-        with suppress(SessionDamaged):
-            yield model.from_item(item)
-
-
-def _scope(caller: Caller) -> str:
-    return f"{caller.partition} sessions"
+def _readable(item: Item) -> Session | None:
+    """None for a damaged session, which `from_item` logs, so that the others can be listed."""
+    with suppress(SessionDamaged):
+        return model.from_item(item)
+    return None

@@ -4,9 +4,8 @@ To add a field, add it to `Session` here, to `to_json` in `app.sessions.answers`
 `app.sessions.schemas` and, if clients may set it, to `app.sessions.rules`.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeGuard
 
 from app.errors import SessionDamaged, SessionNotFound
@@ -24,14 +23,14 @@ LIVE = (
 
 EXPIRED = "expires_at <= :now"
 
+INLINE_METADATA = 200
+"""Maximum bytes of metadata in the session's own item, which every append writes again. Longer
+metadata has an item of its own."""
+
 MAX_HEAD_WIRE = 140_000
 """Maximum bytes of a session without its messages in a response, as Lambda sends it. An emoji in
 its title, metadata or domain takes 14 bytes: twelve for two escapes, and two for their
 backslashes."""
-
-
-def dump_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read_ulid(value: Any) -> str:
@@ -90,8 +89,12 @@ class Session:
 
     domain_id: str = _stored()
     title: str = _stored()
-    metadata: str | None = _stored(_read_metadata, absent="{}")
+    metadata: str | None = _stored(
+        _read_metadata, lambda text: text if text != "{}" else None, absent="{}"
+    )
     """JSON text, as it was sent. None if it is in an item of its own and has not been read."""
+    info: str | None = _stored(_read_ulid, absent=None)
+    """The id of the change that wrote the item of the long metadata, if there is one."""
     message_count: int = _stored(int)
     version: int = _stored(int)
     settings_version: int = _stored(int)
@@ -154,7 +157,25 @@ def from_item(item: Item) -> Session:
     except (KeyError, ValueError, RecursionError):
         log_damaged(str(item["PK"]), str(item["SK"]))
         raise SessionDamaged from None
+    if stored["info"]:
+        stored["metadata"] = None
     return Session(ulid=ulid, born=born, last_activity=last_activity, **stored)
+
+
+def with_info(session: Session, item: Item | None) -> Session | None:
+    """The session with its long metadata; None if the item is not of the same write."""
+    if not session.info:
+        return session
+    try:
+        if not item or item["info"] != session.info:
+            return None
+        return replace(session, metadata=_read_metadata(item["metadata"]))
+    except (KeyError, ValueError, RecursionError):
+        return None
+
+
+def is_long(metadata: str) -> bool:
+    return len(metadata.encode()) > INLINE_METADATA
 
 
 def counted_messages(item: Item) -> int:
@@ -171,11 +192,10 @@ def to_attributes(values: Mapping[str, Any]) -> dict[str, Value | None]:
 
 
 def all_attributes(session: Session) -> dict[str, Value | None]:
-    born = session.born if session.born != session.ulid else None
-    return {
-        "born": born,
-        **to_attributes({name: getattr(session, name) for name in _WRITERS}),
-    }
+    attributes = to_attributes({name: getattr(session, name) for name in _WRITERS})
+    if session.info:
+        attributes["metadata"] = None
+    return {"born": session.born if session.born != session.ulid else None, **attributes}
 
 
 _WRITERS = {f.name: f.metadata["write"] for f in fields(Session) if f.metadata}

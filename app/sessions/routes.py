@@ -1,5 +1,6 @@
 """The routes of /sessions. A session with its messages is in `app.conversations.routes`."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import current_app
@@ -11,8 +12,9 @@ from app.http.etags import accepted_versions
 from app.http.fields import IdempotencySchema, IfMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
-from app.sessions.answers import session_members
+from app.sessions.answers import row_members, session_members
 from app.sessions.listing import SessionLister
+from app.sessions.model import Session
 from app.sessions.schemas import (
     DeletionSchema,
     ErasureQuerySchema,
@@ -21,6 +23,7 @@ from app.sessions.schemas import (
     NewSessionSchema,
     SessionChangesSchema,
     SessionListSchema,
+    SessionPatchSchema,
     SessionSchema,
 )
 from app.sessions.store import SessionStore
@@ -68,13 +71,14 @@ def list_sessions(query: dict[str, Any]) -> Any:
 
     The list is read from an index, so a write may take a moment to show. `total` is exact, except
     that an expired session counts until the sweep removes it.
+
+    With a filter, one request looks at up to 4,000 sessions. So a page may be short, or empty,
+    while `next_cursor` leads to more; `total` is null. Sessions are also filtered by
+    `metadata.<name>=<value>`, where the value is a text, or a number, `true`, `false` or `null` as
+    in JSON. Metadata over 200 bytes is not searched.
     """
-    caller, limit = current_caller(), query["limit"]
-    if "cursor" in query:
-        listed = lister.after(caller, query["cursor"], limit)
-    else:
-        listed = lister.by_page(caller, query.get("page", 1), limit)
-    rows = [str(json_object(session_members(session))) for session in listed.sessions]
+    listed = lister.read(current_caller(), **query)
+    rows = [str(json_object(row_members(session))) for session in listed.sessions]
     pagination = {
         "page": listed.page,
         "limit": listed.limit,
@@ -90,12 +94,33 @@ def list_sessions(query: dict[str, Any]) -> Any:
 @blp.response(200, SessionSchema, headers=ETAG)
 @blp.problems(400, 404, 412, 413, 415, 422)
 def update_session(changes: dict[str, Any], headers: Headers, session_id: str) -> Any:
-    """Change a session's title, metadata or retention
+    """Change a session's title, metadata, flags or retention
 
     Members in the body replace the stored ones. Other members are not changed.
     """
+    return _changed(store.update, changes, headers, session_id)
+
+
+@blp.patch("/sessions/<session_id>")
+@blp.arguments(SessionPatchSchema, example={"metadata": {"channel": "web", "draft": None}})
+@blp.arguments(IfMatchSchema, location="headers")
+@blp.response(200, SessionSchema, headers=ETAG)
+@blp.problems(400, 404, 409, 412, 413, 415, 422)
+def patch_session(changes: dict[str, Any], headers: Headers, session_id: str) -> Any:
+    """Change a session, merging its metadata
+
+    `metadata` is merged into the present one by RFC 7396: null removes a member. Other members work
+    as in PUT. The body may be `application/merge-patch+json`.
+    """
+    return _changed(store.patch, changes, headers, session_id)
+
+
+def _changed(
+    change: Callable[..., Session], changes: dict[str, Any], headers: Headers, session_id: str
+) -> Any:
     if_match = accepted_versions(headers.get("if_match"))
-    session = store.update(current_caller(), session_id, changes, if_match)
+    if_settings_version = changes.pop("if_settings_version", None)
+    session = change(current_caller(), session_id, changes, if_match, if_settings_version)
     return json_response(json_object(session_members(session)), headers={"ETag": session.etag})
 
 

@@ -1,15 +1,18 @@
 """The limits of a session's fields. The schemas (for HTTP) and the store check the same limits."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-from app.errors import ValidationFailed
+from app.errors import MAX_FAULTS, ValidationFailed
+from app.literals import Literal, text_of, value_of
 from app.values import json_faults, line_fault
 
-MAX_DOMAIN, MAX_TITLE = 128, 256
+MAX_DOMAIN, MAX_TITLE = 128, 512
 
-MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
-"""Limits of metadata: pairs, characters of a name, characters of a value."""
+MAX_METADATA = 16 * 1024
+"""Bytes of metadata as JSON text in UTF-8."""
 
 MAX_DAYS = 3650
 
@@ -45,13 +48,16 @@ def check_changes(changes: Mapping[str, Any]) -> None:
     check(changes)
 
 
-def pair_fault(name: str, text: Any) -> str | None:
-    """Why a pair of metadata is invalid; None if it is valid."""
-    if len(name) > MAX_NAME:
-        return f"The name is longer than {MAX_NAME} characters."
-    if not isinstance(text, str):
-        return "Not a string."
-    return f"Longer than {MAX_VALUE} characters." if len(text) > MAX_VALUE else None
+def one_line(title: str) -> str:
+    """The title as it is kept: a blank for each line break or tab.
+
+    >>> one_line("Potholes\\r\\nand\\tlights")
+    'Potholes and lights'
+    """
+    return _BREAKS.sub(" ", title)
+
+
+_BREAKS = re.compile("\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
 
 
 def _domain_faults(value: Any) -> Faults:
@@ -60,7 +66,7 @@ def _domain_faults(value: Any) -> Faults:
 
 
 def _title_faults(value: Any) -> Faults:
-    if fault := line_fault(value, 0, MAX_TITLE):
+    if fault := line_fault(one_line(value) if isinstance(value, str) else value, 0, MAX_TITLE):
         yield "title", fault
 
 
@@ -70,15 +76,23 @@ def _days_faults(value: Any) -> Faults:
 
 
 def _metadata_faults(value: Any) -> Faults:
-    if not isinstance(value, dict):
+    if not isinstance(value_of(value), dict):
         yield "metadata", "Not an object."
-    elif len(value) > MAX_PAIRS:
-        yield "metadata", f"More than {MAX_PAIRS} pairs."
-    else:
-        yield from json_faults(value, "metadata")
-        for name, text in value.items():
-            if isinstance(name, str) and (fault := pair_fault(name, text)):
-                yield f"metadata.{name}", fault
+        return
+    if not isinstance(value, Literal):  # those have been parsed
+        faults = list(islice(json_faults(value, "metadata"), MAX_FAULTS + 1))
+        yield from faults
+        if faults:
+            return
+    if fault := metadata_fault(text_of(value)):
+        yield "metadata", fault
+
+
+def metadata_fault(text: str) -> str | None:
+    size = len(text.encode())
+    if size > MAX_METADATA:
+        return f"Has {size:,} bytes as JSON text. The limit is {MAX_METADATA:,}."
+    return None
 
 
 def _flag_faults(name: str) -> Callable[[Any], Faults]:

@@ -1,5 +1,7 @@
 """The JSON form of sessions, in requests and responses."""
 
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import marshmallow as ma
@@ -7,6 +9,7 @@ from marshmallow import fields, validate
 
 from app.http.fields import (
     NEXT_CURSOR,
+    JsonObject,
     Schema,
     StrictBoolean,
     StrictInteger,
@@ -15,57 +18,47 @@ from app.http.fields import (
     limit,
     line,
 )
+from app.sessions import rules
 from app.sessions.rules import (
     MAX_DAYS,
     MAX_DOMAIN,
-    MAX_NAME,
-    MAX_PAIRS,
+    MAX_METADATA,
     MAX_TITLE,
-    MAX_VALUE,
-    pair_fault,
 )
+from app.table import ids
 
 DEFAULT_TITLE = "New Session"
 
 
-class StringPairs(fields.Field[dict[str, str]]):
-    """A flat object of strings. It is small, because every append rewrites the session's item."""
+class Title(fields.String):
+    """Line breaks and tabs become blanks before the title is checked."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> dict[str, str]:  # noqa: ARG002
-        if not isinstance(value, dict):
-            raise ma.ValidationError("Not an object.")
-        if len(value) > MAX_PAIRS:
-            raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.")
-        errors = {
-            name: [message] for name, text in value.items() if (message := pair_fault(name, text))
-        }
-        if errors:
-            raise ma.ValidationError(errors)
-        return value
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return rules.one_line(super()._deserialize(value, attr, data, **kwargs))
 
 
-def _title(**options: Any) -> fields.String:
-    return fields.String(
-        **options,
+def _title() -> Title:
+    return Title(
+        allow_none=True,
         **line(
             max_length=MAX_TITLE,
-            description=f"The title in lists. The default is `{DEFAULT_TITLE}`",
+            description="The title in lists. Line breaks and tabs become blanks. The default is "
+            f"`{DEFAULT_TITLE}`",
             example="Pothole issues",
         ),
     )
 
 
-def _metadata(**options: Any) -> StringPairs:
-    return StringPairs(
-        **options,
+def _metadata(**options: Any) -> JsonObject:
+    return JsonObject(
+        max_bytes=MAX_METADATA,
         metadata={
-            "description": "Up to 16 pairs of strings, for your own use",
+            "description": "Any JSON object of at most 16 KB, for your own use. It comes back as "
+            "it was sent",
             "example": {"channel": "web"},
-            "type": "object",
-            "maxProperties": MAX_PAIRS,
-            "propertyNames": {"maxLength": MAX_NAME},
-            "additionalProperties": {"type": "string", "maxLength": MAX_VALUE},
+            "additionalProperties": True,
         },
+        **options,
     )
 
 
@@ -78,7 +71,7 @@ def _expires_in_days(description: str) -> StrictInteger:
 
 
 def _flag(description: str, **options: Any) -> StrictBoolean:
-    return StrictBoolean(**options, metadata={"description": description})
+    return StrictBoolean(**options, allow_none=True, metadata={"description": description})
 
 
 ARCHIVED = "Put away. Use the list's filter `archived` to leave such sessions out"
@@ -95,33 +88,63 @@ class NewSessionSchema(Schema):
             example="civic_complaints_v1",
         ),
     )
-    title = _title(load_default=DEFAULT_TITLE)
-    metadata = _metadata(load_default=dict)
+    title = _title()
+    metadata = _metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days until the session and its messages are deleted. null: never, overriding any default"
     )
-    archived = _flag(ARCHIVED, load_default=False)
-    pinned = _flag(PINNED, load_default=False)
+    archived = _flag(ARCHIVED)
+    pinned = _flag(PINNED)
+
+    @ma.post_load
+    def _defaults(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """null counts as left out, but for `expires_in_days`."""
+        present = {
+            name: value
+            for name, value in data.items()
+            if value is not None or name == "expires_in_days"
+        }
+        return {"title": DEFAULT_TITLE, "metadata": {}, **present}
 
 
 class SessionChangesSchema(Schema):
-    """The members to change."""
+    """The members to change. null counts as left out, but for `expires_in_days`."""
 
     class Meta:
         json_schema: ClassVar = {"minProperties": 1}
 
+    nulls: ClassVar = {"expires_in_days"}
+    """Members of which null is a value."""
+
     title = _title()
-    metadata = _metadata()
+    metadata = _metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days from now until the session and its messages are deleted. null: never"
     )
     archived = _flag(ARCHIVED)
     pinned = _flag(PINNED)
+    if_settings_version = StrictInteger(
+        allow_none=True,
+        metadata={
+            "description": "Write only if the session has this `settings_version`. Messages that "
+            "arrive do not change it"
+        },
+    )
 
-    @ma.validates_schema
-    def _something_changes(self, data: dict[str, Any], **_: Any) -> None:
-        if not data:
-            raise ma.ValidationError("Give at least one member.")
+    @ma.post_load
+    def _something_changes(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        changes = {
+            name: value for name, value in data.items() if value is not None or name in self.nulls
+        }
+        if not changes.keys() - {"if_settings_version"}:
+            raise ma.ValidationError("Give at least one member to change.")
+        return changes
+
+
+class SessionPatchSchema(SessionChangesSchema):
+    """As for PUT, but `metadata` is merged into the present one (RFC 7396). null removes it."""
+
+    nulls: ClassVar = {"expires_in_days", "metadata"}
 
 
 class LastMessageSchema(ma.Schema):
@@ -162,33 +185,125 @@ class SessionSchema(ma.Schema):
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
 
+class Moment(fields.Field[str]):
+    """ISO 8601 with an offset or Z. Becomes UTC with milliseconds, rounded up."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:  # noqa: ARG002
+        try:
+            moment = datetime.fromisoformat(value)
+            since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+            return ids.iso_time(max(0, -(-since // timedelta(milliseconds=1))))
+        except (ValueError, TypeError, OverflowError):
+            raise ma.ValidationError("Not a time such as 2026-01-31T12:00:00Z.") from None
+
+
+def _moment(description: str) -> Moment:
+    return Moment(
+        metadata={
+            "description": description,
+            "type": "string",
+            "format": "date-time",
+            "example": "2026-01-31T12:00:00Z",
+        }
+    )
+
+
+class QueryFlag(fields.Field[bool]):
+    """`true` or `false` in a query string."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:  # noqa: ARG002
+        if value not in ("true", "false"):
+            raise ma.ValidationError("Must be true or false.")
+        return bool(value == "true")
+
+
+def _query_flag(description: str) -> QueryFlag:
+    return QueryFlag(metadata={"type": "boolean", "description": description})
+
+
+MAX_PAIRS, MAX_NAME, MAX_SEARCH = 8, 64, 128
+"""Limits of filters: pairs of metadata, characters of a name, characters to search for."""
+
+
 class ListQuerySchema(Schema):
     page = WholeNumber(
         validate=validate.Range(1, 10**9),
-        metadata={"description": "The number of the page, from 1. Cannot be combined with cursor"},
+        metadata={
+            "description": "The number of the page, from 1. Cannot be combined with cursor or a "
+            "filter"
+        },
     )
     limit = limit(default=20, most=100)
     cursor = cursor()
+    domain_id = fields.String(
+        validate=validate.Length(1, MAX_DOMAIN), metadata={"description": "Only of this domain"}
+    )
+    archived = _query_flag("Only archived sessions, or only others")
+    pinned = _query_flag("Only pinned sessions, or only others")
+    q = fields.String(
+        validate=validate.Length(1, MAX_SEARCH),
+        metadata={"description": "Only sessions whose title has this text, whatever its case"},
+    )
+    created_from = _moment("Only sessions created at this time or later")
+    created_to = _moment("Only sessions created before this time")
+    active_from = _moment("Only sessions whose last activity was at this time or later")
+    active_to = _moment("Only sessions whose last activity was before this time")
 
-    @ma.validates_schema
-    def _page_or_cursor(self, data: dict[str, Any], **_: Any) -> None:
-        if "page" in data and "cursor" in data:
-            raise ma.ValidationError("Give either page or cursor.", "cursor")
+    @ma.pre_load
+    def _read_metadata(self, data: Any, **_: Any) -> dict[str, Any]:
+        """Puts the parameters `metadata.<name>` aside, which are not fields."""
+        self._pairs.set(
+            tuple(
+                (name.removeprefix(METADATA), value)
+                for name, value in sorted(data.items())
+                if name.startswith(METADATA)
+            )
+        )
+        return {name: value for name, value in data.items() if not name.startswith(METADATA)}
+
+    @ma.post_load
+    def _add_metadata(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        pairs = self._pairs.get()
+        if len(pairs) > MAX_PAIRS:
+            raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.", "metadata")
+        if long := [name for name, _ in pairs if not 1 <= len(name) <= MAX_NAME]:
+            raise ma.ValidationError(f"Must have 1 to {MAX_NAME} characters.", METADATA + long[0])
+        if pairs:
+            data["metadata"] = pairs
+        if "page" in data and (found := sorted(data.keys() - {"page", "limit"})):
+            raise ma.ValidationError("Cannot be combined with page.", found[0])
+        return data
+
+    _pairs: ClassVar[ContextVar[tuple[tuple[str, str], ...]]] = ContextVar("pairs")
+
+
+METADATA = "metadata."
 
 
 class PaginationSchema(ma.Schema):
     page = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "null if the request had a cursor"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "null if the request had a cursor or a filter"},
     )
     limit = fields.Integer(required=True)
     total = fields.Integer(
-        required=True, metadata={"description": "The number of all sessions of the caller"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "The number of all sessions of the caller; null with a filter"},
     )
     next_cursor = NEXT_CURSOR
 
 
+class SessionRowSchema(SessionSchema):
+    metadata = _metadata(required=True, allow_none=True)
+    metadata_omitted = fields.Boolean(
+        metadata={"description": "true if the metadata is too long for the list, and null here"}
+    )
+
+
 class SessionListSchema(ma.Schema):
-    sessions = fields.List(fields.Nested(SessionSchema), required=True)
+    sessions = fields.List(fields.Nested(SessionRowSchema), required=True)
     pagination = fields.Nested(PaginationSchema, required=True)
 
 

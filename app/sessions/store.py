@@ -5,17 +5,22 @@ caller's partition.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from app.errors import (
+    Contended,
     GoneSince,
     OutcomeUnknown,
     PreconditionFailed,
     SessionNotFound,
+    SettingsChanged,
 )
 from app.identity.caller import Caller
+from app.literals import Literal, merge_patch, read_value, text_of
 from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
+from app.sessions.reading import whole_session
 from app.sessions.write_ids import WriteIds
 from app.table import budget, idempotency, ids, keys, writes
 from app.table.database_time import checked_time
@@ -26,6 +31,9 @@ from app.table.versions import IfMatch, match_version
 from app.table.writes import Write
 
 _DAY = 24 * 60 * 60 * 1000
+
+TRIES = 5
+"""How often a merge begins again because another writer was first."""
 
 
 class SessionStore:
@@ -67,6 +75,7 @@ class SessionStore:
                 "pinned": pinned,
             }
         )
+        text = text_of(metadata)
         last_ulid = ""
         # A program that has begun no budget gets a new one for each call. This one bounds the loop.
         request_budget = budget.current()
@@ -78,8 +87,9 @@ class SessionStore:
                 ulid=ulid,
                 born=ulid,
                 domain_id=domain_id,
-                title=title,
-                metadata=model.dump_json(metadata),
+                title=rules.one_line(title),
+                metadata=text,
+                info=ulid if model.is_long(text) else None,
                 archived=archived,
                 pinned=pinned,
                 message_count=0,
@@ -118,6 +128,8 @@ class SessionStore:
             )
         key = keys.session(caller.partition, session.ulid)
         parts["session"] = writes.put(key, attributes, "attribute_not_exists(PK)")
+        if session.info:
+            parts["info"] = _put_info(caller, session.ulid, session.info, session.metadata)
         return parts
 
     def _created(self, caller: Caller, ulid: str) -> Session:
@@ -128,10 +140,11 @@ class SessionStore:
         item = next((item for item in looks if item), None)
         if not model.is_live(item, self._now()):
             raise GoneSince(ids.SESSION_PREFIX + ulid)
-        return model.from_item(item)
+        return whole_session(self.table, item, self._now())
 
     def get(self, caller: Caller, session_id: str) -> Session:
-        """Pattern 8: the session without its messages, by 1 strongly consistent get.
+        """Pattern 8: the session without its messages, by 1 strongly consistent get; by 2 if its
+        metadata is long.
 
         Raises:
             SessionNotFound, SessionDamaged
@@ -139,7 +152,7 @@ class SessionStore:
         item = self.table.get(keys.session(caller.partition, model.ulid_of(session_id)))
         if not model.is_live(item, self._now()):
             raise SessionNotFound
-        return model.from_item(item)
+        return whole_session(self.table, item, self._now())
 
     def update(
         self,
@@ -147,30 +160,55 @@ class SessionStore:
         session_id: str,
         changes: Mapping[str, Any],
         if_match: IfMatch | None = None,
+        if_settings_version: int | None = None,
     ) -> Session:
-        """Pattern 4: one conditional update of the members of `changes`, which are `title`,
-        `metadata` and `expires_in_days`. If `expires_in_days` is None, the session never expires.
+        """Pattern 4: changes the members of `changes`, which are `title`, `metadata`, `archived`,
+        `pinned` and `expires_in_days`. If `expires_in_days` is None, the session never expires.
+
+        Costs 1 conditional update. Long metadata is another item, so that changing it is a
+        transaction, and showing it another get.
 
         Raises:
-            ValidationFailed, SessionNotFound, PreconditionFailed
+            ValidationFailed, SessionNotFound, PreconditionFailed, SettingsChanged
         """
         rules.check_changes(changes)
         ulid = model.ulid_of(session_id)
         write_ids = WriteIds(self.table, self.ulids, caller)
+        old_info: str | None = None
         while True:
             [change] = write_ids.take()
-            write = self._change(caller, ulid, changes, change, write_ids.now, if_match)
+            write, info = self._change(
+                caller,
+                ulid,
+                changes,
+                change,
+                write_ids.now,
+                if_match,
+                if_settings_version,
+                old_info,
+            )
             try:
-                return model.from_item(self.table.execute(write))
+                if not info:
+                    return whole_session(self.table, self.table.execute(write), self._now())
+                self.table.transact({"session": write, "info": info})
+                return self.get(caller, session_id)
             except ConditionFailed as failed:
-                found = failed.item
+                [found] = failed.found.values()
                 if not model.is_live(found, write_ids.now):
                     raise SessionNotFound from None
                 # The response to an earlier try was lost, and that try was carried out.
                 if failed.repeated and found.get("last_ulid") == change:
-                    return model.from_item(found)
+                    return whole_session(self.table, found, self._now())
                 if if_match is not None and found.get("last_ulid") not in if_match:
                     raise (OutcomeUnknown if failed.repeated else PreconditionFailed) from None
+                settings = found.get("settings_version")
+                if if_settings_version not in (None, settings) and isinstance(settings, int):
+                    raise (
+                        OutcomeUnknown() if failed.repeated else SettingsChanged(settings)
+                    ) from None
+                if old_info != found.get("info") and "metadata" in changes:
+                    old_info = str(found["info"]) if "info" in found else None
+                    continue
                 write_ids.follow(found, change)
 
     def _change(
@@ -181,23 +219,72 @@ class SessionStore:
         change: str,
         now: str,
         if_match: IfMatch | None,
-    ) -> Write:
-        stored = {name: value for name, value in changes.items() if name != "expires_in_days"}
-        if "metadata" in stored:
-            stored["metadata"] = model.dump_json(stored["metadata"])
-        sets = {"last_ulid": change, **model.to_attributes(stored)}
+        if_settings_version: int | None,
+        old_info: str | None,
+    ) -> tuple[Write, Write | None]:
+        """The write of the session's item, and that of its long metadata, if it has or had any.
+        `old_info` is what its item must say of the old one."""
+        plain = {name: changes[name] for name in ("archived", "pinned") if name in changes}
+        sets = {"last_ulid": change, **model.to_attributes(plain)}
+        condition, values = match_version(if_match)
+        condition = f"{model.LIVE} AND last_ulid < :last_ulid{condition}"
+        info: Write | None = None
+        if "title" in changes:
+            sets["title"] = rules.one_line(changes["title"])
+        if "metadata" in changes:
+            text = text_of(changes["metadata"])
+            long = model.is_long(text)
+            sets |= model.to_attributes({"metadata": None if long else text})
+            sets["info"] = change if long else None
+            if long:
+                info = _put_info(caller, ulid, change, text)
+            elif old_info:
+                info = writes.delete(keys.info(caller.partition, ulid))
+                condition += " AND info = :old_info"
+                values = {**values, ":old_info": old_info}
+            else:
+                condition += " AND attribute_not_exists(info)"
         if "expires_in_days" in changes:
             until = _expiry(ids.milliseconds(change), changes["expires_in_days"])
             due: dict[str, Any] = keys.by_due_time(ulid, until) if until else {}
             sets |= {"expires_at": until, "GSI2PK": None, "GSI2SK": None, **due}
-        condition, versions = match_version(if_match)
-        return writes.change(
-            keys.session(caller.partition, ulid),
-            sets,
-            {":now": now, **versions},
-            f"{model.LIVE} AND last_ulid < :last_ulid{condition}",
-            {"version": 1, "settings_version": 1},
-        )
+        if if_settings_version is not None:
+            condition += " AND settings_version = :seen_settings"
+            values = {**values, ":seen_settings": if_settings_version}
+        key = keys.session(caller.partition, ulid)
+        counted = {"version": 1, "settings_version": 1}
+        return writes.change(key, sets, {":now": now, **values}, condition, counted), info
+
+    def patch(
+        self,
+        caller: Caller,
+        session_id: str,
+        changes: Mapping[str, Any],
+        if_match: IfMatch | None = None,
+        if_settings_version: int | None = None,
+    ) -> Session:
+        """Like `update`, but merges `metadata` into the present one (RFC 7396). Costs 1 get more if
+        there is any.
+
+        Raises:
+            ValidationFailed, SessionNotFound, PreconditionFailed, SettingsChanged
+            Contended: others changed the settings at the same time, five times in a row.
+        """
+        if "metadata" not in changes:
+            return self.update(caller, session_id, changes, if_match, if_settings_version)
+        if changes["metadata"] is None:
+            changes = {**changes, "metadata": {}}
+            return self.update(caller, session_id, changes, if_match, if_settings_version)
+        rules.check_changes(changes)
+        for _ in range(TRIES):
+            session = self.get(caller, session_id)
+            if if_settings_version not in (None, session.settings_version):
+                raise SettingsChanged(session.settings_version)
+            merged = merge_patch(str(session.metadata), text_of(changes["metadata"]))
+            changed = {**changes, "metadata": Literal(merged, read_value(merged))}
+            with suppress(SettingsChanged):
+                return self.update(caller, session_id, changed, if_match, session.settings_version)
+        raise Contended
 
     def delete(
         self, caller: Caller, session_id: str, if_match: IfMatch | None = None
@@ -236,3 +323,7 @@ class SessionStore:
 
 def _expiry(start: int, days: int | None) -> str | None:
     return ids.iso_time(start + days * _DAY) if days else None
+
+
+def _put_info(caller: Caller, ulid: str, info: str, metadata: str | None) -> Write:
+    return writes.put(keys.info(caller.partition, ulid), {"info": info, "metadata": metadata})

@@ -159,19 +159,29 @@ class Table:
         index: str,
         partition: str,
         *,
+        since: str = "",
         before: str | None = None,
         backwards: bool = False,
         limit: int | None = None,
+        later_limit: int = 0,
         unless: tuple[str, Mapping[str, Value]] | None = None,
     ) -> Iterator[list[Item]]:
         """Items of an index, one list per DynamoDB page. An index lags behind the table by moments.
 
-        Only sort keys less than `before` are read. `unless` is a condition with its values; items
-        that meet it are left out.
+        Only sort keys from `since` and less than `before` are read. `later_limit` raises `limit` on
+        all pages but the first. `unless` is a condition with its values; items that meet it are
+        left out.
         """
         condition = f"{index}PK = :pk"
         values: dict[str, Value] = {":pk": partition}
-        if before is not None:
+        if since and before is not None:
+            # A key condition takes one range, which includes its end: the greatest text before it.
+            condition += f" AND {index}SK BETWEEN :since AND :until"
+            values |= {":since": since, ":until": before[:-1] + chr(ord(before[-1]) - 1) + "~"}
+        elif since:
+            condition += f" AND {index}SK >= :since"
+            values[":since"] = since
+        elif before is not None:
             condition += f" AND {index}SK < :before"
             values[":before"] = before
         options: dict[str, Any] = {
@@ -185,7 +195,8 @@ class Table:
         options["ExpressionAttributeValues"] = encode(values)
         if limit:
             options["Limit"] = limit
-        return self._pages("query", options, later_limit=ENTRIES_BEHIND_A_FILTER if unless else 0)
+        later_limit = ENTRIES_BEHIND_A_FILTER if unless else later_limit
+        return self._pages("query", options, later_limit=later_limit)
 
     def scan(self, *, only: str) -> Iterator[list[Item]]:
         """All items, for `app.operations.check` only. The service's own role may not scan."""

@@ -52,7 +52,7 @@ SWEEP_SHARDS = 10
 SESSION_PREFIX = "SESSION#"
 CREATE_RECORD_PREFIX = "REQUEST#"
 
-_CUT, _FEEDBACK = "#REMOVAL", "#FEEDBACK#"
+_INFO, _CUT, _FEEDBACK = "#INFO", "#REMOVAL", "#FEEDBACK#"
 
 Key = dict[str, str]
 
@@ -82,6 +82,15 @@ def session(partition: str, session_ulid: str) -> Key:
     {'PK': 'acme#alice', 'SK': 'SESSION#01S'}
     """
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}"}
+
+
+def info(partition: str, session_ulid: str) -> Key:
+    """A session's long metadata. Sorts before the messages, so that one query reads both.
+
+    >>> info("acme#alice", "01S")["SK"]
+    'SESSION#01S#INFO'
+    """
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}{_INFO}"}
 
 
 def message(partition: str, session_ulid: str, message_ulid: str, part: int = 0) -> Key:
@@ -179,6 +188,14 @@ def is_message(sk: str) -> bool:
     (True, False)
     """
     return "#MSG#" in sk and sk.count("#") == 3
+
+
+def is_info(sk: str) -> bool:
+    """
+    >>> is_info("SESSION#01S#INFO"), is_info("SESSION#01S#MSG#01M")
+    (True, False)
+    """
+    return sk.endswith(_INFO) and sk.count("#") == 2
 
 
 def is_cut(sk: str) -> bool:
