@@ -165,6 +165,16 @@ class NotTheLastMessage(ApiError):
         super().__init__(members={"last_message_id": last_message_id})
 
 
+class SessionExists(ApiError):
+    """The request had `If-None-Match: *`."""
+
+    status, code, title = 409, "SESSION_EXISTS", "The session exists"
+    detail = "There is a session with this key already (see session_id)."
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(members={"session_id": session_id})
+
+
 class Contended(ApiError):
     """A change that depends on what was read lost the race against other writers too often."""
 

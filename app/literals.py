@@ -48,8 +48,8 @@ class TooManyElements(ValueError):
 def read_object(text: str, arrays: Mapping[str, int] | None = None) -> Sent:
     """Reads the text of an object.
 
-    `arrays` names members that are arrays of objects, each of which is read in the same way, and
-    the most elements each may have.
+    `arrays` names members that are objects, or arrays of objects, which are read in the same way,
+    and the most elements that each array may have.
 
     >>> read_object('{"a": [1.50]}').texts
     {'a': '[1.50]'}
@@ -107,8 +107,11 @@ def _object(text: str, position: int, arrays: Mapping[str, int]) -> tuple[Sent, 
         start = _skip(text, _expect(text, _skip(text, position), ":"))
         if name in sent:
             raise RepeatedName(name)
-        if name in arrays and text[start : start + 1] == "[":
+        opening = text[start : start + 1]
+        if name in arrays and opening == "[":
             sent[name], position = _array(text, start, name, arrays[name])
+        elif name in arrays and opening == "{":
+            sent[name], position = _object(text, start, {})
         else:
             sent[name], position = _value(text, start)
         sent.texts[name] = text[start:position]

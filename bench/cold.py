@@ -33,6 +33,7 @@ import jwt
 
 from app.identity.caller import Caller
 from app.operations import provision
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import db
 from bench.world import AWS, SECRET, TABLE
@@ -170,9 +171,8 @@ def _engine() -> Iterator[tuple[dict[str, str], str]]:
         table = db.Table(TABLE)
         list(provision.create(table))
         store = SessionStore(table)
-        session, _ = store.create(
-            Caller("acme", "alice"), domain_id="cold", title="Cold", metadata={}
-        )
+        new = NewSession(domain_id="cold", title="Cold")
+        session = store.create(Caller("acme", "alice"), new).session
         yield environment, json.dumps(_event(session.session_id, session.etag))
 
 

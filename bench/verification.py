@@ -38,6 +38,7 @@ from app.identity.tokens import Identity, Verifier
 from app.messages.model import NewMessage
 from app.messages.store import MessageStore
 from app.operations import provision
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import db
 
@@ -171,7 +172,7 @@ def _verifiers() -> dict[str, tuple[Callable[[], Verifier], str]]:
 
 def _session(table: db.Table) -> str:
     caller = Caller("acme", "alice")
-    session, _ = SessionStore(table).create(caller, domain_id="bench", title="t", metadata={})
+    session = SessionStore(table).create(caller, NewSession(domain_id="bench")).session
     new = [NewMessage(role="user", content="x" * 200) for _ in range(MESSAGES)]
     MessageStore(table).append(caller, session.session_id, new)
     return session.session_id

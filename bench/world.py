@@ -175,11 +175,10 @@ class World:
         key = keys.session(caller(user).partition, sessions.ulid_of(session_id))
         now = ids.system_clock()
         made = [_ulid_at(now - 1000 * (count - number)) for number in range(count)]
-        body = NewMessage(**message(size)).body(user)
+        new = NewMessage(**message(size))
+        attributes = {"body": new.body(), "message_role": new.role, "created_by": user}
         partition, session = key["PK"], keys.session_of(key["SK"])
-        self.put_items(
-            [_item(keys.message(partition, session, ulid), {"body": body}) for ulid in made]
-        )
+        self.put_items([_item(keys.message(partition, session, ulid), attributes) for ulid in made])
         self.raw.update_item(
             TableName=self.table.name,
             Key={name: {"S": value} for name, value in key.items()},

@@ -64,12 +64,18 @@ class ObjectList(BoundedList):
         super().__init__(fields.Nested(schema), validate=validate.Length(1, most), **options)
 
 
+class ObjectField(fields.Nested):
+    """An object of which each member keeps its text."""
+
+    most = 0
+
+
 def object_arrays(schema: ma.Schema) -> dict[str, int]:
-    """The members of a schema that are lists of objects, with the most elements of each."""
+    """The members of a schema that are objects or lists of objects, with the most elements."""
     return {
         field.data_key or name: field.most
         for name, field in schema.fields.items()
-        if isinstance(field, ObjectList)
+        if isinstance(field, ObjectList | ObjectField)
     }
 
 

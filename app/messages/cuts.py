@@ -60,6 +60,8 @@ def _remove(table: Table, partition: str, session_ulid: str, most: int | None = 
     between = ranges.messages_through(session_ulid, *cut)
     pages = table.query(partition, between, only="PK, SK", limit=most)
     for items in while_time_allows(pages):
+        if "session_key" in head and bounds_of(table.get(session_key) or head).cut != cut:
+            return True  # deleted meanwhile, and the key used again: the items may be new
         table.delete_many(items)
         if len(items) == most:
             return False

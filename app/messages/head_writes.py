@@ -1,11 +1,13 @@
 """What the writes of messages change in their session's item. Each is part of a transaction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.messages.excerpts import excerpt
 from app.messages.model import NewMessage
 from app.messages.tails import Tail
-from app.sessions.model import LIVE
+from app.sessions.creation import creation
+from app.sessions.model import LIVE, Session
 from app.table import ids, keys, writes
 from app.table.versions import IfMatch, match_version
 from app.table.writes import Value, Write
@@ -40,6 +42,22 @@ def append(
         f"{LIVE} AND last_ulid < :first{condition}",
         {":first": ulids[0], ":now": now, **values},
     )
+
+
+def create(
+    partition: str, session: Session, ulids: Sequence[str], new: Sequence[NewMessage]
+) -> dict[str, Write]:
+    """The writes of a session that does not exist yet, with its first messages."""
+    whole = replace(
+        session,
+        message_count=len(new),
+        last_ulid=ulids[-1],
+        last_message=ulids[-1],
+        last_role=new[-1].spoken_role,
+        excerpt=excerpt(new[-1]),
+        last_activity=ids.timestamp(ulids[-1]),
+    )
+    return creation(partition, whole, {"last_count": len(new)})
 
 
 def remove(

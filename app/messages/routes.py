@@ -37,6 +37,7 @@ from app.messages.schemas import (
     PageQuerySchema,
 )
 from app.messages.store import MessageStore
+from app.sessions.creation import NewSession
 from app.table.versions import etag
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The message's version"}}
@@ -120,9 +121,14 @@ def append_messages(
     """Append several messages, all or none, in order
 
     The messages follow each other directly, even if others write at the same time. A batch is
-    refused if its response would be too large. With `Prefer: return=minimal` it is accepted.
+    refused if its response would be too large. With `Prefer: return=minimal` it is accepted. With a
+    `session`, the session is created in the same step if it does not exist.
     """
-    messages, applied = _append(session_id, batch["messages"], headers, query)
+    session = batch.get("session")
+    if session:
+        session.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
+    made = NewSession(**session) if session else None
+    messages, applied = _append(session_id, batch["messages"], headers, query, made)
     short = "Preference-Applied" in applied
     shown = [receipt(message) for message in messages] if short else message_list(messages)
     members = {"messages": shown, **previous_member(query)}
@@ -156,7 +162,11 @@ def get_message(session_id: str, message_id: str) -> flask.Response:
 
 
 def _append(
-    session_id: str, new: list[dict[str, Any]], headers: dict[str, str], query: dict[str, str]
+    session_id: str,
+    new: list[dict[str, Any]],
+    headers: dict[str, str],
+    query: dict[str, str],
+    session: NewSession | None = None,
 ) -> tuple[list[Message], dict[str, str]]:
     """Returns the stored messages, and the headers that apply to any append."""
     caller = current_caller()
@@ -168,6 +178,7 @@ def _append(
         if_match=accepted_versions(headers.get("if_match")),
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer, query),
         after=query.get("after"),
+        session=session,
         checked=True,
         answered_whole=not short,
     )

@@ -13,6 +13,7 @@ from app.http.fields import (
     NEXT_CURSOR,
     JsonObject,
     JsonValue,
+    ObjectField,
     ObjectList,
     Schema,
     cursor,
@@ -23,6 +24,7 @@ from app.literals import Literal, value_of
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.references import reference_faults
 from app.messages.rules import NO_ROLE, native_faults
+from app.sessions.schemas import NewSessionSchema
 
 MESSAGE_ID = r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
@@ -159,8 +161,23 @@ class NewMessageSchema(MessageContentSchema):
             raise ma.ValidationError(NO_ROLE, "role")
 
 
+class SessionToCreateSchema(NewSessionSchema):
+    @ma.validates_schema
+    def _has_a_key(self, data: dict[str, Any], **_: Any) -> None:
+        if not data.get("key"):
+            raise ma.ValidationError("Missing data for required field.", "key")
+
+
 class MessageBatchSchema(Schema):
     messages = ObjectList(NewMessageSchema, most=MAX_BATCH, required=True)
+    session = ObjectField(
+        SessionToCreateSchema,
+        allow_none=True,
+        metadata={
+            "description": "What the session is to be if there is none yet. It is then created in "
+            "the same step. Its key must give the session_id of the path"
+        },
+    )
 
 
 class MessageSchema(ma.Schema):

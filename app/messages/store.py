@@ -6,13 +6,20 @@ Works without Flask, so that other programs can use it with a table and a caller
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.errors import NotTheLastMessage, PreconditionFailed, SessionNotFound
+from app.errors import (
+    NotTheLastMessage,
+    PreconditionFailed,
+    SessionDamaged,
+    SessionNotFound,
+    ValidationFailed,
+)
 from app.identity.caller import Caller
 from app.messages import head_writes, rules, sizes
 from app.messages.head_writes import NONE
 from app.messages.items import split
 from app.messages.model import Message, NewMessage
 from app.messages.reader import MessageReader
+from app.sessions.creation import NewSession, make_room
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import idempotency, ids, keys, writes
@@ -46,6 +53,7 @@ class MessageStore:
         if_match: IfMatch | None = None,
         idempotency_key: IdempotencyKey | None = None,
         after: str | None = None,
+        session: NewSession | None = None,
         checked: bool = False,
         answered_whole: bool = False,
     ) -> Appended:
@@ -60,6 +68,8 @@ class MessageStore:
         Args:
             after: the id that the session's last message must have, or the session's own id if it
                 must have no messages.
+            session: what the session is to be if there is none. It is then created in the same
+                transaction, which costs 2 calls. Its key must give `session_id`.
             checked: the messages have passed the HTTP schema and are not checked again.
             answered_whole: one response must have room for all of the messages.
 
@@ -72,48 +82,110 @@ class MessageStore:
         session_ulid = ulid_of(session_id)
         previous = None if after is None else _previous(session_ulid, after)
         bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
+        if session:
+            _check_key(session, session_ulid)
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             ulids = write_ids.take(len(bodies))
             appended = messages_of(session_ulid, ulids, messages, bodies, caller.writer)
-            parts = {
-                "session": head_writes.append(
-                    caller.partition,
-                    session_ulid,
-                    ulids,
-                    messages[-1],
-                    write_ids.now,
-                    if_match,
-                    previous,
-                )
-            }
-            if idempotency_key:
-                record_key = keys.append_record(
-                    caller.partition, session_ulid, idempotency_key.name
-                )
-                parts["record"] = idempotency.put_record(
-                    record_key, idempotency_key, ulids[0], self.ulids.clock
-                )
-            for message in appended:
-                parts |= puts(caller, message)
+            advance = head_writes.append(
+                caller.partition,
+                session_ulid,
+                ulids,
+                messages[-1],
+                write_ids.now,
+                if_match,
+                previous,
+            )
+            parts = {"session": advance, **self._others(caller, appended, idempotency_key)}
             try:
                 self.table.transact(parts)
                 return Appended(appended, ulids[-1])
             except ConditionFailed as failed:
-                session, record = failed.found.get("session"), failed.found.get("record")
-                if session is not None and not is_live(session, write_ids.now):
-                    raise SessionNotFound from None
-                if idempotency_key and record:
-                    first_ulid = idempotency.first_id_of(record, idempotency_key)
-                    made = ids.series(first_ulid, len(bodies))
-                    version, present = self.reader.made(caller, session_ulid, made)
-                    return Appended(present, version, replayed=True)
-                if session is None:
-                    raise  # a message has this id already, which the session's condition rules out
-                if if_match is not None and session.get("last_ulid") not in if_match:
-                    raise PreconditionFailed from None
-                _check_previous(session, previous)
-                write_ids.follow(session, ulids[0])
+                head, record = failed.found.get("session"), failed.found.get("record")
+            if head is not None and not is_live(head, write_ids.now):
+                if not session:
+                    raise SessionNotFound
+                if if_match is not None:
+                    raise PreconditionFailed
+                _check_previous(head, previous)
+                made = self._make(caller, session, head, messages, bodies, idempotency_key)
+                if made:
+                    return made
+            elif idempotency_key and record:
+                first_ulid = idempotency.first_id_of(record, idempotency_key)
+                version, present = self.reader.made(
+                    caller, session_ulid, ids.series(first_ulid, len(bodies))
+                )
+                return Appended(present, version, replayed=True)
+            elif head is None:
+                raise SessionDamaged  # an id of ours is taken, which the condition rules out
+            else:
+                if if_match is not None and head.get("last_ulid") not in if_match:
+                    raise PreconditionFailed
+                _check_previous(head, previous)
+                write_ids.follow(head, ulids[0])
+
+    def _make(
+        self,
+        caller: Caller,
+        session: NewSession,
+        found: Item,
+        messages: Sequence[NewMessage],
+        bodies: Sequence[str],
+        idempotency_key: IdempotencyKey | None,
+    ) -> Appended | None:
+        """Creates a session with its first messages, in one transaction. Returns None if somebody
+        else has created it in the meantime.
+
+        Args:
+            found: the item of an old session with the same key, which is removed first; or an empty
+                one.
+        """
+        write_ids = WriteIds(self.table, self.ulids, caller)
+        while True:
+            born, *ulids = write_ids.take(len(bodies) + 1)
+            if found:
+                make_room(self.table, caller.partition, found, write_ids.now)
+            made = session.made(born)
+            appended = messages_of(made.ulid, ulids, messages, bodies, caller.writer)
+            parts = head_writes.create(caller.partition, made, ulids, messages)
+            try:
+                self.table.transact({**parts, **self._others(caller, appended, idempotency_key)})
+                return Appended(appended, ulids[-1])
+            except ConditionFailed as failed:
+                user, found = failed.found.get("user"), failed.found.get("session", {})
+            if is_live(found, write_ids.now):
+                return None
+            if user:
+                write_ids.follow(user, born)
+
+    def _others(
+        self, caller: Caller, messages: Sequence[Message], idempotency_key: IdempotencyKey | None
+    ) -> dict[str, Write]:
+        """The writes of an append, but for that of the session's item."""
+        parts: dict[str, Write] = {}
+        if idempotency_key:
+            key = keys.append_record(
+                caller.partition, messages[0].session_ulid, idempotency_key.name
+            )
+            parts["record"] = idempotency.put_record(
+                key, idempotency_key, messages[0].ulid, self.ulids.clock
+            )
+        for message in messages:
+            parts |= puts(caller, message)
+        return parts
+
+
+def _check_key(session: NewSession, session_ulid: str) -> None:
+    """
+    Raises:
+        ValidationFailed: the session is invalid, or has another id.
+    """
+    session.check()
+    if not session.key or ids.from_key(session.key) != session_ulid:
+        fault = "Does not give the session_id of the path."
+        raise ValidationFailed.of_json([("session.key", fault)])
 
 
 def _check_previous(session: Item, previous: str | None) -> None:

@@ -10,6 +10,7 @@ from app.table.ids import MESSAGE_PREFIX
 def session_members(session: Session) -> dict[str, Any]:
     return {
         "session_id": session.session_id,
+        "key": session.session_key,
         "title": session.title,
         "domain_id": session.domain_id,
         "message_count": session.message_count,

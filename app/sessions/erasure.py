@@ -1,7 +1,7 @@
 """Erases a user: marks all of the user's sessions, then removes them like `app.sessions.removal`.
 
 The erasure is first noted on the user's item, so that the sweep can finish it. The note,
-`erase_until`, is the user's `last_ulid` at that moment, which is the greatest id of all sessions.
+`erase_until`, is the user's `last_ulid` at that moment: the greatest id a session was born with.
 Later sessions get greater ids, because the transaction that creates a session has that as a
 condition. So the note covers exactly the sessions that existed, whatever the clocks of the hosts.
 """
@@ -16,6 +16,7 @@ from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
     mark_write,
+    remove,
     while_time_allows,
 )
 from app.table import ids, keys, ranges, writes
@@ -88,7 +89,7 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
             _mark_all(table, partition, items, now, until)
         for marking in (True, False):
             unmarked = 0
-            for page in _read_partition(table, partition, until):
+            for page in _read_partition(table, partition):
                 if marking:
                     _mark_all(table, partition, page.unmarked, now, until)
                 table.delete_many(page.under_marked)
@@ -96,6 +97,12 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)
                 messages += sum(counted_messages(head) for head in page.emptied)
+                for head in page.with_key:
+                    receipt = remove(table, partition, keys.session_of(str(head["SK"])))
+                    sessions += receipt.deleted_sessions
+                    messages += receipt.deleted_messages
+                    if not receipt.finished:
+                        raise Unavailable
             if not unmarked:
                 break
         _end_erasure(table, partition, until)
@@ -114,13 +121,16 @@ class _Page:
     under_marked: list[Item] = field(default_factory=list)
     """Messages and records of marked sessions."""
 
+    with_key: list[Item] = field(default_factory=list)
+    """Marked sessions whose id may be used again. Each is removed on its own."""
+
     emptied: list[Item] = field(default_factory=list)
     """Marked sessions whose messages and records have all been read."""
 
 
-def _read_partition(table: Table, partition: str, until: str) -> Iterator[_Page]:
+def _read_partition(table: Table, partition: str) -> Iterator[_Page]:
     marked: Item | None = None  # the marked session that is being read
-    pages = table.query(partition, ranges.sessions_until(until), only=NEEDED_TO_REMOVE)
+    pages = table.query(partition, ranges.all_sessions(), only=NEEDED_TO_REMOVE)
     for items in while_time_allows(pages):
         page = _Page()
         for item in items:
@@ -130,9 +140,11 @@ def _read_partition(table: Table, partition: str, until: str) -> Iterator[_Page]
                 continue
             if marked:
                 page.emptied.append(marked)
-            marked = item if "deleted_at" in item else None
-            if not marked:
+            marked = item if "deleted_at" in item and "session_key" not in item else None
+            if "deleted_at" not in item:
                 page.unmarked.append(item)
+            elif not marked:
+                page.with_key.append(item)
         yield page
     if marked:
         yield _Page(emptied=[marked])
@@ -145,8 +157,8 @@ def _mark_all(table: Table, partition: str, items: Iterable[Item], now: str, unt
     everything up to it is erased, and new sessions may then have ids up to `until` again.
     """
     condition = "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
-    sessions = [keys.session_of(str(item["SK"])) for item in items]
-    waiting = [session for session in sessions if session <= until]
+    born = {keys.session_of(str(item["SK"])): item.get("born") for item in items}
+    waiting = [session for session in born if str(born[session] or session) <= until]
     while waiting:
         batch = waiting[:MARKS_AT_ONCE]
         marks = {session: mark_write(partition, session, now, condition) for session in batch}

@@ -6,19 +6,25 @@ repeated request, or the sweep, which finds the session in GSI2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import Unavailable
 from app.sessions.model import counted_messages
 from app.table import budget, keys, ranges, writes
-from app.table.db import Table
-from app.table.writes import Value, Write
+from app.table.db import ConditionFailed, Table
+from app.table.writes import Item, Value, Write
 
 TIME_FOR_A_PAGE = 3.0
 """Seconds that must remain in order to begin another page (1 MB)."""
 
-NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count"
+IDENTITY = ("first_id", "info", "cut")
+"""Attributes that tell two items with the same key apart."""
+
+NEEDED_TO_REMOVE = (
+    f"PK, SK, deleted_at, message_count, born, last_ulid, session_key, {', '.join(IDENTITY)}"
+)
 
 Page = TypeVar("Page")
 
@@ -79,21 +85,57 @@ def mark_write(
 def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
     """Removes a marked session. Its own item is last, so that no item remains without its session.
 
-    Costs 1 query per MB, ⌈items/25⌉ batch writes and 1 delete. The record of the request that
-    created the session remains until it expires (`app.table.idempotency`).
+    Costs 1 query per MB, ⌈items/25⌉ batch writes and 1 delete. A session with a key costs 1 get per
+    MB more, and 1 delete for each record. The record of the request that created the session
+    remains until it expires (`app.table.idempotency`).
     """
-    messages = 0
+    head: Item | None = None
     pages = table.query(partition, ranges.all_of_session(session_ulid), only=NEEDED_TO_REMOVE)
     try:
         for items in while_time_allows(pages):
-            if items and keys.is_session(str(items[0]["SK"])):
-                head, *items = items
-                messages = counted_messages(head)
-            table.delete_many(items)
-        table.execute(writes.delete(keys.session(partition, session_ulid)))
+            if head is None:
+                head, *items = items or [{}]
+                if "deleted_at" not in head or not keys.is_session(str(head["SK"])):
+                    return Receipt(0, 0, finished=True)  # removed by somebody else
+            if not _remove_page(table, head, items):
+                return Receipt(0, counted_messages(head), finished=True)
+        if head:
+            # Another remover may have been first, and the key used again.
+            same = "deleted_at = :deleted_at AND last_ulid = :last_ulid"
+            seen = {":deleted_at": head["deleted_at"], ":last_ulid": head.get("last_ulid", "")}
+            key = keys.session(partition, session_ulid)
+            with suppress(ConditionFailed):
+                table.execute(writes.delete(key, same, seen))
     except Unavailable:
-        return Receipt(0, messages, finished=False)
-    return Receipt(1, messages, finished=True)
+        return Receipt(0, counted_messages(head or {}), finished=False)
+    return Receipt(1, counted_messages(head or {}), finished=True)
+
+
+def _remove_page(table: Table, head: Item, items: list[Item]) -> bool:
+    """Removes items that were read after a marked session's own. Returns whether they were its.
+
+    A session with a key may have been removed meanwhile, and made again with the same id. If the
+    marked one is still there after its items were read, they were its. The ids of its messages
+    never come back, but the names of its other items do. So those are removed on condition of what
+    was read.
+    """
+    if "session_key" not in head:
+        table.delete_many(items)
+        return True
+    now = table.get({"PK": str(head["PK"]), "SK": str(head["SK"])})
+    if not now or any(now.get(name) != head.get(name) for name in ("born", "deleted_at")):
+        return False
+    table.delete_many([item for item in items if keys.is_under_message(str(item["SK"]))])
+    for item in items:
+        if keys.is_under_message(str(item["SK"])):
+            continue
+        named = [name for name in IDENTITY if name in item]
+        same = " AND ".join(["attribute_exists(PK)", *(f"{name} = :{name}" for name in named)])
+        seen = {f":{name}": item[name] for name in named}
+        key = {"PK": str(item["PK"]), "SK": str(item["SK"])}
+        with suppress(ConditionFailed):
+            table.execute(writes.delete(key, same, seen))
+    return True
 
 
 def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:

@@ -9,13 +9,15 @@ from werkzeug.local import LocalProxy
 from app.http.answers import LOCATION, json_array, json_object, json_response, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
-from app.http.fields import IdempotencySchema, IfMatchSchema
+from app.http.fields import IfMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.sessions.answers import row_members, session_members
+from app.sessions.creation import NewSession
 from app.sessions.listing import SessionLister
 from app.sessions.model import Session
 from app.sessions.schemas import (
+    CreateHeadersSchema,
     DeletionSchema,
     ErasureQuerySchema,
     ErasureSchema,
@@ -43,23 +45,33 @@ Headers = dict[str, str]
 @blp.arguments(
     NewSessionSchema, example={"domain_id": "civic_complaints_v1", "title": "Pothole issues"}
 )
-@blp.arguments(IdempotencySchema, location="headers")
+@blp.arguments(CreateHeadersSchema, location="headers")
 @blp.response(201, SessionSchema, headers=ETAG | LOCATION)
-@blp.problems(400, 410, 413, 415, 422)
+@blp.alt_response(200, schema=SessionSchema, headers=ETAG | LOCATION, success=True)
+@blp.problems(400, 409, 410, 413, 415, 422)
 def create_session(new: dict[str, Any], headers: Headers) -> Any:
-    """Create a session
+    """Create a session, or find it by its key
 
-    The session is empty and belongs to the token's tenant and user. A repeated request with the
-    same `Idempotency-Key` returns the session in its current state, or 410 if it has been deleted
-    or has expired.
+    The session is empty and belongs to the token's tenant and user. With a `key` of your own, such
+    as a framework's thread id, the session's id is derived from it. If there is such a session, the
+    response is 200 and shows it as it is; with `If-None-Match: *` it is 409.
+
+    A repeated request with the same `Idempotency-Key` returns the session in its current state, or
+    410 if it has been deleted or has expired.
     """
     caller = current_caller()
     new.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
-    identified = request_key(headers.get("idempotency_key"), caller.writer)
-    session, replayed = store.create(caller, **new, idempotency_key=identified)
+    created = store.create(
+        caller,
+        NewSession(**new),
+        only_new="if_none_match" in headers,
+        idempotency_key=request_key(headers.get("idempotency_key"), caller.writer),
+    )
+    session = created.session
     answer = {"ETag": session.etag, "Location": location_of(session.session_id)}
-    replay = {"Idempotent-Replayed": "true"} if replayed else {}
-    return json_response(json_object(session_members(session)), 201, answer | replay)
+    replay = {"Idempotent-Replayed": "true"} if created.replayed else {}
+    status = 200 if created.existed and not created.replayed else 201
+    return json_response(json_object(session_members(session)), status, answer | replay)
 
 
 @blp.get("/sessions")

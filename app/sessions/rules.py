@@ -9,7 +9,7 @@ from app.errors import MAX_FAULTS, ValidationFailed
 from app.literals import Literal, text_of, value_of
 from app.values import json_faults, line_fault
 
-MAX_DOMAIN, MAX_TITLE = 128, 512
+MAX_DOMAIN, MAX_TITLE, MAX_KEY = 128, 512, 512
 
 MAX_METADATA = 16 * 1024
 """Bytes of metadata as JSON text in UTF-8."""
@@ -95,6 +95,11 @@ def metadata_fault(text: str) -> str | None:
     return None
 
 
+def _key_faults(value: Any) -> Faults:
+    if value is not None and (fault := line_fault(value, 1, MAX_KEY)):
+        yield "key", fault
+
+
 def _flag_faults(name: str) -> Callable[[Any], Faults]:
     def faults(value: Any) -> Faults:
         if not isinstance(value, bool):
@@ -107,11 +112,12 @@ _FAULTS = {
     "domain_id": _domain_faults,
     "title": _title_faults,
     "metadata": _metadata_faults,
+    "key": _key_faults,
     "expires_in_days": _days_faults,
     "archived": _flag_faults("archived"),
     "pinned": _flag_faults("pinned"),
 }
 """What a client may set, with the check of each."""
 
-FIXED = {"domain_id"}
+FIXED = {"domain_id", "key"}
 """Set when the session is created, and not changed later."""

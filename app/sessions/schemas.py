@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 
 from app.http.fields import (
     NEXT_CURSOR,
+    IdempotencySchema,
     JsonObject,
     Schema,
     StrictBoolean,
@@ -22,6 +23,7 @@ from app.sessions import rules
 from app.sessions.rules import (
     MAX_DAYS,
     MAX_DOMAIN,
+    MAX_KEY,
     MAX_METADATA,
     MAX_TITLE,
 )
@@ -78,6 +80,14 @@ ARCHIVED = "Put away. Use the list's filter `archived` to leave such sessions ou
 PINNED = "Kept at hand, for a front end to show first. The order of the list is not changed"
 
 
+class CreateHeadersSchema(IdempotencySchema):
+    if_none_match = fields.String(
+        data_key="If-None-Match",
+        validate=validate.Regexp(r"[ \t]*\*[ \t]*\Z", error="Only * is possible here."),
+        metadata={"description": "`*`: create a session, do not find one", "pattern": r"^\*$"},
+    )
+
+
 class NewSessionSchema(Schema):
     domain_id = fields.String(
         required=True,
@@ -95,6 +105,16 @@ class NewSessionSchema(Schema):
     )
     archived = _flag(ARCHIVED)
     pinned = _flag(PINNED)
+    key = fields.String(
+        allow_none=True,
+        **line(
+            min_length=1,
+            max_length=MAX_KEY,
+            description="Your own id of the session, such as a framework's thread id. The "
+            "session_id is `sess_` and the first 128 bits of its SHA-256 as a ULID",
+            example="thread-42",
+        ),
+    )
 
     @ma.post_load
     def _defaults(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -162,6 +182,7 @@ class SessionSchema(ma.Schema):
     session_id = fields.String(
         required=True, metadata={"example": "sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C"}
     )
+    key = fields.String(required=True, allow_none=True)
     title = fields.String(required=True)
     domain_id = fields.String(required=True)
     message_count = fields.Integer(required=True)

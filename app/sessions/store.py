@@ -6,6 +6,7 @@ caller's partition.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import (
@@ -13,12 +14,15 @@ from app.errors import (
     GoneSince,
     OutcomeUnknown,
     PreconditionFailed,
+    SessionDamaged,
+    SessionExists,
     SessionNotFound,
     SettingsChanged,
 )
 from app.identity.caller import Caller
 from app.literals import Literal, merge_patch, read_value, text_of
 from app.sessions import erasure, model, removal, rules
+from app.sessions.creation import NewSession, creation, expiry, make_room, put_info
 from app.sessions.model import Session
 from app.sessions.reading import whole_session
 from app.sessions.write_ids import WriteIds
@@ -30,10 +34,18 @@ from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.versions import IfMatch, match_version
 from app.table.writes import Write
 
-_DAY = 24 * 60 * 60 * 1000
-
 TRIES = 5
 """How often a merge begins again because another writer was first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`existed` is true if the session was there before, `replayed` if an earlier request with the
+    same Idempotency-Key made it."""
+
+    session: Session
+    existed: bool = False
+    replayed: bool = False
 
 
 class SessionStore:
@@ -44,93 +56,60 @@ class SessionStore:
     def create(
         self,
         caller: Caller,
+        new: NewSession,
         *,
-        domain_id: str,
-        title: str,
-        metadata: Mapping[str, Any],
-        expires_in_days: int | None = None,
-        archived: bool = False,
-        pinned: bool = False,
+        only_new: bool = False,
         idempotency_key: IdempotencyKey | None = None,
-    ) -> tuple[Session, bool]:
-        """Pattern 1: creates a session, in one transaction. The second value of the result is true
-        if this repeats an earlier request. The session is then read in its current state.
+    ) -> Created:
+        """Pattern 1: creates a session, in one transaction. If there is a live session with the
+        key already, or if this repeats an earlier request, the session is returned as it is now.
 
-        Each new session of a user has a greater id than the ones before, so that an erasure can
-        tell which sessions it covers (`app.sessions.erasure`). If another writer was first, the
-        failed condition returns the last id, and the session gets the next one.
+        Each new session of a user is born with a greater id than the ones before, so that an
+        erasure can tell which sessions it covers (`app.sessions.erasure`). If another writer was
+        first, the failed condition returns the last id, and the session gets the next one.
 
         Raises:
             ValidationFailed: lists the invalid fields.
+            SessionExists: there is a session with the key, and `only_new` is set.
             IdempotencyKeyReused: the key was used for a different request.
             GoneSince: the earlier request's session has been deleted or has expired.
+            Unavailable: an older session with the key is still being removed.
         """
-        rules.check(
-            {
-                "domain_id": domain_id,
-                "title": title,
-                "metadata": metadata,
-                "expires_in_days": expires_in_days,
-                "archived": archived,
-                "pinned": pinned,
-            }
-        )
-        text = text_of(metadata)
+        new.check()
         last_ulid = ""
         # A program that has begun no budget gets a new one for each call. This one bounds the loop.
         request_budget = budget.current()
         while True:
             request_budget.check()
-            now = self._writing_time(caller)
-            [ulid] = self.ulids.new(after=last_ulid, now=now)
-            session = Session(
-                ulid=ulid,
-                born=ulid,
-                domain_id=domain_id,
-                title=rules.one_line(title),
-                metadata=text,
-                info=ulid if model.is_long(text) else None,
-                archived=archived,
-                pinned=pinned,
-                message_count=0,
-                version=1,
-                settings_version=1,
-                last_activity=ids.timestamp(ulid),
-                expires_at=_expiry(ids.milliseconds(ulid), expires_in_days),
-                last_ulid=ulid,
-                changed=ulid,
-            )
+            written_at = self._writing_time(caller)
+            [born] = self.ulids.new(after=last_ulid, now=written_at)
+            session = new.made(born)
+            parts = creation(caller.partition, session)
+            if idempotency_key:
+                record_key = keys.create_record(caller.partition, idempotency_key.name)
+                parts["record"] = idempotency.put_record(
+                    record_key, idempotency_key, session.ulid, self.ulids.clock
+                )
             try:
-                self.table.transact(self._creation(caller, session, idempotency_key))
-                return session, False
+                self.table.transact(parts)
+                return Created(session)
             except ConditionFailed as failed:
                 record, user = failed.found.get("record"), failed.found.get("user")
-                if idempotency_key and record:
-                    first_ulid = idempotency.first_id_of(record, idempotency_key)
-                    return self._created(caller, first_ulid), True
-                if not user:
-                    raise  # a session has this id already, which the user's condition rules out
-                last_ulid = str(user["last_ulid"])
-
-    def _creation(
-        self, caller: Caller, session: Session, idempotency_key: IdempotencyKey | None
-    ) -> dict[str, Write]:
-        attributes = model.all_attributes(session) | keys.by_activity(
-            caller.partition, session.ulid, session.last_activity
-        )
-        if session.expires_at:
-            attributes |= keys.by_due_time(session.ulid, session.expires_at)
-        parts = {"user": erasure.count_new_session(caller.partition, session.ulid)}
-        if idempotency_key:
-            record_key = keys.create_record(caller.partition, idempotency_key.name)
-            parts["record"] = idempotency.put_record(
-                record_key, idempotency_key, session.ulid, self.ulids.clock
-            )
-        key = keys.session(caller.partition, session.ulid)
-        parts["session"] = writes.put(key, attributes, "attribute_not_exists(PK)")
-        if session.info:
-            parts["info"] = _put_info(caller, session.ulid, session.info, session.metadata)
-        return parts
+                found = failed.found.get("session")
+            if idempotency_key and record:
+                first_ulid = idempotency.first_id_of(record, idempotency_key)
+                return Created(self._created(caller, first_ulid), existed=True, replayed=True)
+            if found and new.key:
+                now = ids.iso_time(written_at)
+                if not model.is_live(found, now):
+                    make_room(self.table, caller.partition, found, now)
+                elif only_new:
+                    raise SessionExists(session.session_id)
+                else:
+                    return Created(whole_session(self.table, found, now), existed=True)
+            elif not user:
+                raise SessionDamaged  # an id of ours is taken, which the user's condition rules out
+            last_ulid = max(last_ulid, str((user or {}).get("last_ulid", "")))
 
     def _created(self, caller: Caller, ulid: str) -> Session:
         """The session that an earlier request created. The request's record may become visible just
@@ -161,12 +140,15 @@ class SessionStore:
         changes: Mapping[str, Any],
         if_match: IfMatch | None = None,
         if_settings_version: int | None = None,
+        *,
+        born: str | None = None,
     ) -> Session:
         """Pattern 4: changes the members of `changes`, which are `title`, `metadata`, `archived`,
         `pinned` and `expires_in_days`. If `expires_in_days` is None, the session never expires.
 
         Costs 1 conditional update. Long metadata is another item, so that changing it is a
-        transaction, and showing it another get.
+        transaction, and showing it another get. `born` is what the session must be, if it has a key
+        and may have been made again since it was read.
 
         Raises:
             ValidationFailed, SessionNotFound, PreconditionFailed, SettingsChanged
@@ -186,6 +168,7 @@ class SessionStore:
                 if_match,
                 if_settings_version,
                 old_info,
+                born,
             )
             try:
                 if not info:
@@ -206,6 +189,8 @@ class SessionStore:
                     raise (
                         OutcomeUnknown() if failed.repeated else SettingsChanged(settings)
                     ) from None
+                if born and found.get("born") != born:
+                    raise SessionNotFound from None
                 if old_info != found.get("info") and "metadata" in changes:
                     old_info = str(found["info"]) if "info" in found else None
                     continue
@@ -221,6 +206,7 @@ class SessionStore:
         if_match: IfMatch | None,
         if_settings_version: int | None,
         old_info: str | None,
+        born: str | None,
     ) -> tuple[Write, Write | None]:
         """The write of the session's item, and that of its long metadata, if it has or had any.
         `old_info` is what its item must say of the old one."""
@@ -237,7 +223,7 @@ class SessionStore:
             sets |= model.to_attributes({"metadata": None if long else text})
             sets["info"] = change if long else None
             if long:
-                info = _put_info(caller, ulid, change, text)
+                info = put_info(caller.partition, ulid, change, text)
             elif old_info:
                 info = writes.delete(keys.info(caller.partition, ulid))
                 condition += " AND info = :old_info"
@@ -245,9 +231,12 @@ class SessionStore:
             else:
                 condition += " AND attribute_not_exists(info)"
         if "expires_in_days" in changes:
-            until = _expiry(ids.milliseconds(change), changes["expires_in_days"])
+            until = expiry(ids.milliseconds(change), changes["expires_in_days"])
             due: dict[str, Any] = keys.by_due_time(ulid, until) if until else {}
             sets |= {"expires_at": until, "GSI2PK": None, "GSI2SK": None, **due}
+        if born:
+            condition += " AND born = :born"
+            values = {**values, ":born": born}
         if if_settings_version is not None:
             condition += " AND settings_version = :seen_settings"
             values = {**values, ":seen_settings": if_settings_version}
@@ -283,7 +272,14 @@ class SessionStore:
             merged = merge_patch(str(session.metadata), text_of(changes["metadata"]))
             changed = {**changes, "metadata": Literal(merged, read_value(merged))}
             with suppress(SettingsChanged):
-                return self.update(caller, session_id, changed, if_match, session.settings_version)
+                return self.update(
+                    caller,
+                    session_id,
+                    changed,
+                    if_match,
+                    session.settings_version,
+                    born=session.born if session.session_key else None,
+                )
         raise Contended
 
     def delete(
@@ -319,11 +315,3 @@ class SessionStore:
 
     def _writing_time(self, caller: Caller) -> int:
         return checked_time(self.table, self.ulids.clock, caller.partition)
-
-
-def _expiry(start: int, days: int | None) -> str | None:
-    return ids.iso_time(start + days * _DAY) if days else None
-
-
-def _put_info(caller: Caller, ulid: str, info: str, metadata: str | None) -> Write:
-    return writes.put(keys.info(caller.partition, ulid), {"info": info, "metadata": metadata})

@@ -4,6 +4,7 @@ An id is 26 characters of Crockford's base32. It contains its time in millisecon
 The API reads `created_at` and `timestamp` from the id, so they always agree with the order.
 """
 
+import hashlib
 import os
 import re
 import time
@@ -80,6 +81,15 @@ class UlidSource:
         if first <= after:
             first = series(after, 2)[1]
         return series(first, count)
+
+
+def from_key(key: str) -> str:
+    """The ULID of a session with a key: the first 128 bits of the key's SHA-256. It holds no time.
+
+    >>> from_key("user_123")
+    '40ZEGAW728WEBRWGZ4XZ1PBRAE'
+    """
+    return str(ULID(hashlib.sha256(key.encode()).digest()[:16]))
 
 
 def greatest_of(milliseconds: int) -> str:

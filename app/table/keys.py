@@ -206,6 +206,15 @@ def is_cut(sk: str) -> bool:
     return sk.endswith(_CUT) and sk.count("#") == 2
 
 
+def is_under_message(sk: str) -> bool:
+    """Whether this is a message's item, a further part or feedback on it.
+
+    >>> is_under_message("SESSION#01S#MSG#01M#01"), is_under_message("SESSION#01S#INFO")
+    (True, False)
+    """
+    return sk.startswith(SESSION_PREFIX) and "#MSG#" in sk
+
+
 def is_feedback(sk: str) -> bool:
     """
     >>> is_feedback("SESSION#01S#MSG#01M#FEEDBACK#h4sh"), is_feedback("SESSION#01S#MSG#01M#01")

@@ -8,14 +8,14 @@ _LAST = "~"
 """Sorts after every character of a ULID and after `#`."""
 
 
-def sessions_until(session_ulid: str) -> Range:
-    """All sessions of a partition up to and including one, with everything under them.
+def all_sessions() -> Range:
+    """All sessions of a partition, with everything under them.
 
-    >>> low, high = sessions_until("01S")
-    >>> low < "SESSION#01R" < "SESSION#01S#REQUEST#h4sh" < high < "SESSION#01T"
+    >>> low, high = all_sessions()
+    >>> low < "SESSION#01S" < "SESSION#7ZZ#REQUEST#h4sh" < high < "USER"
     True
     """
-    return SESSION_PREFIX, f"{SESSION_PREFIX}{session_ulid}#{_LAST}"
+    return SESSION_PREFIX, f"{SESSION_PREFIX}{_LAST}"
 
 
 def session_with_messages(session_ulid: str) -> Range:

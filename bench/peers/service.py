@@ -5,6 +5,7 @@ from app.messages.model import NewMessage
 from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
 from app.operations import provision
+from app.sessions.creation import NewSession
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.table import budget, db
@@ -25,10 +26,8 @@ class Peer:
 
     def start(self, user: str) -> str:
         budget.begin()
-        session, _ = self.sessions.create(
-            Caller("acme", user), domain_id="civic", title="Pothole issues", metadata={}
-        )
-        return session.session_id
+        new = NewSession(domain_id="civic", title="Pothole issues")
+        return self.sessions.create(Caller("acme", user), new).session.session_id
 
     def append(self, user: str, session: str, messages: list[Message]) -> None:
         budget.begin()

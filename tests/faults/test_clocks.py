@@ -15,6 +15,7 @@ from app.identity.caller import Caller
 from app.messages.model import NewMessage
 from app.messages.reader import MessageReader
 from app.messages.store import MessageStore
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import db, ids
 from tests.faults.proxy import Exchange, Fault, always, nothing, once, refused
@@ -46,7 +47,7 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
 
 @pytest.fixture
 def session(table: db.Table) -> str:
-    made, _ = SessionStore(table).create(ALICE, domain_id="d", title="t", metadata={})
+    made = SessionStore(table).create(ALICE, NewSession(domain_id="d")).session
     return made.session_id
 
 

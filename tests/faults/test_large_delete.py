@@ -11,6 +11,7 @@ import pytest
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
 from app.messages.store import MessageStore
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import budget, db
 from tests.faults.server import serve, settings
@@ -135,7 +136,7 @@ def test_an_erasure_of_many_sessions_runs_in_flat_memory(
 def filled_session(table: db.Table, count: int, size: int) -> str:
     """Writes a session with the stores, as another program would. Returns its id."""
     budget.begin()
-    made, _ = SessionStore(table).create(ALICE, domain_id="d", title="t", metadata={})
+    made = SessionStore(table).create(ALICE, NewSession(domain_id="d")).session
     store = MessageStore(table)
     message = NewMessage("user", "x" * size)
     for start in range(0, count, 50):

@@ -10,6 +10,7 @@ from app.errors import TooLarge, ValidationFailed
 from app.identity.caller import Caller
 from app.messages.model import NewMessage, is_sound
 from app.messages.store import MessageStore
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 
 ALICE = Caller("acme", "alice")
@@ -27,7 +28,7 @@ def store(table):
 
 @pytest.fixture
 def session_id(sessions):
-    session, _ = sessions.create(ALICE, domain_id="d", title="t", metadata={})
+    session = sessions.create(ALICE, NewSession(domain_id="d", title="t")).session
     return session.session_id
 
 
@@ -153,7 +154,7 @@ def test_a_session_that_could_not_be_read_again_is_refused(
 ):
     before = items()
     for write in (
-        lambda: sessions.create(ALICE, **{**GOOD_SESSION, **members}),
+        lambda: sessions.create(ALICE, NewSession(**{**GOOD_SESSION, **members})),
         lambda: sessions.update(ALICE, session_id, members),
     ):
         with pytest.raises(ValidationFailed) as refused:
@@ -165,7 +166,7 @@ def test_a_session_that_could_not_be_read_again_is_refused(
 @pytest.mark.parametrize("domain_id", [None, "", 5, "x" * 129, "a\n"])
 def test_a_session_has_a_domain(sessions, items, domain_id):
     with pytest.raises(ValidationFailed):
-        sessions.create(ALICE, **{**GOOD_SESSION, "domain_id": domain_id})
+        sessions.create(ALICE, NewSession(**{**GOOD_SESSION, "domain_id": domain_id}))
     assert items() == []
 
 

@@ -28,6 +28,7 @@ from app.http.fields import IfMatchSchema
 from app.identity import auth
 from app.identity.caller import Caller
 from app.messages.store import MessageStore
+from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import ids
 from tests.people import API, Client, make_token, problem
@@ -675,7 +676,7 @@ def write_too_much(app: flask.Flask) -> Callable[..., Any]:
     def export_session(session_id: str) -> Any:
         """Gives the right answers, but writes something."""
         caller = auth.current_caller()
-        sessions(app).create(caller, domain_id="d", title="t", metadata={})
+        sessions(app).create(caller, NewSession(domain_id="d"))
         sessions(app).get(caller, session_id)
 
     return export_session
