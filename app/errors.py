@@ -119,6 +119,16 @@ class MessageNotFound(ApiError):
     detail = "There is no such message in this session."
 
 
+class FeedbackNotFound(ApiError):
+    status, code, title = 404, "FEEDBACK_NOT_FOUND", "Feedback not found"
+    detail = "You have given no feedback on this message."
+
+
+class TooManyRaters(ApiError):
+    status, code, title = 409, "TOO_MANY_RATERS", "Too many have rated this message"
+    detail = "No more can give feedback on this message."
+
+
 class GoneSince(ApiError):
     """A repeated request whose result no longer exists. It is not carried out again."""
 

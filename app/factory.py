@@ -14,9 +14,10 @@ from app.http.api import Api
 from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
-from app.messages import change_routes
+from app.messages import feedback_routes
 from app.messages import routes as messages
 from app.messages.editor import MessageEditor
+from app.messages.feedback import FeedbackStore
 from app.messages.reader import MessageReader
 from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
@@ -63,7 +64,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, change_routes.blp)
+BLUEPRINTS = (conversations.blp, feedback_routes.blp)
 
 
 def create_app(
@@ -119,5 +120,6 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "message_store": MessageStore(table, ulids),
         "message_reader": MessageReader(table, ulids.clock),
         "message_editor": MessageEditor(table, ulids),
+        "feedback_store": FeedbackStore(table, ulids),
         "message_remover": MessageRemover(table, ulids),
     }

@@ -121,6 +121,20 @@ def edit(
     )
 
 
+def rate(
+    partition: str, session_ulid: str, message_ulid: str, change: str, now: str, count: int
+) -> Write:
+    """`count` is how much feedback there is more."""
+    return _update(
+        partition,
+        session_ulid,
+        {"last_ulid": change},
+        {"feedback_count": count},
+        f"{LIVE} AND last_ulid < :last_ulid AND {VISIBLE}",
+        {":message": message_ulid, ":now": now},
+    )
+
+
 def _newest(
     partition: str, session_ulid: str, ulids: Sequence[str], last: NewMessage
 ) -> dict[str, Value | None]:

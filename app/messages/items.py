@@ -1,6 +1,7 @@
 """The items of a message: its text, divided if it is long, and the feedback on it."""
 
 from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring as quoted
 
 from app.literals import text_fault
 from app.logs import log_damaged
@@ -106,12 +107,24 @@ def _build(session_ulid: str, first: Item, items: list[Item]) -> Message | None:
             status=str(first.get("message_status", COMPLETE)),
             edited=str(edited) if edited else None,
             imported="imported" in first,
+            feedback=tuple(_feedback(items)),
         )
     except (IndexError, KeyError, ValueError):
         return None
     ulids = [message.ulid, *([message.edited] if message.edited else [])]
     sound = all(ids.is_ulid(ulid) and ulid < ids.END_OF_TIME for ulid in ulids)
     return message if sound and message.status in STATUSES and is_sound(body) else None
+
+
+def _feedback(items: Iterable[Item]) -> Iterator[str]:
+    """The JSON texts of the feedback among a message's items, in the order in which it was given.
+    Damaged feedback is left out."""
+    given = [item for item in items if keys.is_feedback(str(item["SK"]))]
+    for item in sorted(given, key=lambda item: str(item.get("rated"))):
+        rated, body = str(item.get("rated")), str(item.get("body"))
+        if ids.is_ulid(rated) and rated < ids.END_OF_TIME and not text_fault(body):
+            by = quoted(str(item.get("rater")))
+            yield f'{{"by":{by},"at":"{ids.timestamp(rated)}",{body[1:]}'
 
 
 def is_sound(body: str) -> bool:

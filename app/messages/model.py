@@ -23,6 +23,11 @@ MAX_BATCH = 50
 """A transaction takes 100 items: these, the session, the record of the request, and at most 10
 further parts of long messages. So this can be 88 at most."""
 
+MAX_RATERS = 16
+"""People and agents that can give feedback on one message. It is read with the message."""
+
+MAX_COMMENT, MAX_RATING = 1000, 64
+
 MAX_POP = 50
 """Messages that one pop gives back."""
 

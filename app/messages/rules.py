@@ -7,9 +7,17 @@ from typing import Any
 
 from app.errors import MAX_FAULTS, ValidationFailed
 from app.literals import Literal, value_of
-from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES, NewMessage
+from app.messages.model import (
+    MAX_BATCH,
+    MAX_COMMENT,
+    MAX_NAME,
+    MAX_RATING,
+    MAX_ROLE,
+    STATUSES,
+    NewMessage,
+)
 from app.messages.references import reference_faults
-from app.values import json_faults, line_fault
+from app.values import HALF_A_PAIR, SURROGATE, json_faults, line_fault
 
 Faults = Iterator[tuple[str, str]]
 
@@ -48,6 +56,34 @@ def check_status(status: Any) -> None:
         ValidationFailed
     """
     _raise(_status_faults(status))
+
+
+def check_feedback(rating: Any, comment: Any) -> None:
+    """
+    Raises:
+        ValidationFailed
+    """
+    _raise(feedback_faults(rating, comment))
+
+
+def feedback_faults(rating: Any, comment: Any) -> Faults:
+    value = value_of(rating)
+    if rating is None and comment is None:
+        yield "", "Give a rating or a comment."
+    if isinstance(value, str):
+        if fault := line_fault(value, 1, MAX_RATING):
+            yield "rating", fault
+    elif isinstance(value, list | dict):
+        yield "rating", "Must be a text, a number, true or false."
+    else:
+        yield from json_faults(value, "rating")
+        if isinstance(rating, Literal) and len(rating.text) > MAX_RATING:
+            yield "rating", f"Longer than {MAX_RATING} characters."
+    if comment is not None:
+        if not isinstance(comment, str) or not 1 <= len(comment) <= MAX_COMMENT:
+            yield "comment", f"Must be a text of 1 to {MAX_COMMENT} characters."
+        elif SURROGATE.search(comment):
+            yield "comment", HALF_A_PAIR
 
 
 def check_count(count: Any, most: int) -> None:

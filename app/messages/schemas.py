@@ -21,6 +21,7 @@ from app.http.fields import (
     line,
 )
 from app.literals import Literal, value_of
+from app.messages.feedback_schemas import GivenFeedbackSchema
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.references import reference_faults
 from app.messages.rules import NO_ROLE, native_faults
@@ -202,6 +203,10 @@ class MessageSchema(ma.Schema):
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
     metadata = Metadata(required=True, metadata=_METADATA)
+    imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
+    feedback = fields.List(
+        fields.Nested(GivenFeedbackSchema), metadata={"description": "Only if there is any"}
+    )
 
 
 class AppendedMessageSchema(MessageSchema):

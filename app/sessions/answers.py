@@ -14,6 +14,7 @@ def session_members(session: Session) -> dict[str, Any]:
         "title": session.title,
         "domain_id": session.domain_id,
         "message_count": session.message_count,
+        "feedback_count": session.feedback_count,
         "last_activity": session.last_activity,
         "created_at": session.created_at,
         "archived": session.archived,

@@ -107,6 +107,7 @@ class Session:
     last_role: str | None = _stored(absent=None)
     excerpt: str | None = _stored(absent=None)
     """The beginning of the last message's text."""
+    feedback_count: int = _stored(int, lambda count: count or None, absent=0)
     session_key: str | None = _stored(absent=None)
     """The client's own key, from which the id is derived."""
     expires_at: str | None = _stored(absent=None)

@@ -186,6 +186,7 @@ class SessionSchema(ma.Schema):
     title = fields.String(required=True)
     domain_id = fields.String(required=True)
     message_count = fields.Integer(required=True)
+    feedback_count = fields.Integer(required=True)
     last_activity = fields.String(required=True, metadata={"format": "date-time"})
     created_at = fields.String(required=True, metadata={"format": "date-time"})
     archived = fields.Boolean(required=True, metadata={"description": ARCHIVED})

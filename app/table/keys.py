@@ -104,6 +104,16 @@ def message(partition: str, session_ulid: str, message_ulid: str, part: int = 0)
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#MSG#{message_ulid}{suffix}"}
 
 
+def feedback(partition: str, session_ulid: str, message_ulid: str, rater: str) -> Key:
+    """`rater` is a hash. Sorts after the message's parts.
+
+    >>> feedback("acme#alice", "01S", "01M", "h4sh")["SK"]
+    'SESSION#01S#MSG#01M#FEEDBACK#h4sh'
+    """
+    first = message(partition, session_ulid, message_ulid)
+    return {**first, "SK": f"{first['SK']}{_FEEDBACK}{rater}"}
+
+
 def cut(partition: str, session_ulid: str) -> Key:
     """By this item the sweep finds messages that are hidden and have to be removed.
 
