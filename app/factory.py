@@ -9,6 +9,8 @@ import flask_cors
 from app import __version__, logs
 from app.config import Config
 from app.conversations import routes as conversations
+from app.conversations.fork import SessionForker
+from app.conversations.importing import SessionImporter
 from app.http import caching, docs, health, landing, request_log
 from app.http.api import Api
 from app.http.limits import MAX_BODY
@@ -116,6 +118,8 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
     app.extensions |= {
         "table": table,
         "session_store": SessionStore(table, ulids),
+        "session_forker": SessionForker(table, ulids),
+        "session_importer": SessionImporter(table, ulids),
         "session_lister": SessionLister(table, ulids.clock),
         "message_store": MessageStore(table, ulids),
         "message_reader": MessageReader(table, ulids.clock),

@@ -1,11 +1,24 @@
 """The JSON form of a session with its messages."""
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, Schema, WholeNumber
-from app.messages.schemas import CHANGED, MessageSchema
-from app.sessions.schemas import SessionSchema
+from app.http.fields import (
+    NEXT_CURSOR,
+    Moment,
+    ObjectField,
+    ObjectList,
+    Schema,
+    WholeNumber,
+    line,
+)
+from app.messages.model import MAX_IMPORT
+from app.messages.schemas import CHANGED, MESSAGE_ID, MessageSchema, NewMessageSchema
+from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, session_title
+
+MAX_CREATED_BY = 512
 
 
 class SessionWithMessagesSchema(SessionSchema):
@@ -33,3 +46,57 @@ class GetHeadersSchema(ma.Schema):
         data_key="If-None-Match",
         metadata={"description": "The ETag of your copy. If it is current, the response is 304"},
     )
+
+
+class ForkSchema(Schema):
+    until = fields.String(
+        allow_none=True,
+        validate=validate.Regexp(f"{MESSAGE_ID}\\Z", error="Not a message_id."),
+        metadata={
+            "description": "The last message to copy. All are copied if it is left out",
+            "pattern": f"{MESSAGE_ID}$",
+        },
+    )
+    key = session_key()
+    title = session_title()
+
+    @ma.post_load
+    def _without_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class UnfinishedForkSchema(ma.Schema):
+    session_id = fields.String(
+        required=True, metadata={"description": "The id that the new session will have"}
+    )
+
+
+class ImportedSessionSchema(NewSessionSchema):
+    created_at = Moment(
+        as_number=True,
+        metadata={
+            "description": "The default is the time of the first message",
+            "type": "string",
+            "format": "date-time",
+        },
+    )
+
+
+class ImportedMessageSchema(NewMessageSchema):
+    created_at = Moment(
+        as_number=True, required=True, metadata={"type": "string", "format": "date-time"}
+    )
+    created_by = fields.String(
+        allow_none=True,
+        **line(
+            min_length=1,
+            max_length=MAX_CREATED_BY,
+            description="Who wrote it. The default is the importer",
+            example="alice",
+        ),
+    )
+
+
+class ImportSchema(Schema):
+    session = ObjectField(ImportedSessionSchema, required=True)
+    messages = ObjectList(ImportedMessageSchema, least=0, most=MAX_IMPORT)

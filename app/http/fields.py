@@ -1,6 +1,7 @@
 """Fields and checks shared by the schemas of sessions and messages."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ from marshmallow import fields, validate
 
 from app.errors import MAX_FAULTS
 from app.literals import Literal, Sent, text_of
+from app.table import ids
 from app.values import CONTROL_CHARACTER, HALF_A_PAIR, SURROGATE
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
@@ -59,9 +61,11 @@ class BoundedList(fields.List[Any]):
 class ObjectList(BoundedList):
     """A list of objects, of which each member keeps its text."""
 
-    def __init__(self, schema: type[ma.Schema], *, most: int, **options: Any) -> None:
+    def __init__(
+        self, schema: type[ma.Schema], *, most: int, least: int = 1, **options: Any
+    ) -> None:
         self.most = most
-        super().__init__(fields.Nested(schema), validate=validate.Length(1, most), **options)
+        super().__init__(fields.Nested(schema), validate=validate.Length(least, most), **options)
 
 
 class ObjectField(fields.Nested):
@@ -141,6 +145,25 @@ class StrictBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Moment(fields.Field[Any]):
+    """ISO 8601 with an offset or Z. Becomes UTC with milliseconds, rounded up; with `as_number`,
+    milliseconds since 1970."""
+
+    def __init__(self, *, as_number: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.as_number = as_number
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Any:  # noqa: ARG002
+        try:
+            since = datetime.fromisoformat(value) - datetime(1970, 1, 1, tzinfo=UTC)
+            milliseconds = -(-since // timedelta(milliseconds=1))
+            if milliseconds < 0:
+                raise ValueError
+            return milliseconds if self.as_number else ids.iso_time(milliseconds)
+        except (ValueError, TypeError, OverflowError):
+            raise ma.ValidationError("Not a time such as 2026-01-31T12:00:00Z.") from None
 
 
 def limit(*, default: int, most: int) -> WholeNumber:

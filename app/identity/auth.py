@@ -10,6 +10,11 @@ from app.identity.tokens import Identity, Verifier
 
 READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for-user"
 
+IMPORT = "sessions:import"
+
+NEVER_IMPLIED = {"sessions.import_session": IMPORT}
+"""Endpoints that need one more scope, which no token has without saying so."""
+
 ACT_FOR_USER_HEADER = "Act-For-User"
 
 OPEN_ENDPOINTS = frozenset(
@@ -47,18 +52,25 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
         flask.g.caller = authorize(
             identity,
             READ if request.method in ("GET", "HEAD") else WRITE,
+            NEVER_IMPLIED.get(str(request.endpoint)),
             request.headers.get(ACT_FOR_USER_HEADER),
             require_scopes=require_scopes,
         )
 
 
 def authorize(
-    identity: Identity, scope: str, act_for: str | None = None, *, require_scopes: bool = False
+    identity: Identity,
+    scope: str,
+    also: str | None = None,
+    act_for: str | None = None,
+    *,
+    require_scopes: bool = False,
 ) -> Caller:
-    """The caller of a request that needs `scope`. With `act_for`, the caller acts for that user.
+    """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
+    caller acts for that user.
 
     A token without an authorisation claim may read and write, unless `require_scopes` is set. It
-    may never act for another user.
+    may never import sessions or act for another user.
 
     Raises:
         Forbidden: a scope is missing.
@@ -67,8 +79,8 @@ def authorize(
     scopes = identity.scopes
     if scopes is None and not require_scopes:
         scopes = frozenset({READ, WRITE})
-    for needed in (scope, ACT_FOR_USER) if act_for is not None else (scope,):
-        if needed not in (scopes or ()):
+    for needed in (scope, also, ACT_FOR_USER if act_for is not None else None):
+        if needed and needed not in (scopes or ()):
             raise Forbidden(needed)
     if act_for is None:
         return identity.caller

@@ -33,6 +33,18 @@ def split(body: str, size: int = PART_BYTES) -> list[str]:
     return pieces
 
 
+def items_of(partition: str, message: Message) -> list[Item]:
+    """The items to store for a message that has no feedback."""
+    first, *further = split(message.body)
+    parts: Item = {"parts": 1 + len(further)} if further else {}
+    key = keys.message(partition, message.session_ulid, message.ulid)
+    items: list[Item] = [{**key, **message.attributes(), "body": first, **parts}]
+    for number, body in enumerate(further, 1):
+        key = keys.message(partition, message.session_ulid, message.ulid, number)
+        items.append({**key, "body": body, **parts})
+    return items
+
+
 def assemble(
     session_ulid: str, items: Iterable[Item], damaged: set[str] | None = None
 ) -> Iterator[Message]:
@@ -150,3 +162,14 @@ _USUAL_START, _USUAL_END = '{"content":', ',"metadata":{'
 
 def message_of(item: Item) -> str:
     return keys.message_of(str(item["SK"]))
+
+
+def size_of(item: Item) -> int:
+    """About as many bytes as DynamoDB counts for an item.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(
+        len(name) + (len(value.encode()) if isinstance(value, str) else 21)
+        for name, value in item.items()
+    )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from app import formats
 from app.literals import read_value, text_of, value_of
 from app.table import ids
+from app.table.writes import Item, Value
 
 Status = Literal["in_progress", "complete", "interrupted"]
 
@@ -22,6 +23,9 @@ COMPLETE = "complete"
 MAX_BATCH = 50
 """A transaction takes 100 items: these, the session, the record of the request, and at most 10
 further parts of long messages. So this can be 88 at most."""
+
+MAX_IMPORT = 5000
+"""Messages of an imported session."""
 
 MAX_RATERS = 16
 """People and agents that can give feedback on one message. It is read with the message."""
@@ -144,9 +148,9 @@ class Message:
             f'"edited_at":{edited_at},{also}{self.body[1:]}'
         )
 
-    def attributes(self) -> dict[str, str | int | None]:
+    def attributes(self) -> Item:
         """The attributes of its first item, but for those of its text."""
-        return {
+        attributes: dict[str, Value | None] = {
             "message_role": self.role,
             "message_name": self.name,
             "created_by": self.created_by,
@@ -154,3 +158,4 @@ class Message:
             "edited": self.edited,
             "imported": 1 if self.imported else None,
         }
+        return {name: value for name, value in attributes.items() if value is not None}

@@ -32,8 +32,17 @@ def check(messages: Sequence[Any], *, only_count: bool = False) -> None:
     """
     if not 1 <= len(messages) <= MAX_BATCH:
         raise ValidationFailed.of_json([("messages", f"Must be 1 to {MAX_BATCH} messages.")])
-    if only_count:
-        return
+    if not only_count:
+        check_many(messages, MAX_BATCH)
+
+
+def check_many(messages: Sequence[Any], most: int) -> None:
+    """
+    Raises:
+        ValidationFailed: lists the invalid fields.
+    """
+    if len(messages) > most:
+        raise ValidationFailed.of_json([("messages", f"Must be at most {most} messages.")])
     faults = (
         (f"messages[{index}]{path and '.'}{path}", text)
         for index, message in enumerate(messages)

@@ -28,8 +28,31 @@ MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE - MAX_FEEDBACK_WIRE
 """Maximum bytes of one message in such a body. A larger message could be stored, but never read.
 There must be room for the session and for feedback, too."""
 
-MAX_IDS_WIRE = 8_000
+MAX_IDS_WIRE = 16_000
 """More bytes in such a body than a message has besides its text: its ids, role, name and so on."""
+
+
+def body(index: int, message: NewMessage, created_by: str) -> str:
+    """The text to store for one message of a request.
+
+    Raises:
+        TooLarge: the detail has the size and the limit.
+    """
+    text = message.body()
+    size = len(text.encode())
+    if size > MAX_MESSAGE_BYTES:
+        raise TooLarge(
+            f"Message {index} has {size:,} bytes as JSON; "
+            f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
+        )
+    if _may_exceed(size, MAX_MESSAGE_WIRE):
+        wire = _wire(message, text, created_by)
+        if wire > MAX_MESSAGE_WIRE:
+            raise TooLarge(
+                f"Message {index} could not be read again: it has {wire:,} bytes in a response "
+                f"{_AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
+            )
+    return text
 
 
 def bodies(
@@ -42,21 +65,8 @@ def bodies(
     Raises:
         TooLarge: the detail has the size and the limit.
     """
-    texts = [message.body() for message in messages]
+    texts = [body(index, message, created_by) for index, message in enumerate(messages)]
     sizes = [len(text.encode()) for text in texts]
-    for index, size in enumerate(sizes):
-        if size > MAX_MESSAGE_BYTES:
-            raise TooLarge(
-                f"Message {index} has {size:,} bytes as JSON; "
-                f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
-            )
-        if _may_exceed(size, MAX_MESSAGE_WIRE):
-            wire = _wire(messages[index], texts[index], created_by)
-            if wire > MAX_MESSAGE_WIRE:
-                raise TooLarge(
-                    f"Message {index} could not be read again: it has {wire:,} bytes in a response "
-                    f"{_AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
-                )
     if sum(sizes) > MAX_BATCH_BYTES:
         raise TooLarge(
             f"The messages have {sum(sizes):,} bytes as JSON. The limit for a batch is "

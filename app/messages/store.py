@@ -16,7 +16,7 @@ from app.errors import (
 from app.identity.caller import Caller
 from app.messages import head_writes, rules, sizes
 from app.messages.head_writes import NONE
-from app.messages.items import split
+from app.messages.items import items_of
 from app.messages.model import Message, NewMessage
 from app.messages.reader import MessageReader
 from app.sessions.creation import NewSession, make_room
@@ -104,12 +104,8 @@ class MessageStore:
             except ConditionFailed as failed:
                 head, record = failed.found.get("session"), failed.found.get("record")
             if head is not None and not is_live(head, write_ids.now):
-                if not session:
-                    raise SessionNotFound
-                if if_match is not None:
-                    raise PreconditionFailed
-                _check_previous(head, previous)
-                made = self._make(caller, session, head, messages, bodies, idempotency_key)
+                new = _to_make(session, if_match, previous)
+                made = self._make(caller, new, head, messages, bodies, idempotency_key)
                 if made:
                     return made
             elif idempotency_key and record:
@@ -188,6 +184,23 @@ def _check_key(session: NewSession, session_ulid: str) -> None:
         raise ValidationFailed.of_json([("session.key", fault)])
 
 
+def _to_make(
+    session: NewSession | None, if_match: IfMatch | None, previous: str | None
+) -> NewSession:
+    """What a session that does not exist is to be.
+
+    Raises:
+        SessionNotFound: nobody has said.
+        PreconditionFailed, NotTheLastMessage
+    """
+    if not session:
+        raise SessionNotFound
+    if if_match is not None:
+        raise PreconditionFailed
+    _check_previous({}, previous)
+    return session
+
+
 def _check_previous(session: Item, previous: str | None) -> None:
     """
     Raises:
@@ -229,11 +242,5 @@ def messages_of(
 
 def puts(caller: Caller, message: Message) -> dict[str, Write]:
     """The writes of a message's items, by their sort keys."""
-    first, *further = split(message.body)
-    parts = 1 + len(further) if further else None
-    key = keys.message(caller.partition, message.session_ulid, message.ulid)
-    items = {key["SK"]: writes.put(key, {**message.attributes(), "body": first, "parts": parts})}
-    for number, body in enumerate(further, 1):
-        key = keys.message(caller.partition, message.session_ulid, message.ulid, number)
-        items[key["SK"]] = writes.put(key, {"body": body, "parts": parts})
-    return items
+    items = items_of(caller.partition, message)
+    return {str(item["SK"]): writes.put({}, item) for item in items}

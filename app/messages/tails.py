@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from app.errors import MessageNotFound
-from app.messages.items import assemble
+from app.messages.items import assemble, size_of
 from app.messages.model import Message
 from app.table import ids, keys
 from app.table.writes import Item
@@ -89,17 +89,6 @@ class Tail:
         """Whether one transaction can remove it, with so many other items and bytes."""
         within = len(self.items) + items <= MAX_ITEMS and self.size + size <= MAX_BYTES
         return self.known and within
-
-
-def size_of(item: Item) -> int:
-    """About as many bytes as DynamoDB counts for an item.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    """
-    return sum(
-        len(name) + (len(value.encode()) if isinstance(value, str) else 21)
-        for name, value in item.items()
-    )
 
 
 def key_of(item: Item) -> dict[str, str]:

@@ -198,7 +198,9 @@ def _remove(table: Table, item: Item, now: str) -> removal.Receipt:
     try:
         removal.mark(table, partition, session_ulid, now, unmarked)
     except ConditionFailed as failed:
-        if "deleted_at" not in failed.found["session"]:  # removed or extended in the meantime
+        found = failed.found["session"]
+        # Removed or extended in the meantime. A staged session has its due time as `deleted_at`.
+        if not str(found.get("deleted_at", "~")) <= now:
             return removal.Receipt(0, 0, finished=True)
     return removal.remove(table, partition, session_ulid)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.http.answers import JsonText
 from app.sessions.model import Session
-from app.table.ids import MESSAGE_PREFIX
+from app.table.ids import MESSAGE_PREFIX, SESSION_PREFIX
 
 
 def session_members(session: Session) -> dict[str, Any]:
@@ -26,6 +26,18 @@ def session_members(session: Session) -> dict[str, Any]:
         "settings_version": session.settings_version,
         "updated_at": session.updated_at,
         "expires_at": session.expires_at,
+        "forked_from": forked_from(session),
+        "imported": session.imported is not None,
+    }
+
+
+def forked_from(session: Session) -> dict[str, str | None] | None:
+    if not session.forked_from:
+        return None
+    source, _, last = session.forked_from.partition("#")
+    return {
+        "session_id": SESSION_PREFIX + source,
+        "message_id": MESSAGE_PREFIX + last if last else None,
     }
 
 

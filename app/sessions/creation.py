@@ -1,5 +1,6 @@
 """What a new session is, and the writes that make it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from app.sessions import erasure, model, removal, rules
 from app.sessions.model import Session
 from app.table import ids, keys, writes
 from app.table.db import ConditionFailed, Table
-from app.table.writes import Item, Write
+from app.table.writes import Item, Value, Write
 
 _DAY = 24 * 60 * 60 * 1000
 
@@ -63,7 +64,7 @@ def expiry(start: int, days: int | None) -> str | None:
 
 
 def creation(
-    partition: str, session: Session, also: dict[str, Any] | None = None
+    partition: str, session: Session, also: Mapping[str, Value] | None = None
 ) -> dict[str, Write]:
     """The writes of a new session: `user`, whose condition is that the session is born after the
     user's others; `session`, whose condition is that there is none with this id; and `info`, if its
@@ -95,6 +96,8 @@ def make_room(table: Table, partition: str, found: Item, now: str) -> None:
         Unavailable: there is too much to remove at once. The next request goes on.
     """
     session_ulid = keys.session_of(str(found["SK"]))
+    if str(found.get("staged_until", "")) > now and "claimed" not in found:
+        raise Unavailable("A session with this key is being made. Try again.")
     if "deleted_at" not in found:
         expired = f"attribute_not_exists(deleted_at) AND {model.EXPIRED}"
         try:

@@ -40,6 +40,15 @@ def count_new_session(partition: str, session_ulid: str) -> Write:
     )
 
 
+def publish_session(partition: str, session_ulid: str) -> Write:
+    """Like `count_new_session`, for a session that was filled before. Its condition fails while the
+    user is being erased, because what it holds may be older than the erasure."""
+    write = count_new_session(partition, session_ulid)
+    condition = write["Update"]["ConditionExpression"]
+    write["Update"]["ConditionExpression"] = f"({condition}) AND attribute_not_exists(erase_until)"
+    return write
+
+
 def erase(table: Table, partition: str, now: int) -> Receipt:
     """Erases all sessions of a user that exist at the time of the call.
 

@@ -111,6 +111,10 @@ class Session:
     session_key: str | None = _stored(absent=None)
     """The client's own key, from which the id is derived."""
     expires_at: str | None = _stored(absent=None)
+    forked_from: str | None = _stored(absent=None)
+    """The ULIDs of the session and of its last message that was copied, with `#` between them."""
+    imported: str | None = _stored(absent=None)
+    """When it was created elsewhere, ISO 8601."""
     archived: bool = _flag()
     pinned: bool = _flag()
 
@@ -124,7 +128,7 @@ class Session:
 
     @property
     def created_at(self) -> str:
-        return ids.timestamp(self.born)
+        return self.imported or ids.timestamp(self.born)
 
     @property
     def updated_at(self) -> str:

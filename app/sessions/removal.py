@@ -23,7 +23,8 @@ IDENTITY = ("first_id", "info", "cut")
 """Attributes that tell two items with the same key apart."""
 
 NEEDED_TO_REMOVE = (
-    f"PK, SK, deleted_at, message_count, born, last_ulid, session_key, {', '.join(IDENTITY)}"
+    "PK, SK, deleted_at, message_count, born, last_ulid, session_key, staged, "
+    + ", ".join(IDENTITY)
 )
 
 Page = TypeVar("Page")
@@ -97,6 +98,8 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
                 head, *items = items or [{}]
                 if "deleted_at" not in head or not keys.is_session(str(head["SK"])):
                     return Receipt(0, 0, finished=True)  # removed by somebody else
+                if "staged" in head and not _claim(table, head):
+                    return Receipt(0, 0, finished=True)  # somebody goes on filling it
             if not _remove_page(table, head, items):
                 return Receipt(0, counted_messages(head), finished=True)
         if head:
@@ -109,6 +112,16 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
     except Unavailable:
         return Receipt(0, counted_messages(head or {}), finished=False)
     return Receipt(1, counted_messages(head or {}), finished=True)
+
+
+def _claim(table: Table, head: Item) -> bool:
+    """Makes sure that a staged session is never shown (`app.sessions.staging`)."""
+    key = {"PK": str(head["PK"]), "SK": str(head["SK"])}
+    claim = writes.change(key, {"claimed": 1}, {":staged": head["staged"]}, "staged = :staged")
+    with suppress(ConditionFailed):
+        table.execute(claim)
+        return True
+    return False
 
 
 def _remove_page(table: Table, head: Item, items: list[Item]) -> bool:

@@ -1,7 +1,6 @@
 """The JSON form of sessions, in requests and responses."""
 
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import marshmallow as ma
@@ -11,6 +10,7 @@ from app.http.fields import (
     NEXT_CURSOR,
     IdempotencySchema,
     JsonObject,
+    Moment,
     Schema,
     StrictBoolean,
     StrictInteger,
@@ -27,7 +27,6 @@ from app.sessions.rules import (
     MAX_METADATA,
     MAX_TITLE,
 )
-from app.table import ids
 
 DEFAULT_TITLE = "New Session"
 
@@ -39,7 +38,7 @@ class Title(fields.String):
         return rules.one_line(super()._deserialize(value, attr, data, **kwargs))
 
 
-def _title() -> Title:
+def session_title() -> Title:
     return Title(
         allow_none=True,
         **line(
@@ -80,6 +79,19 @@ ARCHIVED = "Put away. Use the list's filter `archived` to leave such sessions ou
 PINNED = "Kept at hand, for a front end to show first. The order of the list is not changed"
 
 
+def session_key() -> fields.String:
+    return fields.String(
+        allow_none=True,
+        **line(
+            min_length=1,
+            max_length=MAX_KEY,
+            description="Your own id of the session, such as a framework's thread id. The "
+            "session_id is `sess_` and the first 128 bits of its SHA-256 as a ULID",
+            example="thread-42",
+        ),
+    )
+
+
 class CreateHeadersSchema(IdempotencySchema):
     if_none_match = fields.String(
         data_key="If-None-Match",
@@ -98,23 +110,14 @@ class NewSessionSchema(Schema):
             example="civic_complaints_v1",
         ),
     )
-    title = _title()
+    title = session_title()
     metadata = _metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days until the session and its messages are deleted. null: never, overriding any default"
     )
     archived = _flag(ARCHIVED)
     pinned = _flag(PINNED)
-    key = fields.String(
-        allow_none=True,
-        **line(
-            min_length=1,
-            max_length=MAX_KEY,
-            description="Your own id of the session, such as a framework's thread id. The "
-            "session_id is `sess_` and the first 128 bits of its SHA-256 as a ULID",
-            example="thread-42",
-        ),
-    )
+    key = session_key()
 
     @ma.post_load
     def _defaults(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class SessionChangesSchema(Schema):
     nulls: ClassVar = {"expires_in_days"}
     """Members of which null is a value."""
 
-    title = _title()
+    title = session_title()
     metadata = _metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days from now until the session and its messages are deleted. null: never"
@@ -176,6 +179,15 @@ class LastMessageSchema(ma.Schema):
     )
 
 
+class OriginSchema(ma.Schema):
+    session_id = fields.String(required=True)
+    message_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The last message that was copied; null if there was none"},
+    )
+
+
 class SessionSchema(ma.Schema):
     """Used only in the OpenAPI document. `app.sessions.answers` builds the responses."""
 
@@ -205,18 +217,10 @@ class SessionSchema(ma.Schema):
     )
     updated_at = fields.String(required=True, metadata={"format": "date-time"})
     expires_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
-
-
-class Moment(fields.Field[str]):
-    """ISO 8601 with an offset or Z. Becomes UTC with milliseconds, rounded up."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:  # noqa: ARG002
-        try:
-            moment = datetime.fromisoformat(value)
-            since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-            return ids.iso_time(max(0, -(-since // timedelta(milliseconds=1))))
-        except (ValueError, TypeError, OverflowError):
-            raise ma.ValidationError("Not a time such as 2026-01-31T12:00:00Z.") from None
+    forked_from = fields.Nested(OriginSchema, required=True, allow_none=True)
+    imported = fields.Boolean(
+        required=True, metadata={"description": "Whether it was imported, with its dates"}
+    )
 
 
 def _moment(description: str) -> Moment:

@@ -300,6 +300,8 @@ class SessionStore:
             )
         except ConditionFailed as failed:
             found = failed.found["session"]
+            if "staged" in found and "claimed" not in found:
+                raise SessionNotFound from None
             if "deleted_at" not in found:
                 raise (
                     PreconditionFailed if model.is_live(found, now) else SessionNotFound

@@ -252,22 +252,28 @@ class Table:
     def delete_many(self, items: Sequence[Mapping[str, Value]]) -> None:
         """Deletes items by their keys, 25 per call and up to 8 calls at a time. Returns when all
         are deleted."""
-        batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
+        keys = [encode({"PK": item["PK"], "SK": item["SK"]}) for item in items]
+        self._in_batches([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def put_many(self, items: Sequence[Item]) -> None:
+        """Writes whole items, 25 per call and up to 8 calls at a time. Returns when all are
+        written. They must have no conditions, so nobody else may write them at the same time."""
+        requests = [{"PutRequest": {"Item": encode(item)}} for item in items]
+        self._in_batches(requests)
+
+    def _in_batches(self, requests: Sequence[Any]) -> None:
+        batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
         if len(batches) <= 1:
             for batch in batches:
-                self._delete_batch(batch)
+                self._write_batch(batch)
             return
         pending = [
-            self._pool.submit(copy_context().run, self._delete_batch, batch) for batch in batches
+            self._pool.submit(copy_context().run, self._write_batch, batch) for batch in batches
         ]
         for done in pending:
             done.result()
 
-    def _delete_batch(self, items: Sequence[Mapping[str, Value]]) -> None:
-        requests: Any = [
-            {"DeleteRequest": {"Key": encode({"PK": item["PK"], "SK": item["SK"]})}}
-            for item in items
-        ]
+    def _write_batch(self, requests: Any) -> None:
         retry = Retry(self.pause, writes=False)
         while requests:
             answer = self._request("batch_write_item", RequestItems={self.name: requests})
@@ -277,7 +283,7 @@ class Table:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="delete")
+        return ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="batch")
 
     def _call(self, operation: Call, **parameters: Any) -> Any:
         return self._request(operation, TableName=self.name, **parameters)

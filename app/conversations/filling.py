@@ -1,0 +1,108 @@
+"""What forks and imports share: a session is staged, filled and then shown."""
+
+from collections.abc import Callable, Mapping
+
+from app.errors import Contended, GoneSince, SessionExists, Unavailable
+from app.identity.caller import Caller
+from app.sessions import staging
+from app.sessions.creation import make_room
+from app.sessions.model import Session, is_live
+from app.sessions.reading import whole_session
+from app.sessions.staging import Stage
+from app.table import budget, idempotency, ids, keys
+from app.table.database_time import checked_time
+from app.table.db import ConditionFailed, Table
+from app.table.idempotency import IdempotencyKey
+from app.table.writes import Value, Write
+
+TRIES = 3
+
+
+def earlier(
+    table: Table, caller: Caller, idempotency_key: IdempotencyKey | None, now: int
+) -> Session | None:
+    """The session that an earlier request with this key made. Costs 1 get; 2 if there is one.
+
+    Raises:
+        IdempotencyKeyReused
+        GoneSince: it has been deleted, or has expired.
+    """
+    if not idempotency_key:
+        return None
+    record = table.get(keys.create_record(caller.partition, idempotency_key.name))
+    if not record or not idempotency.is_current(record, now):
+        return None
+    ulid = idempotency.first_id_of(record, idempotency_key)
+    item = table.get(keys.session(caller.partition, ulid))
+    if not is_live(item, ids.iso_time(now)):
+        raise GoneSince(ids.SESSION_PREFIX + ulid)
+    return whole_session(table, item, ids.iso_time(now))
+
+
+def stage(
+    table: Table,
+    caller: Caller,
+    session_ulid: str,
+    staged: str,
+    now: int,
+    about: Mapping[str, Value | None],
+    name: str,
+) -> Stage:
+    """
+    Raises:
+        SessionExists: there is a live session with the key.
+        Unavailable: another request is making the session, or an old one is being removed.
+    """
+    key = keys.session(caller.partition, session_ulid)
+    for _ in range(TRIES):
+        try:
+            return staging.begin(table, key, staged, now, about, name=name)
+        except ConditionFailed as failed:
+            found = failed.item
+        if is_live(found, ids.iso_time(now)):
+            raise SessionExists(ids.SESSION_PREFIX + session_ulid)
+        make_room(table, caller.partition, found, ids.iso_time(now))
+    raise Contended
+
+
+def show(
+    table: Table,
+    ulids: ids.UlidSource,
+    caller: Caller,
+    stage: Stage,
+    make: Callable[[str], Session],
+    also: Mapping[str, Write],
+    idempotency_key: IdempotencyKey | None,
+) -> Session | None:
+    """Shows a staged session, in one transaction. `make` gives the session, born with an id. `also`
+    are writes that belong to it. Returns None if a condition of those failed.
+
+    Raises:
+        Unavailable: the user is being erased.
+        Contended: the session has been removed before it was shown.
+    """
+    last_ulid = stage.staged
+    request_budget = budget.current()
+    while True:
+        request_budget.check()
+        written_at = checked_time(table, ulids.clock, caller.partition)
+        [born] = ulids.new(after=last_ulid, now=written_at)
+        session = make(born)
+        parts = staging.publish(caller.partition, stage, session) | dict(also)
+        if idempotency_key:
+            record_key = keys.create_record(caller.partition, idempotency_key.name)
+            parts["record"] = idempotency.put_record(
+                record_key, idempotency_key, session.ulid, ulids.clock
+            )
+        try:
+            table.transact(parts)
+            return session
+        except ConditionFailed as failed:
+            user, rest = failed.found.get("user"), failed.found.keys() - {"user"}
+        if rest & also.keys():
+            return None
+        if rest:
+            raise Contended
+        if user and "erase_until" in user:
+            raise Unavailable
+        last_ulid = max(last_ulid, str((user or {}).get("last_ulid", "")))

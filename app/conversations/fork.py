@@ -1,0 +1,217 @@
+"""Copies a session up to a message into a session of its own (access pattern 18).
+
+The messages keep their ids. Feedback is not copied. If a request's time is up, the next one goes on
+where it stopped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from app.conversations import filling
+from app.errors import Contended, SessionNotFound, Unavailable
+from app.identity.caller import Caller
+from app.literals import Literal, read_value
+from app.messages.bounds import Bounds, bounds_of
+from app.messages.excerpts import excerpt
+from app.messages.items import size_of
+from app.messages.model import Message
+from app.messages.reader import MessageReader
+from app.sessions import removal, staging
+from app.sessions.creation import NewSession
+from app.sessions.model import LIVE, Session, is_live, ulid_of
+from app.sessions.reading import whole_session
+from app.sessions.staging import Stage
+from app.table import budget, ids, keys, ranges, writes
+from app.table.database_time import checked_time
+from app.table.db import Table
+from app.table.idempotency import IdempotencyKey
+from app.table.writes import Item, Write
+
+ROUND_ITEMS, ROUND_BYTES = 200, 4_000_000
+"""What is copied at a time. All rounds but the last are complete, whenever a request is cut off."""
+
+OVERLAP = ROUND_ITEMS + 10
+"""Items at the end of an unfinished copy that are copied again. A message has up to 8 items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """`session` is None if the copy is not finished yet."""
+
+    session_id: str
+    session: Session | None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What is copied: a session as it was read, up to the message `last`."""
+
+    source: Session
+    bounds: Bounds
+    last: Message | None
+
+
+class SessionForker:
+    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+        self.table = table
+        self.ulids = ulids or ids.UlidSource()
+        self.reader = MessageReader(table, self.ulids.clock)
+
+    def fork(
+        self,
+        caller: Caller,
+        session_id: str,
+        *,
+        until: str | None = None,
+        key: str | None = None,
+        title: str | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+    ) -> Forked:
+        """Nobody sees the new session before it is whole. It is whole as of one moment: if the
+        source is edited or cut back while it is copied, the copy is dropped.
+
+        Costs 3 to 5 reads and 2 writes, 1 query per MB and ⌈items/25⌉ batch writes.
+
+        Args:
+            until: the id of the last message to copy; None for all.
+
+        Raises:
+            ValidationFailed, SessionNotFound, MessageNotFound, SessionExists, IdempotencyKeyReused,
+            GoneSince
+            Contended: the source was changed meanwhile.
+            Unavailable: time is up, and without a key or Idempotency-Key nobody can go on; or
+                another request is making the same fork.
+        """
+        now = checked_time(self.table, self.ulids.clock, caller.partition)
+        replay = filling.earlier(self.table, caller, idempotency_key, now)
+        if replay:
+            return Forked(replay.session_id, replay, replayed=True)
+        copy = self._choose(caller, session_id, until, ids.iso_time(now))
+        new = NewSession(
+            domain_id=copy.source.domain_id,
+            title=copy.source.title if title is None else title,
+            metadata=Literal(str(copy.source.metadata), read_value(str(copy.source.metadata))),
+            key=key,
+        )
+        new.check()
+        last = copy.last.ulid if copy.last else ""
+        [staged] = self.ulids.new(now=now)
+        name = key or ""
+        if not key and idempotency_key:  # no client's key has a control character
+            name = f"\0{copy.source.ulid} {last} {idempotency_key.name}"
+        session_ulid = ids.from_key(name) if name else staged
+        about = {
+            "staged_from": copy.source.ulid,
+            "staged_last": last,
+            "staged_seen": copy.source.changed,
+        }
+        stage = filling.stage(
+            self.table, caller, session_ulid, staged, now, about, name or session_ulid
+        )
+        if not self._copy(caller, copy, stage):
+            staging.give_back(self.table, stage)
+            if not name:
+                raise Unavailable("The session is too large to be copied without Idempotency-Key.")
+            return Forked(ids.SESSION_PREFIX + session_ulid, None)
+        count = self._count(caller.partition, session_ulid)
+
+        def make(born: str) -> Session:
+            return replace(
+                new.made(born),
+                ulid=session_ulid,
+                message_count=count,
+                last_message=last or None,
+                last_role=copy.last.role if copy.last else None,
+                excerpt=excerpt(copy.last) if copy.last else None,
+                expires_at=copy.source.expires_at,
+                forked_from=f"{copy.source.ulid}#{last}",
+            )
+
+        source = {"source": self._still_so(caller, copy.source)}
+        session = filling.show(self.table, self.ulids, caller, stage, make, source, idempotency_key)
+        if not session:
+            removal.remove(self.table, caller.partition, session_ulid)
+            self._choose(caller, session_id, until, ids.iso_time(self.ulids.clock()))
+            raise Contended
+        return Forked(session.session_id, session)
+
+    def _choose(self, caller: Caller, session_id: str, until: str | None, now: str) -> _Copy:
+        """
+        Raises:
+            SessionNotFound, SessionDamaged, MessageNotFound
+        """
+        head = self.table.get(keys.session(caller.partition, ulid_of(session_id)))
+        if not is_live(head, now):
+            raise SessionNotFound
+        source, bounds = whole_session(self.table, head, now), bounds_of(head)
+        last = None
+        if until:
+            last = self.reader.get(caller, session_id, until)
+        elif bounds.last:
+            last = self.reader.get(caller, session_id, ids.MESSAGE_PREFIX + bounds.last)
+        return _Copy(source, bounds, last)
+
+    def _copy(self, caller: Caller, copy: _Copy, stage: Stage) -> bool:
+        """Returns whether all of it is copied."""
+        if not copy.last:
+            return True
+        session_ulid = keys.session_of(stage.key["SK"])
+        low = "" if stage.is_new else self._resume_after(caller.partition, session_ulid)
+        high = ids.series(copy.last.ulid, 2)[1]
+        old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
+        items = self.reader.items(caller, copy.bounds, low, high)
+        for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
+            if budget.current().remaining() < removal.TIME_FOR_A_PAGE:
+                return False
+            self.table.put_many(
+                [
+                    {
+                        **{name: value for name, value in item.items() if name != "raters"},
+                        "SK": new + str(item["SK"]).removeprefix(old),
+                    }
+                    for item in chunk
+                ]
+            )
+        return True
+
+    def _resume_after(self, partition: str, session_ulid: str) -> str:
+        """A message up to which an unfinished copy is complete; empty for none."""
+        pages = self.table.query(
+            partition,
+            ranges.messages_between(session_ulid),
+            backwards=True,
+            limit=OVERLAP,
+            only="SK",
+        )
+        latest = next(pages)
+        return keys.message_of(str(latest[-1]["SK"])) if len(latest) == OVERLAP else ""
+
+    def _count(self, partition: str, session_ulid: str) -> int:
+        pages = self.table.query(partition, ranges.messages_between(session_ulid), only="SK")
+        return sum(keys.is_message(str(item["SK"])) for item in chain.from_iterable(pages))
+
+    def _still_so(self, caller: Caller, source: Session) -> Write:
+        """A condition on the source, in a write, because a transaction's check of a condition needs
+        a permission of its own."""
+        return writes.change(
+            keys.session(caller.partition, source.ulid),
+            {},
+            {":seen": source.changed, ":now": ids.iso_time(self.ulids.clock())},
+            f"{LIVE} AND changed = :seen",
+            {"fork_count": 1},
+        )
+
+
+def _rounds(items: Iterator[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    size = 0
+    for item in items:
+        if chunk and (len(chunk) == ROUND_ITEMS or size + size_of(item) > ROUND_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += size_of(item)
+    if chunk:
+        yield chunk
