@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from app.errors import InvalidCursor
-from app.messages.model import Message, NewMessage, assemble, split
+from app.messages.items import assemble, split
+from app.messages.model import Message, NewMessage
 from app.table import ids
 from app.table.cursors import make_cursor, read_cursor
 
