@@ -930,7 +930,7 @@ def test_every_header_that_is_read_by_hand_is_known_here():
                 read.add((source.name, ast.unparse(node.args[0])))
             if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "request.headers":
                 read.add((source.name, ast.unparse(node.slice)))
-    by_hand = {entry for entry in read if entry[0] != "routes.py"}
+    by_hand = {entry for entry in read if not entry[0].endswith("routes.py")}
     assert by_hand == {
         ("auth.py", "'Authorization'"),
         ("auth.py", "ACT_FOR_USER_HEADER"),
