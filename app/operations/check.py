@@ -19,9 +19,10 @@ EVERYTHING = ("\x00", "\U0010ffff")
 """A range of sort keys that holds every item."""
 
 ATTRIBUTES = ", ".join(
-    f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count version
-    settings_version last_ulid last_message last_count changed born info cut_lo cut_hi parts
-    session_count erase_until first_id fingerprint body title domain_id metadata
+    f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count feedback_count
+    version settings_version last_ulid last_message last_count changed born session_key info cut_lo
+    cut_hi forked_from imported title domain_id metadata parts body message_role created_by
+    message_status edited raters rater rated session_count erase_until first_id fingerprint
     {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from app.literals import text_fault
-from app.messages.model import MEMBERS
+from app.messages.model import COMPLETE, MEMBERS, STATUSES
 from app.table.writes import Item
 
 SESSION_ATTRIBUTES = ("domain_id", "title", "changed", "version", "settings_version")
@@ -24,4 +24,6 @@ def message_fault(parts: Sequence[Item]) -> str | None:
         return "there is none"
     if missing := [name for name in ("message_role", "created_by") if name not in parts[0]]:
         return f"without {', '.join(missing)}"
+    if parts[0].get("message_status", COMPLETE) not in STATUSES:
+        return "an unknown status"
     return text_fault("".join(str(part["body"]) for part in parts), MEMBERS)

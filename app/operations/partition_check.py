@@ -1,23 +1,18 @@
-"""The check of one partition, item by item.
+"""The check of one partition. `app.operations.session_check` checks what is under a session.
 
-It shares the keys and the form of a message with the stores, but none of their code, so that it
-does not share their mistakes. To keep memory small, it holds only one message at a time, and the
-ids of at most one day of one session.
+It shares the keys with the stores, but none of their code, so that it does not share their
+mistakes.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
 
 from app.operations import content
+from app.operations.session_check import SessionCheck
 from app.table import ids, keys
 from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, TTL_ATTRIBUTE
-from app.table.idempotency import LIFETIME
 from app.table.writes import Item
-
-MOST_AT_ONCE = 100
-"""Items in a transaction. An append cannot have more messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class PartitionCheck:
         self._partition = partition
         self._now = now
         self._unmarked = 0
-        self._last_session = ""
+        self._last_born = ""
         self._user: Item | None = None
 
     def run(self, items: Iterable[Item]) -> None:
@@ -102,8 +97,8 @@ class PartitionCheck:
                 "session_count is wrong",
                 f"{user.get('session_count')}, and there are {self._unmarked} sessions",
             )
-        if str(user.get("last_ulid", "~")) < self._last_session:  # older items have none
-            self._report(user, "last_ulid is before the last session", self._last_session)
+        if str(user.get("last_ulid", "")) < self._last_born:
+            self._report(user, "last_ulid is before the last session", self._last_born)
         noted = keys.by_due_time(self._partition, str(user.get("GSI2SK", "")))
         self._indexes(user, {}, noted if "erase_until" in user else {})
 
@@ -113,7 +108,6 @@ class PartitionCheck:
                 self._report(orphan, "belongs to no session")
             return
         self.checked.sessions += 1
-        self._last_session = session
         if "deleted_at" in head:
             self.checked.pending += 1
             self._indexes(head, {}, keys.by_due_time(session, str(head["deleted_at"])))
@@ -121,11 +115,13 @@ class PartitionCheck:
                 pass
             return
         self._unmarked += 1
+        self._last_born = max(self._last_born, str(head.get("born", session)))
         self._ids(head, session)
         until = str(head.get("expires_at", ""))
         self.checked.pending += bool(until) and until <= ids.iso_time(self._now)
         activity = keys.activity_of(str(head.get("GSI1SK", "")))
         earliest = ids.timestamp(str(head.get("last_message") or head.get("born", session)))
+        earliest = min(earliest, str(head.get("imported", "~")))
         if not earliest <= activity <= ids.timestamp(str(head["last_ulid"])):
             self._report(head, "its last activity is wrong", activity)
         self._indexes(
@@ -135,14 +131,27 @@ class PartitionCheck:
         )
         for problem, detail in content.session_faults(head):
             self._report(head, problem, detail)
-        self._messages(head, session, items)
+        check = SessionCheck(head, session, self._report, self._now)
+        check.run(items)
+        self.checked.messages += check.messages
+        self.checked.records += check.records
 
     def _ids(self, head: Item, session: str) -> None:
-        """Every id of a session's own is from between its birth and its last write."""
+        """A session's own ids are from between its birth and its last write. Its messages may be
+        older, if it is a fork or was imported."""
         born, last = str(head.get("born", session)), str(head["last_ulid"])
-        for name in ("last_ulid", "changed", "last_message", "cut_hi", "info"):
-            if name in head and not born <= str(head[name]) <= last:
+        old = "forked_from" in head or "imported" in head
+        bounds = {"last_ulid": born, "changed": born, "info": born, "last_message": born}
+        for name, earliest in bounds.items():
+            least = "" if old and name == "last_message" else earliest
+            if name in head and not least <= str(head[name]) <= last:
                 self._report(head, f"{name} is wrong", str(head[name]))
+        cut = str(head.get("cut_lo", "")), str(head.get("cut_hi", ""))
+        if any(cut) and not (ids.is_ulid(cut[0]) and cut[0] <= cut[1] <= last):
+            self._report(head, "its cut is wrong", " to ".join(cut))
+        key = str(head.get("session_key", ""))
+        if key and ids.from_key(key) != session:
+            self._report(head, "its key gives another id", ids.from_key(key))
 
     def _create_record(self, record: Item) -> None:
         """Checks only the record itself, which must be usable for a replay. Whether its session
@@ -162,78 +171,8 @@ class PartitionCheck:
             if found != expected:
                 self._report(head, f"its keys in {index} are wrong", f"{found}, not {expected}")
 
-    def _messages(self, head: Item, session: str, items: Iterator[Item]) -> None:
-        count = 0
-        last = str(head.get("last_message", ""))
-        newest = deque([""], MOST_AT_ONCE)
-        recent: set[str] = set()  # messages that a valid append record can refer to
-        for name, group in groupby(items, key=_message_of):
-            if not name:
-                for item in group:
-                    self._append_record(item, session, recent)
-                continue
-            parts = list(group)
-            if name > last:  # or written since the session was read
-                self._report(parts[0], "is later than its session's last message")
-            elif self._check_message(name, parts):
-                count += 1
-                newest.append(name)
-            if self._is_of_today(name):
-                recent.add(name)
-        if count != head["message_count"]:
-            self._report(
-                head, "message_count is wrong", f"{head['message_count']}, and there are {count}"
-            )
-        if newest[-1] != last:
-            self._report(head, "last_message is not the last", f"{last}, not {newest[-1]}")
-            return
-        if not last:
-            return
-        most = MOST_AT_ONCE + 1  # a damaged count must not cause more work; it is reported
-        batch = ids.series_until(last, min(int(head.get("last_count", 0)), most))
-        if missing := set(batch) - set(newest):
-            self._report(head, "last_count is wrong", f"{len(missing)} of {len(batch)} missing")
-
-    def _check_message(self, name: str, parts: list[Item]) -> bool:
-        """Returns whether the message's first item exists. Each item holds the number of items."""
-        self.checked.messages += 1
-        first = parts[0]
-        stated = first.get("parts", 1)
-        whole = stated if isinstance(stated, int) else 0
-        session = keys.session_of(str(first["SK"]))
-        expected = [keys.message("", session, name, part)["SK"] for part in range(whole)]
-        found = [str(part["SK"]) for part in parts]
-        if found != expected or any(part.get("parts", 1) != whole for part in parts):
-            self._report(first, "its parts are not whole", f"{len(found)} of {whole}")
-        elif fault := content.message_fault(parts):
-            self._report(first, "its text is damaged", fault)
-        return keys.is_message(found[0])
-
-    def _append_record(self, item: Item, session: str, recent: set[str]) -> None:
-        if not str(item["SK"]).startswith(keys.append_record("", session, "")["SK"]):
-            self._report(item, "unknown item")
-            return
-        self.checked.records += 1
-        if not self._is_past(item) and item["first_id"] not in recent:
-            self._report(item, "record of an append without its message", str(item["first_id"]))
-
-    def _is_past(self, record: Item) -> bool:
-        """An expired record counts as absent, even if DynamoDB has not removed it yet."""
-        return int(record[TTL_ATTRIBUTE]) <= self._now // 1000
-
-    def _is_of_today(self, ulid: str) -> bool:
-        """Whether a record that refers to this id can still be valid."""
-        return ids.milliseconds(ulid) // 1000 + LIFETIME > self._now // 1000
-
 
 def _session_of(item: Item) -> str:
     """The session that an item is or belongs to. Empty for other items."""
     sk = str(item["SK"])
     return keys.session_of(sk) if sk.startswith(keys.SESSION_PREFIX) else ""
-
-
-def _message_of(item: Item) -> str:
-    """The message that an item belongs to. Empty for a record."""
-    sk = str(item["SK"])
-    session = keys.session_of(sk)
-    return keys.message_of(sk) if sk.startswith(keys.message("", session, "")["SK"]) else ""

@@ -15,11 +15,6 @@ ROOT = Path(__file__).parents[2]
 MESSAGE = {"role": "user", "content": "x"}
 
 
-@pytest.fixture
-def session_id(alice):
-    return alice.create_session()["session_id"]
-
-
 def refused(answer):
     """The problem of a refusal that lists 20 faults and says that there are more."""
     body = problem(answer, 422, "VALIDATION_FAILED")

@@ -28,11 +28,6 @@ GROUNDED = {
 }
 
 
-@pytest.fixture
-def session_id(alice):
-    return alice.create_session()["session_id"]
-
-
 def test_an_appended_message_comes_back_as_it_was_sent(alice, session_id):
     answer = alice.post(f"/sessions/{session_id}/messages", GROUNDED)
     assert answer.status_code == 201

@@ -31,11 +31,6 @@ def leaves(answer):
 
 
 @pytest.fixture
-def session_id(alice):
-    return alice.create_session()["session_id"]
-
-
-@pytest.fixture
 def filled(raw, table, session_id):
     """Writes messages of this size directly into the table, which is faster."""
 

@@ -1,0 +1,155 @@
+"""The check of what is under one session: its metadata, messages, feedback, cut and records.
+
+It shares the keys and the form of a message with the stores, but none of their code, so that it
+does not share their mistakes. It holds one message at a time, and the ids of at most one day.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from app.literals import text_fault
+from app.operations import content
+from app.table import ids, keys
+from app.table.definition import TTL_ATTRIBUTE
+from app.table.idempotency import LIFETIME
+from app.table.writes import Item
+
+MOST_AT_ONCE = 100
+"""Items in a transaction. An append cannot have more messages."""
+
+Report = Callable[[Item, str, str], None]
+"""Called with an item, the kind of damage, and its values."""
+
+
+class SessionCheck:
+    """Call `run` once with the items after the session's own, in the order of their keys. Then read
+    `messages` and `records`, the numbers of what was checked."""
+
+    def __init__(self, head: Item, session: str, report: Report, now: int) -> None:
+        self.messages = 0
+        self.records = 0
+        self._head = head
+        self._session = session
+        self._report = report
+        self._now = now
+        self._last = str(head.get("last_message", ""))
+        self._cut = str(head.get("cut_lo", "~")), str(head.get("cut_hi", ""))
+        self._visible = 0
+        self._feedback = 0
+        self._newest = deque([""], MOST_AT_ONCE)
+        self._recent: set[str] = set()  # messages that a valid record can refer to
+        self._has_info = self._has_cut = False
+
+    def run(self, items: Iterator[Item]) -> None:
+        for name, group in groupby(items, key=_message_of):
+            if name:
+                self._message(name, list(group))
+            else:
+                for item in group:
+                    self._other(item)
+        self._totals()
+
+    def _message(self, name: str, items: list[Item]) -> None:
+        if self._cut[0] <= name <= self._cut[1]:  # hidden, and being removed in any order
+            return
+        parts = [item for item in items if not keys.is_feedback(str(item["SK"]))]
+        if not parts:
+            self._report(items[0], "belongs to no message", "")
+            return
+        if name > self._last:  # or written since the session was read
+            self._report(parts[0], "is later than its session's last message", "")
+            return
+        self.messages += 1
+        if self._is_of_today(name):
+            self._recent.add(name)
+        if not keys.is_message(str(parts[0]["SK"])):
+            self._report(parts[0], "its parts are not whole", "the first is missing")
+            return
+        self._visible += 1
+        self._newest.append(name)
+        self._parts(name, parts)
+        self._ratings(parts[0], [item for item in items if keys.is_feedback(str(item["SK"]))])
+
+    def _parts(self, name: str, parts: list[Item]) -> None:
+        """Each item holds the number of items."""
+        first = parts[0]
+        stated = first.get("parts", 1)
+        whole = stated if isinstance(stated, int) else 0
+        expected = [keys.message("", self._session, name, part)["SK"] for part in range(whole)]
+        found = [str(part["SK"]) for part in parts]
+        if found != expected or any(part.get("parts", 1) != whole for part in parts):
+            self._report(first, "its parts are not whole", f"{len(found)} of {whole}")
+        elif fault := content.message_fault(parts):
+            self._report(first, "its text is damaged", fault)
+        edited = str(first.get("edited", name))
+        if not name <= edited <= str(self._head["last_ulid"]):
+            self._report(first, "edited is wrong", edited)
+
+    def _ratings(self, first: Item, given: list[Item]) -> None:
+        self._feedback += len(given)
+        if first.get("raters", 0) != len(given):
+            self._report(first, "raters is wrong", f"{first.get('raters', 0)}, not {len(given)}")
+        for item in given:
+            sound = ids.is_ulid(str(item.get("rated"))) and "rater" in item
+            if not sound or text_fault(str(item.get("body")), ("rating", "comment")):
+                self._report(item, "its text is damaged", "feedback")
+
+    def _other(self, item: Item) -> None:
+        sk = str(item["SK"])
+        if keys.is_info(sk):
+            self._has_info = True
+            if item.get("info") != self._head.get("info"):
+                self._report(item, "belongs to no session", str(item.get("info")))
+            elif fault := text_fault(str(item.get("metadata"))):
+                self._report(item, "its metadata is damaged", fault)
+        elif keys.is_cut(sk):
+            self._has_cut = True
+            due = keys.by_due_time(self._session, str(item.get("GSI2SK")))
+            if "cut_hi" not in self._head:
+                self._report(item, "belongs to no cut", "")
+            elif {name: item.get(name) for name in due} != due:
+                self._report(item, "its keys in GSI2 are wrong", str(item.get("GSI2PK")))
+        elif sk.startswith(keys.append_record("", self._session, "")["SK"]):
+            self._record(item)
+        else:
+            self._report(item, "unknown item", "")
+
+    def _record(self, record: Item) -> None:
+        """An expired record counts as absent, even if DynamoDB has not removed it yet. Messages may
+        have been removed since the last change."""
+        self.records += 1
+        first = str(record["first_id"])
+        is_past = int(record[TTL_ATTRIBUTE]) <= self._now // 1000
+        if not is_past and first not in self._recent and str(self._head["changed"]) <= first:
+            self._report(record, "record of an append without its message", first)
+
+    def _totals(self) -> None:
+        head = self._head
+        for name, found in (("message_count", self._visible), ("feedback_count", self._feedback)):
+            if head.get(name, 0) != found:
+                self._report(head, f"{name} is wrong", f"{head.get(name)}, and there are {found}")
+        if "info" in head and not self._has_info:
+            self._report(head, "its metadata is missing", str(head["info"]))
+        if "cut_hi" in head and not self._has_cut:
+            self._report(head, "its cut is not due", str(head["cut_hi"]))
+        if self._newest[-1] != self._last:
+            detail = f"{self._last}, not {self._newest[-1]}"
+            self._report(head, "last_message is not the last", detail)
+        elif self._last:
+            # A damaged count must not cause more work; it is reported.
+            count = min(int(head.get("last_count", 0)), MOST_AT_ONCE + 1)
+            batch = ids.series_until(self._last, count)
+            if missing := set(batch) - set(self._newest):
+                detail = f"{len(missing)} of {len(batch)} missing"
+                self._report(head, "last_count is wrong", detail)
+
+    def _is_of_today(self, ulid: str) -> bool:
+        """Whether a record that refers to this id can still be valid."""
+        return ids.milliseconds(ulid) // 1000 + LIFETIME > self._now // 1000
+
+
+def _message_of(item: Item) -> str:
+    """The message that an item belongs to. Empty for others."""
+    sk = str(item["SK"])
+    return keys.message_of(sk) if keys.is_under_message(sk) else ""
