@@ -183,7 +183,10 @@ class SessionStore:
                 if not info:
                     return whole_session(self.table, self.table.execute(write), self._now())
                 self.table.transact({"session": write, "info": info})
-                return self.get(caller, session_id)
+                session = self.get(caller, session_id)
+                if session.born > change:  # deleted since, and made again with its key
+                    raise SessionNotFound
+                return session
             except ConditionFailed as failed:
                 [found] = failed.found.values()
                 if not model.is_live(found, write_ids.now):
