@@ -9,7 +9,7 @@ from typing import Any
 from app.errors import FeedbackNotFound, MessageNotFound, SessionNotFound, TooManyRaters
 from app.identity.caller import Caller
 from app.literals import text_of
-from app.messages import head_writes, rules
+from app.messages import head_writes, rules, sizes
 from app.messages.bounds import bounds_of
 from app.messages.model import MAX_RATERS
 from app.sessions.model import is_live, ulid_of
@@ -54,6 +54,7 @@ class FeedbackStore:
         if not checked:
             rules.check_feedback(rating, comment)
         body = f'{{"rating":{text_of(rating)},"comment":{text_of(comment)}}}'
+        sizes.check_feedback(caller.writer, body)
         rated = self._write(caller, session_id, message_id, body, is_new=True)
         return Given(caller.writer, rated, body)
 

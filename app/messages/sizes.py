@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring as quoted
 
-from app.errors import TooLarge
-from app.messages.model import MAX_BATCH, STATUSES, Message, NewMessage
+from app.errors import TooLarge, ValidationFailed
+from app.messages.model import MAX_BATCH, MAX_RATERS, STATUSES, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
 
@@ -21,10 +22,10 @@ MAX_WIRE_BYTES = 6_270_000
 whole response, with headers, may have 6,291,556.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-MAX_FEEDBACK_WIRE = 130_000
-"""Maximum bytes of a message's feedback in such a body."""
+MAX_FEEDBACK_WIRE = 3_000
+"""Maximum bytes of one feedback on a message in such a body."""
 
-MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE - MAX_FEEDBACK_WIRE
+MAX_MESSAGE_WIRE = MAX_WIRE_BYTES - MAX_HEAD_WIRE - MAX_RATERS * MAX_FEEDBACK_WIRE
 """Maximum bytes of one message in such a body. A larger message could be stored, but never read.
 There must be room for the session and for feedback, too."""
 
@@ -46,13 +47,25 @@ def body(index: int, message: NewMessage, created_by: str) -> str:
             f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
         )
     if _may_exceed(size, MAX_MESSAGE_WIRE):
-        wire = _wire(message, text, created_by)
+        longest = {"status": max(STATUSES, key=len), "edited": ids.LEAST}
+        wire = _wire(message, text, created_by, **longest)
         if wire > MAX_MESSAGE_WIRE:
             raise TooLarge(
                 f"Message {index} could not be read again: it has {wire:,} bytes in a response "
                 f"{_AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
             )
     return text
+
+
+def check_feedback(rater: str, body: str) -> None:
+    """
+    Raises:
+        ValidationFailed: it is too long to come with its message.
+    """
+    wire = wire_size(body) + wire_size(quoted(rater)) + MAX_FEEDBACK_WIRE // 10
+    if wire > MAX_FEEDBACK_WIRE:
+        fault = f"Too long: the feedback has {wire:,} bytes {_AS_SENT}, of {MAX_FEEDBACK_WIRE:,}."
+        raise ValidationFailed.of_json([("comment", fault)])
 
 
 def bodies(
@@ -74,7 +87,7 @@ def bodies(
         )
     if answered_whole and _may_exceed(sum(sizes), MAX_WIRE_BYTES):
         wires = (_wire(*each, created_by) for each in zip(messages, texts, strict=True))
-        wire = sum(wires) + wire_size('{"messages":[]}')
+        wire = sum(wires) + wire_size('{"messages":[]}') - 1
         if wire > MAX_WIRE_BYTES:
             raise TooLarge(
                 f"The response would have {wire:,} bytes {_AS_SENT}. The limit is "
@@ -84,12 +97,12 @@ def bodies(
     return texts
 
 
-def _wire(message: NewMessage, body: str, created_by: str) -> int:
-    """Bytes of a message in a response, with the comma after it, however it is edited later."""
-    ulid = ids.LEAST
-    longest = max(STATUSES, key=len)
-    role, name = message.spoken_role or "", message.name
-    return wire_size(Message(ulid, ulid, body, role, created_by, name, longest, ulid).json) + 1
+def _wire(message: NewMessage, body: str, created_by: str, **later: str) -> int:
+    """Bytes of a message in a response, with the comma after it. `later` is what an edit may
+    change."""
+    ulid, role = ids.LEAST, message.spoken_role or ""
+    members = {"name": message.name, "status": message.status, **later}
+    return wire_size(Message(ulid, ulid, body, role, created_by, **members).json) + 1
 
 
 _AS_SENT = (

@@ -27,7 +27,7 @@ INLINE_METADATA = 200
 """Maximum bytes of metadata in the session's own item, which every append writes again. Longer
 metadata has an item of its own."""
 
-MAX_HEAD_WIRE = 140_000
+MAX_HEAD_WIRE = 120_000
 """Maximum bytes of a session without its messages in a response, as Lambda sends it. An emoji in
 its title, metadata or domain takes 14 bytes: twelve for two escapes, and two for their
 backslashes."""

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.people import Client, make_token
+
 OWN = "private, no-cache"
 
 
@@ -34,16 +36,34 @@ BODIES = {
     ("POST", "/sessions/{session_id}/messages/batch"): {
         "messages": [{"role": "user", "content": "c"}]
     },
+    ("PATCH", "/sessions/{session_id}"): {"metadata": {"a": 1}},
+    ("POST", "/sessions/{session_id}/fork"): {},
+    ("POST", "/sessions/import"): {"session": {"domain_id": "d"}},
+    ("POST", "/sessions/{session_id}/messages/pop"): {},
+    ("POST", "/sessions/{session_id}/messages/replace"): {
+        "all": True,
+        "messages": [{"role": "user", "content": "c"}],
+    },
+    ("PUT", "/sessions/{session_id}/messages/{message_id}"): {"content": "d"},
+    ("PUT", "/sessions/{session_id}/messages/{message_id}/feedback"): {"rating": "up"},
+}
+
+QUERIES = {
+    ("DELETE", "/sessions"): "?confirm=all",
+    ("DELETE", "/sessions/{session_id}/messages"): "?all=true",
 }
 
 
-def test_every_answer_of_every_route_has_the_cache_headers(app, alice, nobody):
+def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
+    scope = "sessions:read sessions:write sessions:import"
+    alice = Client(app, make_token("acme", "alice", scope=scope))
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]
         filled = path.format(session_id=session, message_id=message)
-        if (method, path) == ("DELETE", "/sessions"):
-            filled += "?confirm=all"
+        filled += QUERIES.get((method, path), "")
+        if (method, path.rsplit("/", 1)[1]) == ("DELETE", "feedback"):
+            alice.put(filled, {"rating": "up"})
         headers = {"Origin": "https://a.example"}
         body = BODIES.get((method, path))
         done = alice.request(method, filled, json=body, headers=headers)

@@ -4,54 +4,63 @@ import pytest
 
 from tests.people import problem
 
+OTHER, NOW, LATER = (f"01ARZ3NDEKTSV4RRFFQ69G5F{end}" for end in ("A0", "A1", "A2"))
+
 
 @pytest.fixture
 def session(alice):
-    """At version 105."""
+    """Its ETag is `NOW`."""
     session_id = alice.create_session()["session_id"]
     key = {"PK": {"S": "acme#alice"}, "SK": {"S": f"SESSION#{session_id[5:]}"}}
     table = alice.app.extensions["table"]
     table.client.update_item(
         TableName=table.name,
         Key=key,
-        UpdateExpression="SET version = :version",
-        ExpressionAttributeValues={":version": {"N": "105"}},
+        UpdateExpression="SET last_ulid = :version",
+        ExpressionAttributeValues={":version": {"S": NOW}},
     )
     return session_id
 
 
+def others(count):
+    """ETags of other versions."""
+    return [f'"01ARZ3NDEKTSV4RRFFQ69G{number:04}"' for number in range(count)]
+
+
 HOLDS = {
-    "alone": '"105"',
+    "alone": f'"{NOW}"',
     "any": "*",
     "any, with blanks": " * ",
-    "in a list": '"7", "105"',
-    "first of a list": '"105","7"',
-    "with foreign tags": '"x", W/"7", "a,b", "é", "", "105"',
-    "with empty elements": ',, "105" ,\t,',
-    "among weak ones": 'W/"104", "105"',
-    "beside a weak one of its own": 'W/"105", "105"',
+    "in a list": f'"{OTHER}", "{NOW}"',
+    "first of a list": f'"{NOW}","{OTHER}"',
+    "with foreign tags": f'"x", W/"{OTHER}", "a,b", "é", "", "{NOW}"',
+    "with empty elements": f',, "{NOW}" ,\t,',
+    "among weak ones": f'W/"{OTHER}", "{NOW}"',
+    "beside a weak one of its own": f'W/"{NOW}", "{NOW}"',
 }
 
 HOLDS_NOT = {
-    "another": '"104"',
-    "weak": 'W/"105"',
-    "not quoted": "105",
-    "leading zero": '"0105"',
-    "sign": '"+105"',
-    "blank inside": '" 105"',
-    "fraction": '"105.0"',
-    "digits of another script": '"١٠٥"',
-    "within another": '"a,"105","',
-    "not quoted, in a list": '"7", 105',
-    "quoted once": '"105',
-    "half quoted": '105"',
-    "lower-case weak": 'w/"105"',
-    "no comma": '"7" "105"',
-    "a list that goes wrong later": '"105", 7',
-    "any, within a list": '*, "7"',
+    "another": f'"{OTHER}"',
+    "weak": f'W/"{NOW}"',
+    "not quoted": f"{NOW}",
+    "leading zero": f'"0{NOW}"',
+    "sign": f'"+{NOW}"',
+    "blank inside": f'" {NOW}"',
+    "fraction": f'"{NOW}.0"',
+    "lower case": f'"{NOW.lower()}"',
+    "a digit of another script": f'"{NOW[:-1]}١"',
+    "a session's id": f'"sess_{NOW}"',
+    "within another": f'"a,"{NOW}","',
+    "not quoted, in a list": f'"{OTHER}", {NOW}',
+    "quoted once": f'"{NOW}',
+    "half quoted": f'{NOW}"',
+    "lower-case weak": f'w/"{NOW}"',
+    "no comma": f'"{OTHER}" "{NOW}"',
+    "a list that goes wrong later": f'"{NOW}", 7',
+    "any, within a list": f'*, "{OTHER}"',
     "any, quoted": '"*"',
     "twice any": "**",
-    "single quotes": "'105'",
+    "single quotes": f"'{NOW}'",
     "none": "",
     "commas": ",,,",
     "far too long": '"' + "9" * 5000 + '"',
@@ -64,7 +73,7 @@ def put(client, session, if_match):
 
 @pytest.mark.parametrize("if_match", HOLDS.values(), ids=HOLDS)
 def test_if_match_holds_if_the_current_tag_is_listed(alice, session, if_match):
-    assert put(alice, session, latin(if_match)).json["version"] == 106
+    assert put(alice, session, latin(if_match)).json["version"] == 2
 
 
 @pytest.mark.parametrize("if_match", HOLDS_NOT.values(), ids=HOLDS_NOT)
@@ -75,7 +84,7 @@ def test_if_match_fails_for_anything_else(alice, session, if_match):
     problem(alice.post(f"{path}/messages", said, headers=headers), 412, "PRECONDITION_FAILED")
     problem(alice.delete(path, headers=headers), 412, "PRECONDITION_FAILED")
     found = alice.get(path).json
-    assert (found["version"], found["messages"]) == (105, [])
+    assert (found["version"], found["messages"]) == (1, [])
 
 
 def latin(header):
@@ -86,8 +95,8 @@ def latin(header):
 @pytest.mark.parametrize("position", [0, 50, 99])
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 def test_the_current_tag_counts_at_any_position_among_100(alice, session, position, method):
-    others = [f'"{version}"' for version in range(200, 299)]
-    headers = {"If-Match": ", ".join([*others[:position], '"105"', *others[position:]])}
+    tags = others(99)
+    headers = {"If-Match": ", ".join([*tags[:position], f'"{NOW}"', *tags[position:]])}
     path = f"/sessions/{session}" + ("/messages" if method == "POST" else "")
     body = {"PUT": {"title": "x"}, "POST": {"role": "user", "content": "x"}}.get(method)
     assert alice.request(method, path, json=body, headers=headers).status_code in (200, 201)
@@ -95,7 +104,7 @@ def test_the_current_tag_counts_at_any_position_among_100(alice, session, positi
 
 def test_more_than_100_versions_are_refused_and_nothing_is_written(alice, session, items):
     before = items()
-    tags = [f'"{version}"' for version in [*range(200, 300), 105]]
+    tags = [*others(100), f'"{NOW}"']
     for method, path, body in (
         ("PUT", f"/sessions/{session}", {"title": "x"}),
         ("DELETE", f"/sessions/{session}", None),
@@ -110,39 +119,40 @@ def test_more_than_100_versions_are_refused_and_nothing_is_written(alice, sessio
 
 
 def test_tags_that_cannot_be_a_version_do_not_count_towards_the_100(alice, session):
-    tags = [f'"x{n}"' for n in range(300)] + ['W/"7"', '"07"', '"8"', '"8"'] * 60 + ['"105"']
+    weak, wrong, twice = f'W/"{OTHER}"', f'"0{OTHER}"', f'"{LATER}"'
+    tags = [f'"x{n}"' for n in range(300)] + [weak, wrong, twice, twice] * 60 + [f'"{NOW}"']
     assert put(alice, session, ",".join(tags)).status_code == 200
 
 
 @pytest.mark.parametrize(
     "if_none_match",
     [
-        '"105"',
-        'W/"105"',
+        f'"{NOW}"',
+        f'W/"{NOW}"',
         "*",
-        '"7", W/"105"',
-        ", ".join([f'"{version}"' for version in range(200, 600)] + ['"105"']),
+        f'"{OTHER}", W/"{NOW}"',
+        ", ".join([*others(400), f'"{NOW}"']),
     ],
 )
 def test_if_none_match_compares_weakly_with_any_number_of_tags(alice, session, if_none_match):
     answer = alice.get(f"/sessions/{session}", headers={"If-None-Match": if_none_match})
-    assert (answer.status_code, answer.headers["ETag"], answer.data) == (304, '"105"', b"")
+    assert (answer.status_code, answer.headers["ETag"], answer.data) == (304, f'"{NOW}"', b"")
 
 
 @pytest.mark.parametrize("if_none_match", HOLDS_NOT.values(), ids=HOLDS_NOT)
 def test_if_none_match_matches_nothing_else(alice, session, if_none_match):
     answer = alice.get(f"/sessions/{session}", headers={"If-None-Match": latin(if_none_match)})
-    assert answer.status_code == (304 if if_none_match == 'W/"105"' else 200)
+    assert answer.status_code == (304 if if_none_match == f'W/"{NOW}"' else 200)
 
 
 def test_if_match_holds_if_the_clock_lags(alice, session, clock):
     """The first id that is tried is too small, but the version is right."""
     clock.move(seconds=60)
-    alice.append(session)
-    clock.move(seconds=-3600)
     said, path = {"role": "user", "content": "x"}, f"/sessions/{session}/messages"
-    problem(alice.post(path, said, headers={"If-Match": '"105"'}), 412, "PRECONDITION_FAILED")
-    assert alice.post(path, said, headers={"If-Match": '"106"'}).status_code == 201
+    current = alice.post(path, said).headers["Session-ETag"]
+    clock.move(seconds=-3600)
+    problem(alice.post(path, said, headers={"If-Match": f'"{NOW}"'}), 412, "PRECONDITION_FAILED")
+    assert alice.post(path, said, headers={"If-Match": current}).status_code == 201
 
 
 @pytest.mark.parametrize("filler", [" ", "\t", ",", '"', 'W/"', '"",', " ,", '"a" '])
