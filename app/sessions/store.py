@@ -183,10 +183,7 @@ class SessionStore:
                 if not info:
                     return whole_session(self.table, self.table.execute(write), self._now())
                 self.table.transact({"session": write, "info": info})
-                session = self.get(caller, session_id)
-                if session.born > change:  # deleted since, and made again with its key
-                    raise SessionNotFound
-                return session
+                return self._changed(caller, session_id, change)
             except ConditionFailed as failed:
                 [found] = failed.found.values()
                 if not model.is_live(found, write_ids.now):
@@ -207,6 +204,17 @@ class SessionStore:
                     old_info = str(found["info"]) if "info" in found else None
                     continue
                 write_ids.follow(found, change)
+
+    def _changed(self, caller: Caller, session_id: str, change: str) -> Session:
+        """The session after a change of it.
+
+        Raises:
+            SessionNotFound: it has been deleted since. There may be another one with its key.
+        """
+        session = self.get(caller, session_id)
+        if session.born > change:
+            raise SessionNotFound
+        return session
 
     def _change(
         self,
