@@ -80,8 +80,10 @@ def text_fault(text: str, members: Sequence[str] = ()) -> str | None:
     the same way; None if it is.
 
     >>> text_fault('{"a":NaN}'), text_fault('{"a":1,"a":2}'), text_fault("[]"), text_fault("{}")
-    ('NaN is not JSON', 'a name appears twice', 'not JSON', None)
+    ('NaN is not JSON', 'a name appears twice', 'not an object', None)
     """
+    if not text.startswith("{"):
+        return "not an object"
     try:
         found = read_object(text)
         missing = [name for name in members if name not in found]

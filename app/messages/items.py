@@ -60,7 +60,7 @@ def assemble(
     def flush() -> Iterator[Message]:
         first = min(pending, key=lambda item: str(item["SK"]))
         pieces = [item for item in pending if not keys.is_feedback(str(item["SK"]))]
-        if keys.is_message(str(first["SK"])) and len(pieces) < _number(first, "parts", 1):
+        if not keys.is_message(str(first["SK"])) or len(pieces) < _number(first, "parts", 1):
             return  # the others are not visible yet
         message = _build(session_ulid, first, pending)
         if message:

@@ -47,8 +47,7 @@ def body(index: int, message: NewMessage, created_by: str) -> str:
             f"the limit for a message is {MAX_MESSAGE_BYTES:,}."
         )
     if _may_exceed(size, MAX_MESSAGE_WIRE):
-        longest = {"status": max(STATUSES, key=len), "edited": ids.LEAST}
-        wire = _wire(message, text, created_by, **longest)
+        wire = _wire(message, text, created_by, edited=True)
         if wire > MAX_MESSAGE_WIRE:
             raise TooLarge(
                 f"Message {index} could not be read again: it has {wire:,} bytes in a response "
@@ -97,12 +96,20 @@ def bodies(
     return texts
 
 
-def _wire(message: NewMessage, body: str, created_by: str, **later: str) -> int:
-    """Bytes of a message in a response, with the comma after it. `later` is what an edit may
-    change."""
-    ulid, role = ids.LEAST, message.spoken_role or ""
-    members = {"name": message.name, "status": message.status, **later}
-    return wire_size(Message(ulid, ulid, body, role, created_by, **members).json) + 1
+def _wire(message: NewMessage, body: str, created_by: str, *, edited: bool = False) -> int:
+    """Bytes of a message in a response, with the comma after it. With `edited`, the most that they
+    are after an edit."""
+    whole = Message(
+        ids.LEAST,
+        ids.LEAST,
+        body,
+        role=message.spoken_role or "",
+        created_by=created_by,
+        name=message.name,
+        status=max(STATUSES, key=len) if edited else message.status,
+        edited=ids.LEAST if edited else None,
+    )
+    return wire_size(whole.json) + 1
 
 
 _AS_SENT = (

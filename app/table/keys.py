@@ -180,11 +180,12 @@ def session_of(sk: str) -> str:
 
 
 def message_of(sk: str) -> str:
+    """Empty if the key has no message's id.
+
+    >>> message_of("SESSION#01S#MSG#01M#02"), message_of("SESSION#01S#MSG")
+    ('01M', '')
     """
-    >>> message_of("SESSION#01S#MSG#01M#02")
-    '01M'
-    """
-    return sk.split("#", 4)[3]
+    return "".join(sk.split("#", 4)[3:4])
 
 
 def is_session(sk: str) -> bool:

@@ -56,7 +56,7 @@ def writers(table: db.Table) -> dict[str, MessageStore]:
 
 
 def append(store: MessageStore, session: str, content: str) -> str:
-    [message], _ = store.append(ALICE, session, [NewMessage("user", content)])
+    [message] = store.append(ALICE, session, [NewMessage("user", content)]).messages
     return message.message_id
 
 
@@ -89,7 +89,7 @@ def test_a_batch_of_a_writer_whose_clock_lags_comes_after_earlier_messages(table
     stores = writers(table)
     first = append(stores["fast"], session, "first")
     new = [NewMessage("user", str(n)) for n in range(50)]
-    batch, _ = stores["slow"].append(ALICE, session, new)
+    batch = stores["slow"].append(ALICE, session, new).messages
     last = append(stores["slow"], session, "last")
     expected = [first, *(message.message_id for message in batch), last]
     assert [message.message_id for message in read(table, session)] == expected == sorted(expected)
@@ -116,18 +116,19 @@ def test_writers_at_once_with_different_clocks_each_keep_their_order(table, sess
 def test_if_match_holds_for_a_writer_whose_clock_is_behind(table, session):
     """The condition fails for the id, not for the version."""
     stores = writers(table)
-    append(stores["fast"], session, "first")  # makes version 2
+    first = append(stores["fast"], session, "first")
     new = [NewMessage("user", "second")]
     with pytest.raises(PreconditionFailed):
-        stores["slow"].append(ALICE, session, new, if_match=(1,))
-    [second], _ = stores["slow"].append(ALICE, session, new, if_match=(1, 2))
+        stores["slow"].append(ALICE, session, new, if_match=(session.removeprefix("sess_"),))
+    both = (session.removeprefix("sess_"), first.removeprefix("msg_"))
+    [second] = stores["slow"].append(ALICE, session, new, if_match=both).messages
     assert [message.content for message in read(table, session)] == ["first", "second"]
     assert SessionStore(table).get(ALICE, session).version == 3
 
 
 def test_if_match_is_checked_again_when_an_append_is_tried_again(table, far_table, session, proxy):
     """The first try fails because the clock is behind, the second because of a change."""
-    append(writers(table)["fast"], session, "first")
+    first = append(writers(table)["fast"], session, "first")
 
     def followed(exchange: Exchange) -> None:
         status, _ = exchange.forward()
@@ -137,7 +138,9 @@ def test_if_match_is_checked_again_when_an_append_is_tried_again(table, far_tabl
     proxy.plan = once(followed, "TransactWriteItems")
     slow = MessageStore(far_table, ids.UlidSource(shifted(-10_000)))
     with pytest.raises(PreconditionFailed):
-        slow.append(ALICE, session, [NewMessage("user", "second")], if_match=(2,))
+        slow.append(
+            ALICE, session, [NewMessage("user", "second")], if_match=(first.removeprefix("msg_"),)
+        )
     assert proxy.calls == ["TransactWriteItems"] * 2
     assert [message.content for message in read(table, session)] == ["first"]
 

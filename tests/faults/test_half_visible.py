@@ -147,7 +147,8 @@ def test_a_session_whose_first_message_stays_invisible_has_a_cursor(alice, sessi
     answer = alice.get(f"/sessions/{session}").json
     assert answer["messages"] == []
     path = f"/sessions/{session}/messages?cursor={answer['next_cursor']}"
-    assert alice.get(path).json == {"messages": [], "next_cursor": None}
+    empty = alice.get(path).json
+    assert (empty["messages"], empty["next_cursor"]) == ([], None)
     show(taken)
     assert ids_of(alice.get(path).json) == sent
 
@@ -251,11 +252,11 @@ def test_what_is_no_message_id_is_not_looked_for(session, far_alice, proxy):
 
 def test_a_poll_that_finds_nothing_is_one_get(alice, session, far_alice, proxy):
     path = f"/sessions/{session}/messages"
-    assert far_alice.get(path).json == {"messages": [], "next_cursor": None}
+    assert far_alice.get(path).json["messages"] == []
     last = alice.fill(session, 3)[-1]
     for order in ("asc", "desc"):
         found = far_alice.get(f"{path}?order={order}&after={last}").json
-        assert found == {"messages": [], "next_cursor": None}
+        assert (found["messages"], found["next_cursor"]) == ([], None)
     assert proxy.calls == ["GetItem"] * 3
 
 

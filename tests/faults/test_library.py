@@ -8,7 +8,8 @@ import pytest
 
 from app.errors import TooLarge, ValidationFailed
 from app.identity.caller import Caller
-from app.messages.model import NewMessage, is_sound
+from app.messages.items import is_sound
+from app.messages.model import NewMessage
 from app.messages.store import MessageStore
 from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
@@ -60,24 +61,25 @@ BAD: dict[str, tuple[Any, str]] = {
     "bytes": ({"metadata": {"a": b"x"}}, "metadata.a"),
     "a tuple": ({"metadata": {"a": (1, 2)}}, "metadata.a"),
     "an object": ({"metadata": {"a": Colour.RED}}, "metadata.a"),
-    "half a pair": ({"content": "a\ud800"}, "content"),
-    "half a pair below": ({"metadata": {"a": ["\udc00"]}}, "metadata.a[0]"),
-    "half a pair as a name": ({"metadata": {"\ud800": 1}}, "metadata"),
     "5,000 digits": ({"metadata": {"a": 10**5000}}, "metadata.a"),
     "too deep": ({"metadata": {"a": deep(63)}}, "metadata.a" + "[0]" * 62),
     "round": ({"metadata": {"a": ROUND}}, "metadata.a" + "[0]" * 62),
+    "no role": ({"role": None}, "role"),
+    "half a pair as a role": ({"role": "\ud800"}, "role"),
+    "native without format": ({"native": {}}, "format"),
+    "format without native": ({"format": "our.own"}, "native"),
+    "NaN in native": ({"format": "our.own", "native": [NAN]}, "native[0]"),
+    "another status": ({"status": "done"}, "status"),
+    "a script": (
+        {"metadata": {"references": [{"reference_id": 1, "url": "javascript:x"}]}},
+        "metadata.references[0].url",
+    ),
     "role 7": ({"role": 7}, "role"),
-    "unknown role": ({"role": "robot"}, "role"),
     "a list as role": ({"role": ["user"]}, "role"),
     "number as name": ({"name": 5}, "name"),
     "empty name": ({"name": ""}, "name"),
     "long name": ({"name": "x" * 129}, "name"),
     "control character": ({"name": "a\nb"}, "name"),
-    "no content": ({"content": None}, "content"),
-    "number as content": ({"content": 5}, "content"),
-    "object as content": ({"content": {"type": "text"}}, "content"),
-    "strings as blocks": ({"content": ["x"]}, "content[0]"),
-    "block without a type": ({"content": [{"type": "t"}, {"text": "x"}]}, "content[1]"),
     "metadata is a list": ({"metadata": []}, "metadata"),
 }
 
@@ -111,9 +113,8 @@ def test_an_invalid_batch_is_refused(store, session_id, items, messages):
 
 def test_valid_messages_are_stored_unchanged(store, alice, session_id):
     metadata = {"a": [1, 2.5, None, True, "é😀", {"": deep(50)}], "big": 10**4000, "x": -0.0}
-    [message], _ = store.append(
-        ALICE, session_id, [NewMessage("tool", [{"type": "t"}], "n" * 128, metadata)]
-    )
+    new = NewMessage("tool", [{"type": "t"}, "a\ud83d"], "n" * 128, metadata)
+    [message] = store.append(ALICE, session_id, [new]).messages
     shown = json.loads(alice.get(f"/sessions/{session_id}").text)["messages"]
     assert json.dumps(shown[0]["metadata"]) == json.dumps(metadata)
     assert [m["message_id"] for m in shown] == [message.message_id]
@@ -131,16 +132,15 @@ GOOD_SESSION = {"domain_id": "d", "title": "t", "metadata": {}, "expires_in_days
 BAD_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "no title": ({"title": None}, "title"),
     "number as title": ({"title": 5}, "title"),
-    "long title": ({"title": "x" * 257}, "title"),
+    "long title": ({"title": "x" * 513}, "title"),
     "control character": ({"title": "a\x00"}, "title"),
     "half a pair": ({"title": "\ud800"}, "title"),
     "metadata is a list": ({"metadata": []}, "metadata"),
     "no metadata": ({"metadata": None}, "metadata"),
-    "a number": ({"metadata": {"a": 1}}, "metadata.a"),
     "1 and '1'": ({"metadata": {1: "a", "1": "b"}}, "metadata"),
-    "half a pair in metadata": ({"metadata": {"a": "\ud800"}}, "metadata.a"),
-    "17 pairs": ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
-    "long value": ({"metadata": {"a": "x" * 513}}, "metadata.a"),
+    "long metadata": ({"metadata": {"a": "x" * 16_384}}, "metadata"),
+    "NaN in metadata": ({"metadata": {"a": float("nan")}}, "metadata.a"),
+    "1 as a flag": ({"pinned": 1}, "pinned"),
     "no days": ({"expires_in_days": 0}, "expires_in_days"),
     "too many days": ({"expires_in_days": 3651}, "expires_in_days"),
     "True as days": ({"expires_in_days": True}, "expires_in_days"),
@@ -181,7 +181,8 @@ def test_an_empty_change_and_unknown_fields_are_refused(sessions, session_id, it
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "tool"])
 def test_reading_does_not_parse_our_own_text(role, monkeypatch):
     """Otherwise an answer of 1,000 messages would cost twice as much."""
-    monkeypatch.setattr(json.JSONDecoder, "decode", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr(json.JSONDecoder, "raw_decode", lambda *_: pytest.fail("parsed"))
     for name, content in ((None, "x"), ("n", [{"type": "t", "y": "é"}])):
-        assert is_sound(NewMessage(role, content, name, {"a": {"b": 1}}).body("alice"))
-        assert is_sound(NewMessage(role, content, name).body("alice"))
+        assert is_sound(NewMessage(role, content, name, {"a": {"b": 1}}).body())
+        assert is_sound(NewMessage(role, content, name, format="x", native={"n": 1}).body())
+        assert is_sound(NewMessage(role, content, name).body())
