@@ -11,7 +11,7 @@ from app.factory import create_app
 from app.operations.sweep import sweep
 from app.table import db, ids
 from tests.faults.proxy import Exchange, Proxy, always, nothing, throttled
-from tests.people import SECRET, Client
+from tests.people import SECRET, Client, problem
 
 KEY = "user_123"
 ID = "sess_40ZEGAW728WEBRWGZ4XZ1PBRAE"
@@ -111,7 +111,7 @@ def test_a_late_remover_of_the_old_session_touches_nothing_of_the_new(
         alice.delete(PATH)
         make(alice, "new")
 
-    for ended in at_each_call(again):
+    for number, ended in enumerate(at_each_call(again), 1):
         make(host_ahead if ahead else alice, "old", expires_in_days=1)
         if not marked_before:
             clock.move(days=2)
@@ -121,6 +121,7 @@ def test_a_late_remover_of_the_old_session_touches_nothing_of_the_new(
             shown = alice.get(PATH)
             if shown.status_code == 404:  # it began with the new one, and removed that wholly
                 assert marked_before
+                assert number == 1
             elif remove is make_room_for_a_batch:
                 contents = [message["content"] for message in shown.json["messages"]]
                 assert contents == ["new"] * 4 + ["late"]
@@ -332,3 +333,43 @@ def test_a_damaged_session_with_a_key_does_not_spoil_the_ids_of_others(
         made = alice.create_session(key=KEY)
         assert made["created_at"] < "2100"
         assert_sound()
+
+
+def test_the_same_batch_twice_at_once_makes_no_second_session(
+    alice, far_alice, at_each_call, assert_sound
+):
+    """The other one makes the session, which is deleted before this one gets to it."""
+    path, body = f"{PATH}/messages/batch", {"messages": [said("a")], "session": NEW}
+
+    def other() -> None:
+        assert alice.post(path, body, headers={"Idempotency-Key": key}).status_code == 201
+        alice.delete(PATH)
+
+    for number, ended in enumerate(at_each_call(other, least=1), 1):
+        key = f"key-{number}"
+        answer = far_alice.post(path, body, headers={"Idempotency-Key": key})
+        assert answer.status_code == (201 if ended() else 410)
+        assert alice.get("/sessions").json["pagination"]["total"] == ended()
+        assert_sound()
+        alice.delete(PATH)
+
+
+def test_a_retry_of_a_fork_that_is_gone_is_not_answered_with_another_one(alice):
+    source = alice.create_session()["session_id"]
+    alice.append(source)
+    path, body = f"/sessions/{source}/fork", {"key": KEY}
+    assert alice.post(path, body, headers=ONCE).status_code == 201
+    alice.delete(PATH)
+    assert alice.post(path, body).status_code == 201
+    problem(alice.post(path, body, headers=ONCE), 410, "GONE_SINCE", ids=[ID])
+
+
+def test_a_message_from_before_the_sessions_birth_is_not_shown(alice, raw, table, items):
+    """A batch get reads the items one by one, and may see the old message and the new session."""
+    make(alice, "old")
+    [old, *_] = [item for item in items() if "body" in item and "rater" not in item]
+    alice.delete(PATH)
+    make(alice, "new")
+    raw.put_item(TableName=table.name, Item=old)
+    message = old["SK"]["S"].split("#")[3]
+    assert alice.get(f"{PATH}/messages/msg_{message}").status_code == 404
