@@ -373,3 +373,26 @@ def test_a_message_from_before_the_sessions_birth_is_not_shown(alice, raw, table
     raw.put_item(TableName=table.name, Item=old)
     message = old["SK"]["S"].split("#")[3]
     assert alice.get(f"{PATH}/messages/msg_{message}").status_code == 404
+
+
+def test_the_rest_of_an_old_forks_cut_leaves_the_next_fork_whole(
+    alice, far_table, clock, at_each_call, assert_sound
+):
+    source = alice.create_session()["session_id"]
+    sent = alice.fill(source, 250)
+
+    def fork() -> None:
+        assert alice.post(f"/sessions/{source}/fork", {"key": KEY}).status_code == 201
+
+    def again() -> None:
+        alice.delete(PATH)
+        fork()
+
+    for ended in at_each_call(again):
+        fork()
+        assert alice.delete(f"{PATH}/messages?from={sent[5]}").status_code in (200, 202)
+        sweep(far_table, clock)
+        shown = alice.get(PATH).json
+        assert shown["message_count"] == len(shown["messages"]) == (5 if ended() else 250)
+        assert_sound()
+        alice.delete(PATH)
