@@ -79,6 +79,7 @@ DOCUMENTED: dict[int, type[ApiError]] = {
         errors.Unauthorized,
         errors.Forbidden,
         errors.SessionNotFound,
+        errors.Contended,
         errors.GoneSince,
         errors.PreconditionFailed,
         errors.TooLarge,
@@ -110,7 +111,7 @@ def _document(spec: APISpec, status: int, code: str, title: str, detail: str) ->
     found: list[FieldError] = []
     if status == 422:
         url = "metadata.references[0].url"
-        found = [FieldError(location="json", field=url, message="Not an http(s) URL.")]
+        found = [FieldError(location="json", field=url, message="This address runs a script.")]
     request_id = "01JD0000000000000000000000"
     example = errors.problem(status, code, title, detail, request_id, errors=found)
     response: dict[str, Any] = {

@@ -80,7 +80,10 @@ def edit_message(
 @blp.response(200, RemovedSchema, headers=SESSION_ETAG)
 @blp.problems(404, 409, 412, 422)
 def delete_message(headers: Headers, session_id: str, message_id: str) -> flask.Response:
-    """Delete one message"""
+    """Delete one message
+
+    It is gone for good, with its feedback.
+    """
     if_match = accepted_versions(headers.get("if_match"))
     removal = remover.remove_one(current_caller(), session_id, message_id, if_match)
     return _removed(removal.count, removal.version)

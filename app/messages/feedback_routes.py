@@ -49,7 +49,10 @@ def put_feedback(given: dict[str, Any], session_id: str, message_id: str) -> fla
 @blp.response(200, DeletedFeedbackSchema, headers=SESSION_ETAG)
 @blp.problems(404)
 def delete_feedback(session_id: str, message_id: str) -> flask.Response:
-    """Take your feedback on a message back"""
+    """Take your feedback on a message back
+
+    Feedback of others stays.
+    """
     version = feedback.delete(current_caller(), session_id, message_id)
     return json_response('{"deleted_feedback":1}', headers=applied_headers(version))
 

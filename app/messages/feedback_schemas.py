@@ -11,7 +11,7 @@ from app.messages.rules import feedback_faults
 
 _RATING = {
     "description": "A short text such as `up`, a number, true or false",
-    "type": ["string", "number", "boolean", "null"],
+    "type": ["string", "number", "boolean"],
     "maxLength": MAX_RATING,
     "example": "up",
 }

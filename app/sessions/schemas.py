@@ -229,7 +229,6 @@ def _moment(description: str) -> Moment:
             "description": description,
             "type": "string",
             "format": "date-time",
-            "example": "2026-01-31T12:00:00Z",
         }
     )
 

@@ -10,37 +10,56 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | Session               | tenant#user | SESSION#<ulid>                 | PK, <activity>#<ulid> | if it expires:       |
 |                       |             |                                |                       | SWEEP#<shard>, <due> |
 | Session being deleted | tenant#user | SESSION#<ulid>                 |                       | SWEEP#<shard>, <due> |
+| or filled             |             |                                |                       |                      |
+| Long metadata         | tenant#user | SESSION#<ulid>#INFO            |                       |                      |
 | Message               | tenant#user | SESSION#<ulid>#MSG#<ulid>      |                       |                      |
 | Message, further part | tenant#user | SESSION#<ulid>#MSG#<ulid>#<nn> |                       |                      |
-| Record of an append   | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
+| Feedback on a message | tenant#user | SESSION#<ulid>#MSG#<ulid>      |                       |                      |
+|                       |             | #FEEDBACK#<hash>               |                       |                      |
+| Messages to remove    | tenant#user | SESSION#<ulid>#REMOVAL         |                       | SWEEP#<shard>, <due> |
+| Record of a change    | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
 
-DynamoDB's TTL removes records. Records of appends are also removed with their session. A session
-with a key has a ULID that is made from it, and the ULID of its creation in `born`.
+A session with a key has an id that is derived from it (`ids.from_key`), and the id of its creation
+in `born`. DynamoDB's TTL removes records. Records of changes are also removed with their session.
 
 | #  | Access pattern                   | DynamoDB calls                                                    |
 |----|----------------------------------|-------------------------------------------------------------------|
 | 1  | create a session, or find it by  | 1 transaction: session, user's count, record of the request;      |
 |    | its key                          | 1 get of the session if the request is a repeat; for the key of a |
 |    |                                  | session that is being deleted, 6 and 1 transaction more           |
-| 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`                    |
+| 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`; with a filter     |
+|    |                                  | up to 4 queries                                                   |
 | 3  | a session with its messages      | 1 query per MB, strongly consistent;                              |
 |    |                                  | 1 get of the session if not all messages fit                      |
-| 4  | change title, metadata, expiry   | 1 conditional update                                              |
-| 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record; 1 more if |
-|    |                                  | it creates the session; 1 batch get if the request is a repeat    |
+| 4  | change title, metadata, flags,   | 1 conditional update; with long metadata 1 transaction and 2 gets;|
+|    | expiry                           | a merge of metadata 1 get more                                    |
+| 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record; 1 more    |
+|    |                                  | if the session has to be created; a repeat 1 batch get more       |
 | 6  | delete a session                 | 1 transaction, 1 query per MB, ⌈items/25⌉ batch writes, 1 delete; |
 |    |                                  | with a key ⌈items/99⌉ transactions instead of the batch writes    |
 | 7  | a page of messages               | 1 get of the session; if there are messages to show, 1 query per  |
 |    |                                  | MB in either order; 1 more get if they are not the whole session  |
 | 8  | unchanged since `If-None-Match`? | 1 get                                                             |
-| 9  | one message                      | 1 batch get: session and message; 1 query if it is divided        |
+| 9  | one message                      | 1 batch get: session and message; 1 query if it is divided or has |
+|    |                                  | feedback                                                          |
 | 10 | erase a user                     | 1 update of the user, then as 6 over the whole partition          |
 | 11 | find what the sweep must remove  | 1 query of GSI2 per shard                                         |
+| 12 | delete one message               | 1 batch get of the session, 1 query, 1 transaction                |
+| 13 | delete all messages from one on  | as 12; a long tail is counted, 1 query per MB, and hidden in      |
+|    |                                  | 1 transaction, then removed as in 6                               |
+| 14 | pop the last messages            | as 12                                                             |
+| 15 | replace all messages from one on | as 13                                                             |
+| 16 | edit a message, or its status    | 1 transaction; 1 more if it is not the last message, or divided   |
+| 17 | give feedback on a message       | 1 transaction; 1 more to replace older feedback                   |
+| 18 | fork a session                   | 3 to 5 reads, 1 query per MB twice, 2 writes, ⌈items/25⌉ batch    |
+|    |                                  | writes                                                            |
+| 19 | import a session                 | 1 or 2 reads, 2 writes, ⌈items/25⌉ batch writes                   |
+| 20 | check a history                  | as 7                                                              |
 
-`REQUEST` sorts after `MSG`, so a query for messages never reads a record. GSI1 and GSI2 are sparse.
-The sort-key ranges of these queries are in `app.table.ranges`, and the definition for CreateTable is
-in `app.table.definition`.
+`INFO` and `MSG` sort before `REMOVAL` and `REQUEST`, so a query for a session and its messages
+reads nothing else. GSI1 and GSI2 are sparse. The sort-key ranges of these queries are in
+`app.table.ranges`, and the definition for CreateTable is in `app.table.definition`.
 """  # noqa: E501
 
 import zlib

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from app.errors import InvalidCursor
-from app.messages.model import Message, NewMessage, assemble, split
+from app.messages.items import assemble, split
+from app.messages.model import Message, NewMessage
 from app.table import ids
 from app.table.cursors import make_cursor, read_cursor
 
 A, B = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"
+
+SAID = {"message_role": "user", "created_by": "alice"}
 
 ULIDS = st.integers(0, 2**128 - 100).map(lambda number: str(ULID.from_int(number)))
 
@@ -56,28 +59,28 @@ def test_arbitrary_text_is_not_a_cursor(text):
 
 @given(st.text(min_size=1), st.integers(4, 20), st.booleans())
 def test_a_split_message_is_joined_in_either_order(text, size, backwards):
-    body = NewMessage("user", text).body("alice")
+    body = NewMessage("user", text).body()
     pieces = split(body, size)
     assert all(len(piece.encode()) <= size for piece in pieces)
     sk = f"SESSION#01S#MSG#{A}"
     items = [
-        {"SK": f"{sk}#{n:02}" if n else sk, "body": piece, "parts": len(pieces)}
+        {"SK": f"{sk}#{n:02}" if n else sk, "body": piece, "parts": len(pieces), **SAID}
         for n, piece in enumerate(pieces)
     ]
     if len(pieces) < 100:
         [message] = assemble("01S", items[::-1] if backwards else items)
-        assert message == Message("01S", A, body)
+        assert message == Message("01S", A, body, "user", "alice")
         assert message.content == text
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_an_incomplete_message_does_not_affect_others(backwards):
-    body = NewMessage("user", "x").body("alice")
+    body = NewMessage("user", "x").body()
     half = [{"SK": f"SESSION#01S#MSG#{A}#01", "body": "x", "parts": 3}]
     whole = [
-        {"SK": f"SESSION#01S#MSG#{B}", "body": body[:9], "parts": 2},
+        {"SK": f"SESSION#01S#MSG#{B}", "body": body[:9], "parts": 2, **SAID},
         {"SK": f"SESSION#01S#MSG#{B}#01", "body": body[9:], "parts": 2},
     ]
     items = [*half, *whole]
     messages = list(assemble("01S", items[::-1] if backwards else items))
-    assert messages == [Message("01S", B, body)]
+    assert messages == [Message("01S", B, body, "user", "alice")]
