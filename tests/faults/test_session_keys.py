@@ -347,7 +347,7 @@ def test_the_readme_has_the_rule_and_the_vectors():
     for key, made in VECTORS.items():
         assert f"| `{key}`" in text
         assert f"`{made}` |" in text
-    [code] = [part for part in text.split("```python\n") if part.startswith("number = ")]
+    [code] = [part for part in text.split("```py\n") if part.startswith("number = ")]
     for key, made in VECTORS.items():
         scope: dict[str, Any] = {"key": key, "hashlib": hashlib}
         exec(code.split("```")[0], scope)  # noqa: S102  the README's own
