@@ -1,7 +1,7 @@
 """Messages that a session's item hides while they are being removed (`app.messages.bounds`).
 
-The tests write `cut_lo` and `cut_hi` into the item themselves. So they hold whatever hides messages,
-and no removal runs meanwhile.
+The tests write `cut_lo` and `cut_hi` into the item themselves. So they hold for every route that
+hides messages, and no removal runs meanwhile.
 """
 
 from collections.abc import Callable
