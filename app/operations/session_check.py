@@ -122,7 +122,7 @@ class SessionCheck:
         first = str(record["first_id"])
         is_past = int(record[TTL_ATTRIBUTE]) <= self._now // 1000
         born, changed = self._head.get("born", self._session), self._head.get("changed", "~")
-        if not is_past and first not in self._recent and not str(born) < first < str(changed):
+        if not is_past and first not in self._recent and not str(born) < first <= str(changed):
             self._report(record, "record of an append without its message", first)
 
     def _totals(self) -> None:
