@@ -1,6 +1,7 @@
 """Random sequences of requests by three people on all routes, compared with a small model."""
 
 import json
+import unicodedata
 from collections import Counter
 from copy import deepcopy
 from typing import Any
@@ -53,11 +54,20 @@ changes = st.fixed_dictionaries(
     optional={
         "metadata": st.dictionaries(st.text("ab", min_size=1, max_size=2), st.text(max_size=3)),
         "expires_in_days": st.sampled_from([None, 1, 2]),
+        "archived": st.booleans(),
+        "pinned": st.booleans(),
     },
 )
 keys = st.none() | st.sampled_from(["key-1", "key-2"])
 mostly_owners = st.sampled_from(["owner"] * 5 + list(PEOPLE))
 if_matches = st.sampled_from(["none", "none", "right", "wrong"])
+
+
+def excerpt(content: Any) -> str:
+    """What the list shows of a message. The blocks above have no text."""
+    text = content if isinstance(content, str) else ""
+    seen = (" " if unicodedata.category(char) == "Cc" else char for char in text)
+    return " ".join("".join(seen).split())
 
 
 def same(one: Any, other: Any) -> bool:
@@ -72,6 +82,8 @@ class Model:
         self.sessions: dict[str, dict[str, Any]] = {}  # until removed, even if expired
         self.owner: dict[str, str] = {}  # of every session ever created
         self.messages: dict[str, list[dict[str, Any]]] = {}
+        self.etags: dict[str, str] = {}
+        self.changed: dict[str, str] = {}
         self.answers: dict[tuple[str, str, str], tuple[int, Any, Any]] = {}  # by who, path, key
 
     def find(self, who: str, session: str, now: int) -> dict[str, Any] | None:
@@ -156,16 +168,27 @@ class Machine(RuleBasedStateMachine):
         assert session == {
             "session_id": session["session_id"],
             "id": session["id"],
+            "key": None,
             "domain_id": "d",
             "title": new["title"],
             "metadata": new.get("metadata", {}),
+            "archived": new.get("archived", False),
+            "pinned": new.get("pinned", False),
             "message_count": 0,
+            "feedback_count": 0,
+            "last_message": None,
             "version": 1,
+            "settings_version": 1,
             "created_at": now,
             "updated_at": now,
             "last_activity": now,
             "expires_at": ids.iso_time(self.now + days * DAY) if days else None,
+            "forked_from": None,
+            "imported": False,
         }
+        name = session["session_id"]
+        assert answer.headers["ETag"] == f'"{name[5:]}"'
+        self.model.etags[name], self.model.changed[name] = answer.headers["ETag"], name[5:]
         assert session["session_id"] not in self.model.owner
         self.model.sessions[session["session_id"]] = deepcopy(session)
         self.model.owner[session["session_id"]] = who
@@ -220,17 +243,25 @@ class Machine(RuleBasedStateMachine):
                 "message_id": last,
                 "session_id": session,
                 "timestamp": ids.iso_time(self.now),
+                "created_by": who,
                 "role": sent["role"],
                 "name": sent.get("name"),
+                "status": "complete",
+                "edited_at": None,
                 "content": sent["content"],
                 "metadata": sent.get("metadata", {}),
-                "created_by": who,
             }
             assert same(got, expected)
             self.model.messages[session].append(expected)
         found["message_count"] += len(new)
-        found["version"] += 1
-        found["updated_at"] = found["last_activity"] = ids.iso_time(self.now)
+        found["last_activity"] = ids.iso_time(self.now)
+        found["last_message"] = {
+            "message_id": last,
+            "role": new[-1]["role"],
+            "text": excerpt(new[-1]["content"]),
+        }
+        self.wrote(found, answer.headers["Session-ETag"])
+        assert self.model.etags[session] == f'"{last[4:]}"'
         self.remember(who, path, key, body, answer.json)
 
     @precondition(lambda self: self.model.owner)
@@ -248,15 +279,23 @@ class Machine(RuleBasedStateMachine):
             assert answer.status_code == 412
             return
         assert answer.status_code == 200, answer.text
-        found["version"] += 1
-        found["updated_at"] = ids.iso_time(self.now)
-        for name in ("title", "metadata"):
+        self.wrote(found, answer.headers["ETag"])
+        found["settings_version"] += 1
+        for name in ("title", "metadata", "archived", "pinned"):
             found[name] = change.get(name, found[name])
         if "expires_in_days" in change:
             days = change["expires_in_days"]
             found["expires_at"] = ids.iso_time(self.now + days * DAY) if days else None
         assert answer.json == found
-        assert answer.headers["ETag"] == f'"{found["version"]}"'
+
+    def wrote(self, found: dict[str, Any], etag: str) -> None:
+        """What every write to a session moves."""
+        session = found["session_id"]
+        found["version"] += 1
+        found["updated_at"] = ids.iso_time(self.now)
+        assert etag > self.model.etags[session]
+        assert ids.timestamp(etag.strip('"')) == found["updated_at"]
+        self.model.etags[session] = etag
 
     @precondition(lambda self: self.model.owner)
     @rule(data=st.data(), by=mostly_owners, if_match=if_matches)
@@ -311,11 +350,16 @@ class Machine(RuleBasedStateMachine):
             assert answer.status_code == 404
             return
         messages = self.model.messages[session]
-        expected = {**found, "messages": messages, "next_cursor": None}
+        expected = {
+            **found,
+            "messages": messages,
+            "next_cursor": None,
+            "changed": self.model.changed[session],
+        }
         assert answer.status_code == 200
         assert same(sorted(answer.json.items()), sorted(expected.items()))
         current = {"If-None-Match": answer.headers["ETag"]}
-        assert answer.headers["ETag"] == f'"{found["version"]}"'
+        assert answer.headers["ETag"] == self.model.etags[session]
         unchanged = self.send(who, "GET", f"/sessions/{session}", headers=current)
         assert unchanged.status_code == 304
 
@@ -337,6 +381,7 @@ class Machine(RuleBasedStateMachine):
         while True:
             answer = self.send(who, "GET", query).json
             assert same(answer["messages"], rest[:limit])
+            assert answer["changed"] == self.model.changed[session]
             rest = rest[limit:]
             assert bool(rest) == bool(answer["next_cursor"])
             if not rest:
@@ -367,8 +412,7 @@ class Machine(RuleBasedStateMachine):
         everything = self.model.all_of(who)
         live = [s for s in everything if (s["expires_at"] or "~") > now]
         live.sort(key=lambda s: (s["last_activity"], s["session_id"]), reverse=True)
-        shown = ("session_id", "title", "domain_id", "message_count", "last_activity", "created_at")
-        rest = [{name: session[name] for name in shown} for session in live]
+        rest = live
         cursor, page = "", 1
         while True:
             where = f"&cursor={cursor}" if cursor else ""
@@ -386,8 +430,8 @@ class Machine(RuleBasedStateMachine):
     # Conditions and repetitions
 
     def if_match(self, which: str, session: str) -> dict[str, str]:
-        version = self.model.sessions.get(session, {"version": 1})["version"]
-        versions = {"right": f'"{version}"', "wrong": f'"{version + 1}"'}
+        right = self.model.etags[session]
+        versions = {"right": right, "wrong": f'"{ids.series(right[1:-1], 2)[1]}"'}
         return {"If-Match": versions[which]} if which in versions else {}
 
     def remember(self, who: str, path: str, key: str | None, body: Any, answer: Any) -> None:
