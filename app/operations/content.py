@@ -1,10 +1,11 @@
 """Checks whether the texts in the table can be read. Faults never quote a text."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from app.literals import text_fault
 from app.messages.model import COMPLETE, MEMBERS, STATUSES
-from app.table.writes import Item
+from app.table.writes import Item, Value
 
 SESSION_ATTRIBUTES = ("domain_id", "title", "changed", "version", "settings_version")
 """Attributes that every session has and that the rest of the check does not read."""
@@ -16,6 +17,16 @@ def session_faults(head: Item) -> Iterator[tuple[str, str]]:
         yield "an attribute is missing", ", ".join(missing)
     if fault := text_fault(str(head.get("metadata", "{}"))):
         yield "its metadata is damaged", fault
+    version, settings = head.get("version", 1), head.get("settings_version", 1)
+    if not _is_count(version):
+        yield "version is wrong", str(version)
+    elif not (_is_count(settings) and settings <= version):
+        yield "settings_version is wrong", f"{settings}, and the version is {version}"
+
+
+def _is_count(value: Value) -> TypeGuard[int]:
+    """Whether this counts writes, of which the first is the creation."""
+    return isinstance(value, int) and value >= 1
 
 
 def message_fault(parts: Sequence[Item]) -> str | None:

@@ -134,13 +134,15 @@ class SessionCheck:
             self._report(head, "its metadata is missing", str(head["info"]))
         if "cut_hi" in head and not self._has_cut:
             self._report(head, "its cut is not due", str(head["cut_hi"]))
+        count = head.get("last_count", 0)
         if self._newest[-1] != self._last:
             detail = f"{self._last}, not {self._newest[-1]}"
             self._report(head, "last_message is not the last", detail)
+        elif not isinstance(count, int) or count < 0:
+            self._report(head, "last_count is wrong", str(count))
         elif self._last:
             # A damaged count must not cause more work; it is reported.
-            count = min(int(head.get("last_count", 0)), MOST_AT_ONCE + 1)
-            batch = ids.series_until(self._last, count)
+            batch = ids.series_until(self._last, min(count, MOST_AT_ONCE + 1))
             if missing := set(batch) - set(self._newest):
                 detail = f"{len(missing)} of {len(batch)} missing"
                 self._report(head, "last_count is wrong", detail)

@@ -71,6 +71,9 @@ CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 """Conditions on what the path identifies. Whether they hold for Alice's data or not, the answer to
 an attacker must be the same."""
 
+NO_VERSION = '"01ARZ3NDEKTSV4RRFFQ69G5FAV"'
+"""An ETag that no session has."""
+
 DATA = {
     Place("header", "Prefer"),
     Place("query", "limit"),
@@ -441,7 +444,7 @@ def absent(alice: Things) -> Things:
         user="never-seen",
         domain_id="never-heard",
         reference_id="never-read",
-        etag='"99"',
+        etag=NO_VERSION,
         cursors=cursors,
     )
 
@@ -503,7 +506,7 @@ def subsets(places: list[Place]) -> Iterator[tuple[Place, ...]]:
 
 def conditions(operation: Operation, theirs: Things) -> Iterator[dict[Place, str]]:
     for place in sorted(operation.places & CONDITIONS):
-        for value in (theirs.etag, '"99"', "*"):
+        for value in (theirs.etag, NO_VERSION, "*"):
             yield {place: value}
 
 
