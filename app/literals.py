@@ -186,7 +186,7 @@ _WITHOUT_LONG_NUMBERS = json.JSONDecoder(
 
 def canonical(text: str) -> Any:
     """A value that is equal for two texts if they differ only in white space, the order of members
-    and the escapes of strings. 1, 1.0 and 1e0 are different.
+    and the escapes of strings. 1, 1.0 and 1e0 are different, and so are 0 and -0.
 
     >>> canonical('{"a":1,"b":2}') == canonical('{"b": 2, "a": 1}')
     True
@@ -198,7 +198,9 @@ def canonical(text: str) -> Any:
 
 _CANONICAL = json.JSONDecoder(
     parse_float=lambda number: ["number", number],
-    parse_int=lambda number: int(number) if len(number) < MAX_DIGITS else ["number", number],
+    parse_int=lambda number: (
+        int(number) if len(number) < MAX_DIGITS and number != "-0" else ["number", number]
+    ),
 )
 
 

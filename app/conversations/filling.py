@@ -34,9 +34,11 @@ def earlier(
         return None
     ulid = idempotency.first_id_of(record, idempotency_key)
     item = table.get(keys.session(caller.partition, ulid))
-    if not is_live(item, ids.iso_time(now)):
-        raise GoneSince(ids.SESSION_PREFIX + ulid)
-    return whole_session(table, item, ids.iso_time(now))
+    if is_live(item, ids.iso_time(now)):
+        session = whole_session(table, item, ids.iso_time(now))
+        if session.born == record.get("born", session.born):
+            return session
+    raise GoneSince(ids.SESSION_PREFIX + ulid)
 
 
 def stage(
@@ -92,7 +94,7 @@ def show(
         if idempotency_key:
             record_key = keys.create_record(caller.partition, idempotency_key.name)
             parts["record"] = idempotency.put_record(
-                record_key, idempotency_key, session.ulid, ulids.clock
+                record_key, idempotency_key, session.ulid, ulids.clock, born=session.born
             )
         try:
             table.transact(parts)

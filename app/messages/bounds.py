@@ -23,10 +23,13 @@ class Bounds:
     """The first and last id of messages that are hidden and being removed."""
     changed: str | None
     """The id of the last change that was not an append."""
+    born: str = ""
+    """Older messages are of an earlier session with the same key. Empty if there may be older ones,
+    because the session is a fork or was imported."""
 
     def shows(self, ulid: str) -> bool:
         hidden = self.cut is not None and self.cut[0] <= ulid <= self.cut[1]
-        return ulid <= self.last and not hidden
+        return self.born < ulid <= self.last and not hidden
 
     def spans(self, low: str = "", high: str = "") -> Iterator[tuple[str, str]]:
         """The parts of the list after `low` and before `high` that may have visible messages, as
@@ -61,4 +64,5 @@ def bounds_of(head: Item) -> Bounds:
         newest=tuple(newest),
         cut=cut if all(map(ids.is_ulid, cut)) else None,
         changed=str(head["changed"]) if "changed" in head else None,
+        born="" if head.keys() & {"forked_from", "imported"} else str(head.get("born", "")),
     )

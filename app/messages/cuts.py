@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from app.errors import Unavailable
 from app.messages.bounds import bounds_of
-from app.sessions.removal import while_time_allows
+from app.sessions.removal import delete_while, while_time_allows
 from app.table import keys, ranges, writes
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Write
@@ -27,7 +27,7 @@ def due(partition: str, session_ulid: str, now: str) -> Write:
     """The item by which the sweep finds a session's cut. The session's own entry in GSI2 may be for
     its expiry."""
     key = keys.cut(partition, session_ulid)
-    return writes.put(key, {"cut": session_ulid, **keys.by_due_time(session_ulid, now)})
+    return writes.put(key, keys.by_due_time(session_ulid, now))
 
 
 def begin_removing(table: Table, partition: str, session_ulid: str) -> None:
@@ -52,7 +52,10 @@ def _remove(table: Table, partition: str, session_ulid: str, most: int | None = 
     head = table.get(session_key)
     if not head or "deleted_at" in head:
         if not head:
-            table.execute(writes.delete(keys.cut(partition, session_ulid)))
+            absent = writes.delete(session_key, "attribute_not_exists(PK)")
+            left = writes.delete(keys.cut(partition, session_ulid))
+            with suppress(ConditionFailed):  # its key has been used again meanwhile
+                table.transact({"session": absent, "cut": left})
         return True
     cut = bounds_of(head).cut
     if not cut:
@@ -60,9 +63,10 @@ def _remove(table: Table, partition: str, session_ulid: str, most: int | None = 
     between = ranges.messages_through(session_ulid, *cut)
     pages = table.query(partition, between, only="PK, SK", limit=most)
     for items in while_time_allows(pages):
-        if "session_key" in head and bounds_of(table.get(session_key) or head).cut != cut:
-            return True  # deleted meanwhile, and the key used again: the items may be new
-        table.delete_many(items)
+        if "session_key" not in head:
+            table.delete_many(items)
+        elif not delete_while(table, head, ("cut_hi", "cut_lo", "born"), items):
+            return False  # deleted meanwhile, or a wider cut made
         if len(items) == most:
             return False
     seen = {":lo": cut[0], ":hi": cut[1]}

@@ -24,7 +24,7 @@ from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
 from app.table.retries import READS_OF_A_TRANSACTION
-from app.table.writes import Item
+from app.table.writes import Item, Value
 
 Order = Literal["asc", "desc"]
 
@@ -92,7 +92,7 @@ class MessageReader:
             if session.info and session.metadata is None:
                 log_damaged(caller.partition, keys.info(caller.partition, session_ulid)["SK"])
                 raise SessionDamaged
-        self._live(caller, session_ulid)
+        self._still_there(caller, session_ulid, session.born)
         return session, _end_before(missing, page, scope, session_ulid) if missing else page
 
     def _visible(self, caller: Caller, items: Iterator[Item], bounds: Bounds) -> Iterator[Item]:
@@ -209,7 +209,7 @@ class MessageReader:
             page = _end_before(missing, page, scope) if order == "asc" else fill(missing)
         is_part = cursor or after or page.next_cursor
         if is_part or len(page.ulids) != counted_messages(head):
-            self._live(caller, session_ulid)
+            self._still_there(caller, session_ulid, head.get("born", session_ulid))
         return page
 
     def get(self, caller: Caller, session_id: str, message_id: str) -> Message:
@@ -289,6 +289,15 @@ class MessageReader:
         if not is_live(head, self._now()):
             raise SessionNotFound
         return head
+
+    def _still_there(self, caller: Caller, session_ulid: str, born: Value) -> None:
+        """
+        Raises:
+            SessionNotFound: the session has been deleted or has expired since it was read. There
+                may be another one with the same key.
+        """
+        if self._live(caller, session_ulid).get("born", session_ulid) != born:
+            raise SessionNotFound
 
     def _first_missing(
         self,

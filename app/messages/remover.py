@@ -162,6 +162,9 @@ class MessageRemover:
                 raise PreconditionFailed
             tail = request.choose(caller, bounds_of(head))
             if not tail.count and not request.new:
+                if found_since := self._changed_since(head, tail):
+                    [head] = found_since
+                    continue
                 return Removal(0, version)
             ulids = self.ulids.new(len(request.new) or 1, after=version, now=written_at)
             added = messages_of(
@@ -191,6 +194,15 @@ class MessageRemover:
             shown = added or tail.messages
             return Removal(tail.count, ulids[-1], [message.ulid for message in shown], shown)
         raise Contended
+
+    def _changed_since(self, head: Item, tail: Tail) -> list[Item]:
+        """The session as it is now, if it was not empty but nothing of it could be found, because
+        it has been changed or deleted since it was read. Costs 1 get then."""
+        if tail.before or "last_message" not in head:
+            return []
+        found = self.table.get({"PK": str(head["PK"]), "SK": str(head["SK"])}) or {}
+        names = ("last_ulid", "deleted_at")
+        return [found] if any(found.get(name) != head.get(name) for name in names) else []
 
     def _parts(
         self,

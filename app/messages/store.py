@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import (
+    GoneSince,
     NotTheLastMessage,
     PreconditionFailed,
     SessionDamaged,
@@ -97,23 +98,22 @@ class MessageStore:
                 if_match,
                 previous,
             )
-            parts = {"session": advance, **self._others(caller, appended, idempotency_key)}
+            others = self._others(caller, appended, idempotency_key, may_create=bool(session))
+            parts = {"session": advance, **others}
             try:
                 self.table.transact(parts)
                 return Appended(appended, ulids[-1])
             except ConditionFailed as failed:
-                head, record = failed.found.get("session"), failed.found.get("record")
-            if head is not None and not is_live(head, write_ids.now):
+                head = failed.found.get("session")
+                record = failed.found.get("record") or failed.found.get("create record")
+            is_gone = head is not None and not is_live(head, write_ids.now)
+            if idempotency_key and record and (session or not is_gone):
+                return self._replay(caller, session_ulid, record, idempotency_key, len(bodies))
+            if head is not None and is_gone:
                 new = _to_make(session, if_match, previous)
                 made = self._make(caller, new, head, messages, bodies, idempotency_key)
                 if made:
                     return made
-            elif idempotency_key and record:
-                first_ulid = idempotency.first_id_of(record, idempotency_key)
-                version, present = self.reader.made(
-                    caller, session_ulid, ids.series(first_ulid, len(bodies))
-                )
-                return Appended(present, version, replayed=True)
             elif head is None:
                 raise SessionDamaged  # an id of ours is taken, which the condition rules out
             else:
@@ -147,27 +147,67 @@ class MessageStore:
             appended = messages_of(made.ulid, ulids, messages, bodies, caller.writer)
             parts = head_writes.create(caller.partition, made, ulids, messages)
             try:
-                self.table.transact({**parts, **self._others(caller, appended, idempotency_key)})
+                others = self._others(caller, appended, idempotency_key, may_create=True)
+                self.table.transact({**parts, **others})
                 return Appended(appended, ulids[-1])
             except ConditionFailed as failed:
                 user, found = failed.found.get("user"), failed.found.get("session", {})
+                record = failed.found.get("create record")
             if is_live(found, write_ids.now):
                 return None
+            if idempotency_key and record:
+                return self._replay(caller, made.ulid, record, idempotency_key, len(bodies))
             if user:
                 write_ids.follow(user, born)
 
+    def _replay(
+        self,
+        caller: Caller,
+        session_ulid: str,
+        record: Item,
+        idempotency_key: IdempotencyKey,
+        count: int,
+    ) -> Appended:
+        """What an earlier request appended, as it is now.
+
+        Raises:
+            IdempotencyKeyReused, GoneSince
+        """
+        ulids = ids.series(idempotency.first_id_of(record, idempotency_key), count)
+        try:
+            version, present = self.reader.made(caller, session_ulid, ulids)
+        except SessionNotFound:
+            raise GoneSince(*(ids.MESSAGE_PREFIX + ulid for ulid in ulids)) from None
+        return Appended(present, version, replayed=True)
+
     def _others(
-        self, caller: Caller, messages: Sequence[Message], idempotency_key: IdempotencyKey | None
+        self,
+        caller: Caller,
+        messages: Sequence[Message],
+        idempotency_key: IdempotencyKey | None,
+        *,
+        may_create: bool,
     ) -> dict[str, Write]:
-        """The writes of an append, but for that of the session's item."""
+        """The writes of an append, but for that of the session's item.
+
+        A request that may create the session has a record like that of a create, too. It remains if
+        the session is deleted, so that a late retry does not create a second one.
+        """
         parts: dict[str, Write] = {}
         if idempotency_key:
-            key = keys.append_record(
-                caller.partition, messages[0].session_ulid, idempotency_key.name
-            )
-            parts["record"] = idempotency.put_record(
-                key, idempotency_key, messages[0].ulid, self.ulids.clock
-            )
+            first = messages[0]
+            name = idempotency.within(idempotency_key, first.session_ulid).name
+            places = {
+                "record": keys.append_record(
+                    caller.partition, first.session_ulid, idempotency_key.name
+                )
+            }
+            if may_create:
+                places["create record"] = keys.create_record(caller.partition, name)
+            for place, key in places.items():
+                parts[place] = idempotency.put_record(
+                    key, idempotency_key, first.ulid, self.ulids.clock
+                )
         for message in messages:
             parts |= puts(caller, message)
         return parts

@@ -152,6 +152,8 @@ class PartitionCheck:
         key = str(head.get("session_key", ""))
         if key and ids.from_key(key) != session:
             self._report(head, "its key gives another id", ids.from_key(key))
+        if not ids.is_ulid(born) or born > ids.END_OF_TIME or (key and "born" not in head):
+            self._report(head, "its birth is wrong", born)
 
     def _create_record(self, record: Item) -> None:
         """Checks only the record itself, which must be usable for a replay. Whether its session

@@ -23,7 +23,7 @@ from app.table import ids, keys, ranges, writes
 from app.table.database_time import MAX_AHEAD
 from app.table.db import ConditionFailed, Table
 from app.table.definition import BY_ACTIVITY
-from app.table.writes import Item, Write
+from app.table.writes import Item, Value, Write
 
 MARKS_AT_ONCE = 99
 """Sessions marked in one transaction. It takes 100 items, and one of them is the user."""
@@ -165,12 +165,11 @@ def _mark_all(table: Table, partition: str, items: Iterable[Item], now: str, unt
     Marks only while the user has a note up to `until` or further. The note is removed once
     everything up to it is erased, and new sessions may then have ids up to `until` again.
     """
-    condition = "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
     born = {keys.session_of(str(item["SK"])): item.get("born") for item in items}
     waiting = [session for session in born if str(born[session] or session) <= until]
     while waiting:
         batch = waiting[:MARKS_AT_ONCE]
-        marks = {session: mark_write(partition, session, now, condition) for session in batch}
+        marks = {session: _mark(partition, session, born[session], now) for session in batch}
         user = writes.update(
             keys.user(partition),
             "ADD session_count :change",
@@ -184,6 +183,14 @@ def _mark_all(table: Table, partition: str, items: Iterable[Item], now: str, unt
             if "user" in failed.found:
                 return
             waiting = [session for session in waiting if session not in failed.found]
+
+
+def _mark(partition: str, session: str, born: Value | None, now: str) -> Write:
+    condition = "attribute_exists(PK) AND attribute_not_exists(deleted_at)"
+    if born is None:
+        return mark_write(partition, session, now, condition)
+    # With a key it may have been deleted and made again, after the erasure was requested.
+    return mark_write(partition, session, now, f"{condition} AND born = :born", {":born": born})
 
 
 def _end_erasure(table: Table, partition: str, until: str) -> None:

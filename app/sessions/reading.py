@@ -11,7 +11,8 @@ from app.table.writes import Item
 
 def whole_session(table: Table, item: Item, now: str) -> Session:
     """The session of an item. Costs 1 get if its metadata is long. If somebody changes that
-    meanwhile, both items are read again.
+    meanwhile, both items are read again. If there is another session with the same key by then, the
+    item's is gone.
 
     Raises:
         SessionNotFound, SessionDamaged
@@ -25,6 +26,8 @@ def whole_session(table: Table, item: Item, now: str) -> Session:
         found = table.get(keys.session(partition, session.ulid))
         if not is_live(found, now):
             raise SessionNotFound
-        session = from_item(found)
+        born, session = session.born, from_item(found)
+        if session.born != born:
+            raise SessionNotFound
     log_damaged(info_key["PK"], info_key["SK"])
     raise SessionDamaged

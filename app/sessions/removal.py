@@ -3,29 +3,36 @@
 Once a session is marked, no response shows it and appends to it fail. Nothing is added under it any
 more, so its items can be removed in any order, by any of these: the request that marked it, a
 repeated request, or the sweep, which finds the session in GSI2.
+
+A session with a key may be removed by one of them and made again, with the same id, while another
+is still at work. So its items are removed in transactions whose condition is that the marked
+session is still there. The last of them also makes sure that the next session with the key is born
+with an id above all of the old one's, by the user's `last_ulid` (`app.sessions.erasure`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import Unavailable
 from app.sessions.model import counted_messages
-from app.table import budget, keys, ranges, writes
+from app.table import budget, ids, keys, ranges, writes
+from app.table.database_time import MAX_AHEAD
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Item, Value, Write
 
 TIME_FOR_A_PAGE = 3.0
 """Seconds that must remain in order to begin another page (1 MB)."""
 
-IDENTITY = ("first_id", "info", "cut")
-"""Attributes that tell two items with the same key apart."""
+NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count, born, last_ulid, session_key, staged"
 
-NEEDED_TO_REMOVE = (
-    "PK, SK, deleted_at, message_count, born, last_ulid, session_key, staged, "
-    + ", ".join(IDENTITY)
-)
+MARK = ("deleted_at", "last_ulid")
+"""Attributes that no other marked session with the same key has alike."""
+
+REMOVED_TOGETHER = 99
+"""Items removed in one transaction. It takes 100 items and 4 MB, and one of them is the session. A
+page of a query has 1 MB at most, before the projection."""
 
 Page = TypeVar("Page")
 
@@ -86,9 +93,9 @@ def mark_write(
 def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
     """Removes a marked session. Its own item is last, so that no item remains without its session.
 
-    Costs 1 query per MB, ⌈items/25⌉ batch writes and 1 delete. A session with a key costs 1 get per
-    MB more, and 1 delete for each record. The record of the request that created the session
-    remains until it expires (`app.table.idempotency`).
+    Costs 1 query per MB, ⌈items/25⌉ batch writes and 1 delete; for a session with a key
+    ⌈items/99⌉ transactions and 1 more. The record of the request that created the session remains
+    until it expires (`app.table.idempotency`).
     """
     head: Item | None = None
     pages = table.query(partition, ranges.all_of_session(session_ulid), only=NEEDED_TO_REMOVE)
@@ -100,15 +107,14 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
                     return Receipt(0, 0, finished=True)  # removed by somebody else
                 if "staged" in head and not _claim(table, head):
                     return Receipt(0, 0, finished=True)  # somebody goes on filling it
-            if not _remove_page(table, head, items):
+            if "session_key" not in head:
+                table.delete_many(items)
+            elif not delete_while(table, head, MARK, items):
                 return Receipt(0, counted_messages(head), finished=True)
-        if head:
-            # Another remover may have been first, and the key used again.
-            same = "deleted_at = :deleted_at AND last_ulid = :last_ulid"
-            seen = {":deleted_at": head["deleted_at"], ":last_ulid": head.get("last_ulid", "")}
-            key = keys.session(partition, session_ulid)
-            with suppress(ConditionFailed):
-                table.execute(writes.delete(key, same, seen))
+        if head and "session_key" in head:
+            _delete_with_key(table, head)
+        else:
+            table.execute(writes.delete(keys.session(partition, session_ulid)))
     except Unavailable:
         return Receipt(0, counted_messages(head or {}), finished=False)
     return Receipt(1, counted_messages(head or {}), finished=True)
@@ -124,31 +130,56 @@ def _claim(table: Table, head: Item) -> bool:
     return False
 
 
-def _remove_page(table: Table, head: Item, items: list[Item]) -> bool:
-    """Removes items that were read after a marked session's own. Returns whether they were its.
-
-    A session with a key may have been removed meanwhile, and made again with the same id. If the
-    marked one is still there after its items were read, they were its. The ids of its messages
-    never come back, but the names of its other items do. So those are removed on condition of what
-    was read.
-    """
-    if "session_key" not in head:
-        table.delete_many(items)
-        return True
-    now = table.get({"PK": str(head["PK"]), "SK": str(head["SK"])})
-    if not now or any(now.get(name) != head.get(name) for name in ("born", "deleted_at")):
-        return False
-    table.delete_many([item for item in items if keys.is_under_message(str(item["SK"]))])
-    for item in items:
-        if keys.is_under_message(str(item["SK"])):
-            continue
-        named = [name for name in IDENTITY if name in item]
-        same = " AND ".join(["attribute_exists(PK)", *(f"{name} = :{name}" for name in named)])
-        seen = {f":{name}": item[name] for name in named}
-        key = {"PK": str(item["PK"]), "SK": str(item["SK"])}
-        with suppress(ConditionFailed):
-            table.execute(writes.delete(key, same, seen))
+def delete_while(table: Table, head: Item, names: Sequence[str], items: Sequence[Item]) -> bool:
+    """Deletes items while their session's own has the attributes `names` as they are in `head`.
+    Returns False if it has not, and then leaves the rest. One of `names` at least is in `head`."""
+    key = {"PK": str(head["PK"]), "SK": str(head["SK"])}
+    same, seen = _unchanged(head, names)
+    # It writes what is there. A condition alone would need a permission of its own.
+    guard = writes.update(key, f"SET {names[0]} = :{names[0]}", seen, same)
+    for start in range(0, len(items), REMOVED_TOGETHER):
+        deletes = {
+            str(item["SK"]): writes.delete({"PK": str(item["PK"]), "SK": str(item["SK"])})
+            for item in items[start : start + REMOVED_TOGETHER]
+        }
+        try:
+            table.transact({"session": guard, **deletes})
+        except ConditionFailed:
+            return False
     return True
+
+
+def _delete_with_key(table: Table, head: Item) -> None:
+    """Deletes the own item of a marked session with a key, unless another remover was first."""
+    partition, last = str(head["PK"]), str(head.get("last_ulid", ""))
+    own = writes.delete({"PK": partition, "SK": str(head["SK"])}, *_unchanged(head, MARK))
+    if _is_plausible(table, last):
+        user = writes.update(
+            keys.user(partition), "SET last_ulid = :last", {":last": last}, "last_ulid < :last"
+        )
+        try:
+            table.transact({"session": own, "user": user})
+            return
+        except ConditionFailed as failed:
+            if "session" in failed.found:
+                return
+    with suppress(ConditionFailed):
+        table.execute(own)
+
+
+def _is_plausible(table: Table, last: str) -> bool:
+    """Whether a host can have made this id. A damaged one would spoil the ids of all sessions that
+    the user creates later."""
+    latest = (table.database_time() or 0) + MAX_AHEAD
+    return ids.is_ulid(last) and last <= ids.greatest_of(latest)
+
+
+def _unchanged(head: Item, names: Sequence[str]) -> tuple[str, dict[str, Value]]:
+    """A condition that an item's attributes are those that were read, and its values. What could
+    not be read is left out."""
+    found = [name for name in names if name in head]
+    same = " AND ".join(f"{name} = :{name}" for name in found)
+    return same, {f":{name}": head[name] for name in found}
 
 
 def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:

@@ -32,7 +32,7 @@ from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.versions import IfMatch, match_version
-from app.table.writes import Write
+from app.table.writes import Item, Write
 
 TRIES = 5
 """How often a merge begins again because another writer was first."""
@@ -88,7 +88,11 @@ class SessionStore:
             if idempotency_key:
                 record_key = keys.create_record(caller.partition, idempotency_key.name)
                 parts["record"] = idempotency.put_record(
-                    record_key, idempotency_key, session.ulid, self.ulids.clock
+                    record_key,
+                    idempotency_key,
+                    session.ulid,
+                    self.ulids.clock,
+                    born=session.born if new.key else None,
                 )
             try:
                 self.table.transact(parts)
@@ -97,8 +101,8 @@ class SessionStore:
                 record, user = failed.found.get("record"), failed.found.get("user")
                 found = failed.found.get("session")
             if idempotency_key and record:
-                first_ulid = idempotency.first_id_of(record, idempotency_key)
-                return Created(self._created(caller, first_ulid), existed=True, replayed=True)
+                made = self._created(caller, record, idempotency_key)
+                return Created(made, existed=True, replayed=True)
             if found and new.key:
                 now = ids.iso_time(written_at)
                 if not model.is_live(found, now):
@@ -106,20 +110,25 @@ class SessionStore:
                 elif only_new:
                     raise SessionExists(session.session_id)
                 else:
-                    return Created(whole_session(self.table, found, now), existed=True)
+                    with suppress(SessionNotFound):  # deleted just now
+                        return Created(whole_session(self.table, found, now), existed=True)
             elif not user:
                 raise SessionDamaged  # an id of ours is taken, which the user's condition rules out
             last_ulid = max(last_ulid, str((user or {}).get("last_ulid", "")))
 
-    def _created(self, caller: Caller, ulid: str) -> Session:
+    def _created(self, caller: Caller, record: Item, idempotency_key: IdempotencyKey) -> Session:
         """The session that an earlier request created. The request's record may become visible just
         before the session does, so a missing session is read again."""
+        ulid = idempotency.first_id_of(record, idempotency_key)
         key = keys.session(caller.partition, ulid)
         looks = (self.table.get(key) for _ in range(READS_OF_A_TRANSACTION))
         item = next((item for item in looks if item), None)
-        if not model.is_live(item, self._now()):
-            raise GoneSince(ids.SESSION_PREFIX + ulid)
-        return whole_session(self.table, item, self._now())
+        if model.is_live(item, self._now()):
+            with suppress(SessionNotFound):  # deleted just now
+                session = whole_session(self.table, item, self._now())
+                if session.born == record.get("born", session.born):
+                    return session
+        raise GoneSince(ids.SESSION_PREFIX + ulid)
 
     def get(self, caller: Caller, session_id: str) -> Session:
         """Pattern 8: the session without its messages, by 1 strongly consistent get; by 2 if its
@@ -174,7 +183,7 @@ class SessionStore:
                 if not info:
                     return whole_session(self.table, self.table.execute(write), self._now())
                 self.table.transact({"session": write, "info": info})
-                return self.get(caller, session_id)
+                return self._changed(caller, session_id, change)
             except ConditionFailed as failed:
                 [found] = failed.found.values()
                 if not model.is_live(found, write_ids.now):
@@ -195,6 +204,17 @@ class SessionStore:
                     old_info = str(found["info"]) if "info" in found else None
                     continue
                 write_ids.follow(found, change)
+
+    def _changed(self, caller: Caller, session_id: str, change: str) -> Session:
+        """The session after a change of it.
+
+        Raises:
+            SessionNotFound: it has been deleted since. There may be another one with its key.
+        """
+        session = self.get(caller, session_id)
+        if session.born > change:
+            raise SessionNotFound
+        return session
 
     def _change(
         self,

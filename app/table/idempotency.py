@@ -2,7 +2,8 @@
 
 A record is written in the same transaction as the result of the request. It holds a fingerprint of
 the request and the first new id, never content. The record of a create remains for a day even if
-its session is deleted, so that a late retry does not create a second session.
+its session is deleted, so that a late retry does not create a second session. If the session has a
+key, there may be another one with the same id by then, which is not what the request created.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -11,7 +12,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.errors import IdempotencyKeyReused
@@ -43,6 +44,12 @@ def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
     return IdempotencyKey(_digest(route, key), _digest(*content))
 
 
+def within(idempotency_key: IdempotencyKey, session_ulid: str) -> IdempotencyKey:
+    """The same for a record that is not in its session's range: one session's requests are not
+    those of another."""
+    return replace(idempotency_key, name=_digest(session_ulid, idempotency_key.name))
+
+
 def put_record(
     key: Mapping[str, str],
     idempotency_key: IdempotencyKey,
@@ -50,10 +57,12 @@ def put_record(
     clock: Clock,
     *,
     removed: str | None = None,
+    born: str | None = None,
 ) -> Write:
     """The write of the record, for the request's transaction. Its condition fails if the request
     was carried out before. An expired record counts as absent, even if DynamoDB has not removed it
-    yet. `removed` is what the request took away, if a replay has to tell it.
+    yet. `removed` is what the request took away, if a replay has to tell it. `born` is the birth of
+    a session that it created.
     """
     now = clock() // 1000
     return writes.put(
@@ -62,6 +71,7 @@ def put_record(
             "fingerprint": idempotency_key.fingerprint,
             "first_id": first_id,
             "removed": removed,
+            "born": born,
             TTL_ATTRIBUTE: now + LIFETIME,
         },
         f"attribute_not_exists(PK) OR {TTL_ATTRIBUTE} <= :now",

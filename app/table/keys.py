@@ -20,13 +20,14 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | Record of a change    | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
 
-A session with a key has an id that is derived from it (`ids.from_key`). DynamoDB's TTL removes
-records. Records of changes are also removed with their session.
+A session with a key has an id that is derived from it (`ids.from_key`), and the id of its creation
+in `born`. DynamoDB's TTL removes records. Records of changes are also removed with their session.
 
 | #  | Access pattern                   | DynamoDB calls                                                    |
 |----|----------------------------------|-------------------------------------------------------------------|
 | 1  | create a session, or find it by  | 1 transaction: session, user's count, record of the request;      |
-|    | its key                          | 1 get of the session if the request is a repeat                   |
+|    | its key                          | 1 get of the session if the request is a repeat; for the key of a |
+|    |                                  | session that is being deleted, 6 and 1 transaction more           |
 | 2  | list sessions by activity        | 1 query of GSI1, 1 get of the user for `total`; with a filter     |
 |    |                                  | up to 4 queries                                                   |
 | 3  | a session with its messages      | 1 query per MB, strongly consistent;                              |
@@ -36,7 +37,7 @@ records. Records of changes are also removed with their session.
 | 5  | append 1 to 50 messages          | 1 transaction: session (conditional), messages, record; 1 more    |
 |    |                                  | if the session has to be created; a repeat 1 batch get more       |
 | 6  | delete a session                 | 1 transaction, 1 query per MB, ⌈items/25⌉ batch writes, 1 delete; |
-|    |                                  | with a key 1 get per MB, and 1 delete for each record             |
+|    |                                  | with a key ⌈items/99⌉ transactions instead of the batch writes    |
 | 7  | a page of messages               | 1 get of the session; if there are messages to show, 1 query per  |
 |    |                                  | MB in either order; 1 more get if they are not the whole session  |
 | 8  | unchanged since `If-None-Match`? | 1 get                                                             |

@@ -125,7 +125,7 @@ def test_a_sound_table_has_no_findings(table, clock, findings):
         (SESSION, {"changed": None}, {"an attribute is missing"}),
         (SESSION, {"settings_version": None}, {"an attribute is missing"}),
         (SESSION, {"feedback_count": {"N": "3"}}, {"feedback_count is wrong"}),
-        (SESSION, {"session_key": {"S": "another"}}, {"its key gives another id"}),
+        (SESSION, {"session_key": {"S": "x"}}, {"its key gives another id", "its birth is wrong"}),
         (SESSION, {"info": {"S": "0" * 26}}, {"info is wrong", "its metadata is missing"}),
         (
             SESSION,
