@@ -97,7 +97,8 @@ class MessageReader:
 
     def _visible(self, caller: Caller, items: Iterator[Item], bounds: Bounds) -> Iterator[Item]:
         """The items of a session's messages up to its last one. Goes around messages that are
-        being removed, instead of reading them."""
+        being removed. Only the page on which they begin, of at most 1 MB, has been read with them.
+        """
         for item in items:
             ulid = keys.message_of(str(item["SK"]))
             if ulid > bounds.last:

@@ -166,6 +166,23 @@ def test_a_damaged_session_affects_only_itself(alice, session_id, damage, findin
     assert [s["session_id"] for s in alice.get("/sessions").json["sessions"]] == [session_id]
 
 
+def test_a_damaged_session_is_left_out_of_the_list_and_logged(alice, session_id, damage, logged):
+    damage(sk_of(session_id), title=None)
+    logged.clear()
+    assert alice.get("/sessions").json["sessions"] == []
+    [line] = [line for line in logged if line["message"] == "damaged item"]
+    assert (line["partition"], line["sk"]) == ("acme#alice", sk_of(session_id))
+
+
+def test_a_session_without_metadata_has_none(alice, damage, findings):
+    """An empty object is not stored."""
+    session_id = alice.create_session(metadata={"a": "b"})["session_id"]
+    damage(sk_of(session_id), metadata=None)
+    [row] = alice.get("/sessions").json["sessions"]
+    assert row["metadata"] == alice.get(f"/sessions/{session_id}").json["metadata"] == {}
+    assert findings() == []
+
+
 UNORDERED: dict[str, dict[str, Any]] = {
     "no last id": {"last_ulid": None},
     "a last id that is none": {"last_ulid": {"S": "x"}},
