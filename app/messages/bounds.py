@@ -27,9 +27,11 @@ class Bounds:
     """Older messages are of an earlier session with the same key. Empty if there may be older ones,
     because the session is a fork or was imported."""
 
+    def hides(self, ulid: str) -> bool:
+        return self.cut is not None and self.cut[0] <= ulid <= self.cut[1]
+
     def shows(self, ulid: str) -> bool:
-        hidden = self.cut is not None and self.cut[0] <= ulid <= self.cut[1]
-        return self.born < ulid <= self.last and not hidden
+        return self.born < ulid <= self.last and not self.hides(ulid)
 
     def spans(self, low: str = "", high: str = "") -> Iterator[tuple[str, str]]:
         """The parts of the list after `low` and before `high` that may have visible messages, as

@@ -103,9 +103,10 @@ class MessageReader:
             ulid = keys.message_of(str(item["SK"]))
             if ulid > bounds.last:
                 return
-            if not bounds.shows(ulid):
+            if bounds.hides(ulid):
                 break
-            yield item
+            if bounds.shows(ulid):
+                yield item
         else:
             return
         if bounds.cut:

@@ -37,16 +37,19 @@ def check(
     table: Table, clock: ids.Clock = ids.system_clock, checked: Checked | None = None
 ) -> Iterator[Finding]:
     """Yields each finding when it is found, and adds what was checked to `checked`."""
-    for partition in _partitions(table):
-        findings, counted = _check_partition(table, partition, clock())
-        for _ in range(READINGS - 1):
-            if not findings:
-                break
-            again, counted = _check_partition(table, partition, clock())
-            findings = {place: finding for place, finding in again.items() if place in findings}
-        yield from findings.values()
-        if checked:
-            checked.add(counted)
+    try:
+        for partition in _partitions(table):
+            findings, counted = _check_partition(table, partition, clock())
+            for _ in range(READINGS - 1):
+                if not findings:
+                    break
+                again, counted = _check_partition(table, partition, clock())
+                findings = {place: finding for place, finding in again.items() if place in findings}
+            yield from findings.values()
+            if checked:
+                checked.add(counted)
+    finally:
+        budget.end()
 
 
 def _partitions(table: Table) -> Iterator[str]:

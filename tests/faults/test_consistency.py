@@ -7,7 +7,7 @@ import pytest
 
 from app.operations.sweep import sweep
 from tests.faults.proxy import Call, Exchange, always, first
-from tests.people import API, Client
+from tests.people import API, Client, make_token
 
 READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
 
@@ -31,15 +31,16 @@ def is_consistent(request: Any) -> bool:
     return all(one.get("ConsistentRead") is True or "IndexName" in one for one in asked)
 
 
-def test_every_read_of_every_route_is_strongly_consistent(far_alice, make_far_app, reads):
+def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     app = make_far_app()
+    token = make_token("acme", "alice", scope="sessions:read sessions:write sessions:import")
     seen = set()
 
     def ask(method: str, path: str, body: Any = None, **headers: str) -> Any:
         endpoint, _ = app.url_map.bind("").match(API + path.partition("?")[0], method)
         seen.add(endpoint)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = Client(app, far_alice.token).request(method, path, json=body, headers=sent)
+        answer = Client(app, token).request(method, path, json=body, headers=sent)
         assert answer.status_code < 400, answer.text
         return answer
 
@@ -60,7 +61,23 @@ def test_every_read_of_every_route_is_strongly_consistent(far_alice, make_far_ap
         ask("GET", f"{path}/messages?order={order}&cursor={cursor}&after={message}")
     cursor = ask("GET", "/sessions?limit=1").json["pagination"]["next_cursor"]
     ask("GET", f"/sessions?cursor={cursor}")
-    ask("PUT", path, {"title": "New"})
+    ask("GET", "/sessions?domain_id=d&limit=1")
+    ask("PUT", path, {"title": "New", "metadata": {"a": "x" * 300}})
+    ask("PATCH", path, {"metadata": {"b": 1}})
+    ask("GET", path)
+    ask("GET", f"{path}?messages=2")
+    ask("GET", f"{path}/check")
+    ask("PUT", f"{path}/messages/{message}", {"content": "y" * 900_000})
+    ask("PUT", f"{path}/messages/{message}/feedback", {"rating": "up"})
+    ask("GET", f"{path}/messages/{message}")
+    ask("DELETE", f"{path}/messages/{message}/feedback")
+    ask("POST", f"{path}/fork", {}, Idempotency_Key="fork")
+    ask("POST", "/sessions/import", {"session": made, "messages": []}, Idempotency_Key="import")
+    ask("DELETE", f"{path}/messages/{message}")
+    ask("POST", f"{path}/messages/pop", {}, Idempotency_Key="pop")
+    replacement = {"all": True, "messages": [{"role": "user"}]}
+    ask("POST", f"{path}/messages/replace", replacement, Idempotency_Key="replace")
+    ask("DELETE", f"{path}/messages?all=true")
     ask("DELETE", path)
     ask("DELETE", "/sessions?confirm=all")
 

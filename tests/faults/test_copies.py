@@ -67,7 +67,7 @@ def test_a_large_fork_goes_on_where_it_stopped(alice, source, far_alice_with, pr
         problem(alice.get(f"/sessions/{fork}"), 404, "SESSION_NOT_FOUND")
         problem(alice.delete(f"/sessions/{fork}"), 404, "SESSION_NOT_FOUND")
         assert alice.get("/sessions").json["pagination"]["total"] == 1
-    assert len(answers) > 2
+    assert len(answers) > 1
     assert answers[-1].json["session_id"] == fork
     proxy.plan = lambda _: None
     assert said(alice, fork) == said(alice, source)
