@@ -103,13 +103,11 @@ class MessageReader:
             ulid = keys.message_of(str(item["SK"]))
             if ulid > bounds.last:
                 return
-            if not bounds.shows(ulid):
-                break
-            yield item
-        else:
-            return
-        if bounds.cut:
-            yield from self.items(caller, bounds, bounds.cut[1])
+            if bounds.cut and bounds.cut[0] <= ulid <= bounds.cut[1]:
+                yield from self.items(caller, bounds, bounds.cut[1])
+                return
+            if bounds.shows(ulid):  # others are of an earlier session with the same key, or unknown
+                yield item
 
     def items(
         self,
