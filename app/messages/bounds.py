@@ -41,6 +41,7 @@ class Bounds:
         >>> list(bounds.spans()), list(bounds.spans("01D", "01E")), list(bounds.spans("01A", "01B"))
         ([('', '01C'), ('01F', '')], [], [('01A', '01B')])
         """
+        low = max(low, self.born)
         spans = [(low, high)]
         if self.cut:
             first, last = self.cut

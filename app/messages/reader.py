@@ -103,14 +103,11 @@ class MessageReader:
             ulid = keys.message_of(str(item["SK"]))
             if ulid > bounds.last:
                 return
-            if bounds.hides(ulid):
-                break
-            if bounds.shows(ulid):
+            if bounds.cut and bounds.cut[0] <= ulid <= bounds.cut[1]:
+                yield from self.items(caller, bounds, bounds.cut[1])
+                return
+            if bounds.shows(ulid):  # others are of an earlier session with the same key, or unknown
                 yield item
-        else:
-            return
-        if bounds.cut:
-            yield from self.items(caller, bounds, bounds.cut[1])
 
     def items(
         self,

@@ -202,6 +202,31 @@ def test_a_hidden_tool_call_needs_no_result(alice, session, hide):
     assert (checked["findings"], checked["checked_messages"]) == ([], 2)
 
 
+def test_a_message_older_than_a_session_with_a_key_is_not_its_own(alice, raw, table):
+    """It is of an earlier session with the same key, and has not been removed yet."""
+    session = alice.create_session(key="k")["session_id"]
+    sent = alice.fill(session, 3)
+    old = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    raw.put_item(
+        TableName=table.name,
+        Item={
+            "PK": {"S": "acme#alice"},
+            "SK": {"S": f"SESSION#{session[5:]}#MSG#{old}"},
+            "body": {"S": '{"content":"old","metadata":{}}'},
+            "message_role": {"S": "user"},
+            "created_by": {"S": "alice"},
+        },
+    )
+    path = f"/sessions/{session}"
+    assert ids_of(alice.get(path).json) == sent
+    assert ids_of(alice.get(f"{path}?messages=9").json) == sent
+    for limit in (1, 2, 9):
+        assert follow(alice, f"{path}/messages?limit={limit}") == sent
+        assert follow(alice, f"{path}/messages?order=desc&limit={limit}") == sent[::-1]
+    assert follow(alice, f"{path}/messages?after=msg_{old}") == sent
+    problem(alice.get(f"{path}/messages/msg_{old}"), 404, "MESSAGE_NOT_FOUND")
+
+
 # What hidden messages cost
 
 MANY = 3_000
