@@ -100,7 +100,7 @@ def fork_session(body: dict[str, Any], headers: dict[str, str], session_id: str)
     return _created(forked.session, f"../{forked.session_id}", replayed=forked.replayed)
 
 
-@blp.post("/sessions/import")
+@blp.post("/import")
 @blp.arguments(
     ImportSchema,
     example={
@@ -139,7 +139,7 @@ def import_session(body: dict[str, Any], headers: dict[str, str]) -> flask.Respo
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer),
         checked=True,
     )
-    return _created(session, session.session_id, replayed=replayed)
+    return _created(session, f"sessions/{session.session_id}", replayed=replayed)
 
 
 def _created(session: Session, location: str, *, replayed: bool) -> flask.Response:

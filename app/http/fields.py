@@ -148,8 +148,8 @@ class StrictBoolean(fields.Boolean):
 
 
 class Moment(fields.Field[Any]):
-    """ISO 8601 with an offset or Z. Becomes UTC with milliseconds, rounded up; with `as_number`,
-    milliseconds since 1970."""
+    """ISO 8601 with an offset or Z. Becomes UTC with milliseconds, rounded up, and 1970 if it is
+    earlier. With `as_number`, it becomes milliseconds since 1970, and is not earlier."""
 
     def __init__(self, *, as_number: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -159,9 +159,9 @@ class Moment(fields.Field[Any]):
         try:
             since = datetime.fromisoformat(value) - datetime(1970, 1, 1, tzinfo=UTC)
             milliseconds = -(-since // timedelta(milliseconds=1))
-            if milliseconds < 0:
+            if milliseconds < 0 and self.as_number:
                 raise ValueError
-            return milliseconds if self.as_number else ids.iso_time(milliseconds)
+            return milliseconds if self.as_number else ids.iso_time(max(0, milliseconds))
         except (ValueError, TypeError, OverflowError):
             raise ma.ValidationError("Not a time such as 2026-01-31T12:00:00Z.") from None
 

@@ -63,6 +63,10 @@ class ProblemSchema(ma.Schema):
         fields.String(),
         metadata={"description": "With `GONE_SINCE`: the ids of what the first request created"},
     )
+    session_id = fields.String(metadata={"description": "With SESSION_EXISTS: that session"})
+    settings_version = fields.Integer(
+        metadata={"description": "With SETTINGS_CHANGED: the present one"}
+    )
     last_message_id = fields.String(
         allow_none=True,
         metadata={

@@ -59,7 +59,11 @@ _REFERENCES = {
         "type": "object",
         "required": ["reference_id"],
         "properties": {
-            "reference_id": {"type": ["string", "number"], "example": "inc_abc123"},
+            "reference_id": {
+                "type": ["string", "number"],
+                "minLength": 1,
+                "example": "inc_abc123",
+            },
             "type": {"type": ["string", "null"], "example": "report"},
             "summary": {"type": ["string", "null"], "example": "Pothole on Main St"},
             "url": {

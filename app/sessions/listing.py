@@ -69,7 +69,8 @@ class SessionLister:
         is_filtered = bool(wanted.tag or active_from or active_to)
         total = None if is_filtered else self._count(caller)
         number = None if cursor or is_filtered else 1
-        if total == 0:
+        is_empty = before is not None and (active_from or "") >= before
+        if total == 0 or is_empty:
             return SessionPage([], number, limit, total, None)
         sessions, position = self._look(caller, wanted, limit, active_from or "", before)
         next_cursor = make_cursor(scope, position) if position else None

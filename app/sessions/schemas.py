@@ -57,6 +57,7 @@ def _metadata(**options: Any) -> JsonObject:
             "description": "Any JSON object of at most 16 KB, for your own use. It comes back as "
             "it was sent",
             "example": {"channel": "web"},
+            "type": "object",
             "additionalProperties": True,
         },
         **options,

@@ -38,7 +38,7 @@ BODIES = {
     },
     ("PATCH", "/sessions/{session_id}"): {"metadata": {"a": 1}},
     ("POST", "/sessions/{session_id}/fork"): {},
-    ("POST", "/sessions/import"): {"session": {"domain_id": "d"}},
+    ("POST", "/import"): {"session": {"domain_id": "d"}},
     ("POST", "/sessions/{session_id}/messages/pop"): {},
     ("POST", "/sessions/{session_id}/messages/replace"): {
         "all": True,

@@ -145,10 +145,10 @@ def test_a_session_is_imported_with_its_dates(alice, importer, items):
     session = {"domain_id": "d", "title": "Old", "metadata": {"n": 1}, "pinned": True}
     newer = alice.create_session()["session_id"]
     messages = dated(120, created_by="carol")
-    answer = importer.post("/sessions/import", {"session": session, "messages": messages})
+    answer = importer.post("/import", {"session": session, "messages": messages})
     assert answer.status_code == 201
     made = answer.json
-    assert answer.headers["Location"] == made["session_id"]
+    assert answer.headers["Location"] == f"sessions/{made['session_id']}"
     assert made["created_at"] == "2024-05-01T09:00:00.000Z"
     assert made["last_activity"] == "2024-05-01T09:01:59.000Z"
     assert (made["imported"], made["message_count"], made["pinned"]) == (True, 120, True)
@@ -173,7 +173,7 @@ def test_literals_and_formats_are_kept_in_imports(alice, importer):
         '{"created_at":"2024-01-01T00:00:00Z","format":"anthropic.messages",'
         '"native":{"role":"assistant","content":"Hi","x":-0}}]}'
     )
-    made = importer.post("/sessions/import", data=body).json
+    made = importer.post("/import", data=body).json
     assert made["created_at"] == "2019-12-31T22:00:00.000Z"
     text = alice.get(f"/sessions/{made['session_id']}").text
     assert '"content":{"n":1E5}' in text
@@ -183,8 +183,8 @@ def test_literals_and_formats_are_kept_in_imports(alice, importer):
 
 def test_an_import_is_repeated_without_a_second_session(alice, importer):
     body = {"session": {"domain_id": "d"}, "messages": dated(3)}
-    first = importer.post("/sessions/import", body, headers=KEY)
-    again = importer.post("/sessions/import", body, headers=KEY)
+    first = importer.post("/import", body, headers=KEY)
+    again = importer.post("/import", body, headers=KEY)
     assert (again.status_code, again.json) == (201, first.json)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert alice.get("/sessions").json["pagination"]["total"] == 1
@@ -193,11 +193,11 @@ def test_an_import_is_repeated_without_a_second_session(alice, importer):
 def test_an_import_only_creates(alice, importer):
     taken = alice.create_session(key="k")["session_id"]
     body = {"session": {"domain_id": "d", "key": "k"}, "messages": dated(1)}
-    problem(importer.post("/sessions/import", body), 409, "SESSION_EXISTS", session_id=taken)
+    problem(importer.post("/import", body), 409, "SESSION_EXISTS", session_id=taken)
 
 
 def test_an_import_needs_its_scope(alice, items):
-    answer = alice.post("/sessions/import", {"session": {"domain_id": "d"}})
+    answer = alice.post("/import", {"session": {"domain_id": "d"}})
     problem(answer, 403, "INSUFFICIENT_SCOPE")
     assert items() == []
 
@@ -222,7 +222,7 @@ BAD_IMPORTS = {
 @pytest.mark.parametrize(("messages", "field"), BAD_IMPORTS.values(), ids=BAD_IMPORTS)
 def test_an_import_that_does_not_fit_writes_nothing(importer, items, messages, field):
     sent = [{"role": "user", "created_at": at, **more} for at, more in messages]
-    answer = importer.post("/sessions/import", {"session": {"domain_id": "d"}, "messages": sent})
+    answer = importer.post("/import", {"session": {"domain_id": "d"}, "messages": sent})
     errors = problem(answer, 422, "VALIDATION_FAILED")["errors"]
     assert field in [error["field"] for error in errors]
     assert items() == []
@@ -231,8 +231,6 @@ def test_an_import_that_does_not_fit_writes_nothing(importer, items, messages, f
 def test_an_import_is_bounded(importer, items):
     messages = "[" + ",".join(['{"role":"user","created_at":"2020-01-01T00:00:00Z"}'] * 5001) + "]"
     body = f'{{"session":{{"domain_id":"d"}},"messages":{messages}}}'
-    [error] = problem(importer.post("/sessions/import", data=body), 422, "VALIDATION_FAILED")[
-        "errors"
-    ]
+    [error] = problem(importer.post("/import", data=body), 422, "VALIDATION_FAILED")["errors"]
     assert error["field"] == "messages"
     assert items() == []

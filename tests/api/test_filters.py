@@ -68,6 +68,14 @@ def test_times_of_creation_and_activity(alice, made, clock):
     assert names(alice, made, f"{both}&q=caf%C3%A9") == ["cafe"]
 
 
+def test_a_range_of_times_that_is_empty(alice, made, logged):
+    at = made["strasse"]["created_at"]
+    later = made["long"]["created_at"]
+    for query in (f"active_from={at}&active_to={at}", f"active_from={later}&active_to={at}"):
+        assert names(alice, made, query) == []
+        assert logged[-1]["db_calls"] == 0
+
+
 def test_pages_of_a_filtered_list_show_each_session_once(alice):
     wanted = [alice.create_session(domain_id=f"d{n % 2}")["session_id"] for n in range(25)][1::2]
     found, query = [], "domain_id=d1&limit=5"

@@ -149,7 +149,7 @@ def change_everything(alice: Client, path: str, session: str) -> None:
         done("POST", "/sessions", {"domain_id": "x", "key": "key"})
     done("POST", f"{path}/messages/replace", {"from": third, "messages": [said]})
     dated = {**said, "created_at": "2020-01-01T00:00:00Z"}
-    done("POST", "/sessions/import", {"session": {"domain_id": "x"}, "messages": [dated]})
+    done("POST", "/import", {"session": {"domain_id": "x"}, "messages": [dated]})
     alice.fill(session, 300)
     done("DELETE", f"{path}/messages?from={second}")
     done("DELETE", f"{path}/messages?all=true")

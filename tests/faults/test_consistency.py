@@ -72,7 +72,7 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     ask("GET", f"{path}/messages/{message}")
     ask("DELETE", f"{path}/messages/{message}/feedback")
     ask("POST", f"{path}/fork", {}, Idempotency_Key="fork")
-    ask("POST", "/sessions/import", {"session": made, "messages": []}, Idempotency_Key="import")
+    ask("POST", "/import", {"session": made, "messages": []}, Idempotency_Key="import")
     ask("DELETE", f"{path}/messages/{message}")
     ask("POST", f"{path}/messages/pop", {}, Idempotency_Key="pop")
     replacement = {"all": True, "messages": [{"role": "user"}]}

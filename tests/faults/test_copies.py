@@ -133,7 +133,7 @@ def test_a_fork_of_what_is_deleted_meanwhile_leaves_nothing(
 def test_what_nobody_finishes_is_swept(hurried_importer, proxy, items, table, clock):
     body = {"session": {"domain_id": "d"}, "messages": dated(60)}
     proxy.plan = lambda call: throttle if call.operation == "TransactWriteItems" else None
-    answer = hurried_importer.post("/sessions/import", body)
+    answer = hurried_importer.post("/import", body)
     assert answer.status_code == 503, answer.text
     assert len(items()) == 61
     assert list(check(table, clock)) == []
