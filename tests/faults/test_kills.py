@@ -1,5 +1,6 @@
 """The process is killed at every call to DynamoDB, before and after DynamoDB acted."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -281,3 +282,162 @@ def assert_done_once_by_repeating(request: Request, alice: Alice, before: dict[s
         new = session["messages"][len(before.get(session_id, {"messages": []})["messages"]) :]
         assert [m["content"] for m in new] == [m["content"] for m in sent]
         assert session["message_count"] == len(session["messages"])
+
+
+# Changes of what was said. Each begins with a session of five messages; `done` tells from its texts
+# whether it has been carried out.
+
+TEXTS = ["m0", "m1", "m2", "m3", "m4"]
+
+
+def change(method: str, path: str, body: Any = None) -> Callable[..., Request]:
+    """`{n}` in the path or body stands for the id of that message."""
+
+    def prepare(alice: Alice) -> Request:
+        session = begin(alice)
+        said = [alice.append(session, text)["message_id"] for text in TEXTS]
+
+        def filled(text: str) -> str:
+            for number, message_id in enumerate(said):
+                text = text.replace(f"{{{number}}}", message_id)
+            return text
+
+        sent = None if body is None else json.loads(filled(json.dumps(body)))
+        return Request(method, f"/sessions/{session}{filled(path)}", sent, KEY)
+
+    return prepare
+
+
+def hide_a_long_tail(alice: Alice) -> Request:
+    request = change("DELETE", "/messages?after={1}")(alice)
+    session = request.path.split("/")[2]
+    alice.fill(session, 250)
+    return request
+
+
+NEW = [{"role": "user", "content": "new"}]
+
+CHANGES: dict[str, tuple[Callable[..., Request], Any]] = {
+    "edit": (change("PUT", "/messages/{2}", {"content": "new"}), ["m0", "m1", "new", "m3", "m4"]),
+    "edit to many parts": (
+        change("PUT", "/messages/{4}", {"content": "x" * 900_000}),
+        [*TEXTS[:4], "x" * 900_000],
+    ),
+    "delete one": (change("DELETE", "/messages/{2}"), ["m0", "m1", "m3", "m4"]),
+    "delete the last": (change("DELETE", "/messages/{4}"), TEXTS[:4]),
+    "delete a tail": (change("DELETE", "/messages?from={1}"), TEXTS[:1]),
+    "hide a long tail": (hide_a_long_tail, TEXTS[:2]),
+    "pop": (change("POST", "/messages/pop", {"count": 2}), TEXTS[:3]),
+    "replace": (
+        change("POST", "/messages/replace", {"from": "{3}", "messages": NEW}),
+        [*TEXTS[:3], "new"],
+    ),
+}
+
+
+@pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_kill_during_a_change_leaves_it_whole(
+    name, acts, app, table, clock, kill_at, assert_sound
+):
+    prepare, expected = CHANGES[name]
+    number, killed = 0, True
+    while killed:
+        number += 1
+        user = f"alice-{uuid4()}"
+        alice = Alice(app, make_token("acme", user))
+        request = prepare(alice)
+        [before] = texts(alice)
+        killed = kill_at(number, acts, request, user, 0)
+        assert_sound()
+        [now] = texts(alice)
+        assert now in (before, expected)
+        again = alice.request(
+            request.method, request.path, json=request.json, headers=request.headers
+        )
+        assert again.status_code in ((200, 404) if request.method == "DELETE" else (200,))
+        assert texts(alice) == [expected]
+        assert_sound()
+        clock.move(seconds=1)
+        assert sweep(table, clock).finished
+        assert texts(alice) == [expected]
+        assert_sound()
+        alice.delete("/sessions?confirm=all")
+    assert number > 1
+
+
+def texts(alice: Alice) -> list[list[str]]:
+    return [[m["content"] for m in session["messages"]] for session in shown(alice).values()]
+
+
+def rate(alice: Alice) -> Request:
+    return change("PUT", "/messages/{1}/feedback", {"rating": "up"})(alice)
+
+
+def long_metadata(alice: Alice) -> Request:
+    return Request("PUT", f"/sessions/{begin(alice)}", {"metadata": {"a": "x" * 500}})
+
+
+def shorter_metadata(alice: Alice) -> Request:
+    made = begin(alice, metadata={"a": "x" * 500})
+    return Request("PATCH", f"/sessions/{made}", {"metadata": {"a": None}})
+
+
+@pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("prepare", [rate, long_metadata, shorter_metadata])
+def test_a_kill_during_another_write_leaves_it_whole(prepare, acts, app, kill_at, assert_sound):
+    number, killed = 0, True
+    while killed:
+        number += 1
+        user = f"alice-{uuid4()}"
+        alice = Alice(app, make_token("acme", user))
+        request = prepare(alice)
+        before = shown(alice)
+        killed = kill_at(number, acts, request, user, 0)
+        assert_sound()
+        now = shown(alice)
+        again = alice.request(request.method, request.path, json=request.json)
+        assert again.status_code == 200
+        if now != before:
+            [[kept], [session]] = [now.values(), shown(alice).values()]
+            for member in ("metadata", "message_count", "feedback_count", "title"):
+                assert kept[member] == session[member], "it had been carried out whole"
+        assert_sound()
+        alice.delete("/sessions?confirm=all")
+    assert number > 1
+
+
+def fork(alice: Alice) -> Request:
+    session = begin(alice, metadata={"a": "x" * 500})
+    alice.fill(session, 60)
+    return Request("POST", f"/sessions/{session}/fork", {}, KEY)
+
+
+@pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])
+def test_a_kill_during_a_fork_leaves_nothing_to_see(acts, app, table, clock, kill_at, assert_sound):
+    number, killed = 0, True
+    while killed:
+        number += 1
+        user = f"alice-{uuid4()}"
+        alice = Alice(app, make_token("acme", user))
+        request = fork(alice)
+        [(source, before)] = shown(alice).items()
+        killed = kill_at(number, acts, request, user, 0)
+        assert_sound()
+        now = shown(alice)
+        assert now[source] == before
+        for other, session in now.items():
+            assert other == source or session["message_count"] == 60
+        clock.move(seconds=120)  # the lease of the killed request is over
+        again = alice.post(request.path, request.json, headers=request.headers)
+        assert again.status_code == 201, again.text
+        found = shown(alice)
+        assert [s["message_count"] for s in found.values()] == [60, 60]
+        assert_sound()
+        clock.move(seconds=7200)
+        assert sweep(table, clock).finished
+        assert_sound()
+        assert shown(alice) == found
+        alice.delete("/sessions?confirm=all")
+        clock.offset = 0
+    assert number > 5
