@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from app.table.ids import from_key
 from bench import prices
 from bench.meter import metered
 from bench.world import LARGE, World, message
@@ -97,7 +98,34 @@ def routes(world: World) -> list[Route]:
     def delete() -> Any:
         return world.request(USER, "DELETE", f"/sessions/{world.new_session(USER, DELETED)}")
 
+    def changing(method: str, path: str, body: Any = None) -> Any:
+        """A request that changes a session of 20 messages, a new one each time."""
+
+        def prepare() -> Any:
+            made = world.new_session(USER, DELETED)
+            said = world.send(USER, "GET", f"/sessions/{made}")["messages"]
+            named = {"first": said[0], "tenth": said[9], "last": said[-1]}
+            ids = {name: shown["message_id"] for name, shown in named.items()}
+            sent = body | {"from": ids["tenth"]} if body is replacement else body
+            return world.request(USER, method, f"/sessions/{made}{path.format(**ids)}", sent)
+
+        return prepare
+
+    def making_its_session() -> Any:
+        key = f"key-{next(keys)}"
+        path = f"/sessions/sess_{from_key(key)}/messages/batch"
+        return world.request(USER, "POST", path, {**turn, "session": {**new, "key": key}})
+
+    def hiding() -> Any:
+        made = world.new_session(USER, 10_010)
+        tenth = world.send(USER, "GET", f"/sessions/{made}/messages?limit=10")["messages"][-1]
+        query = f"after={tenth['message_id']}"
+        return world.request(USER, "DELETE", f"/sessions/{made}/messages?{query}")
+
     append = f"/sessions/{empty}/messages"
+    described = world.new_session(USER)
+    long_metadata = {"metadata": {"note": "x" * 2000}}
+    replacement = {"messages": [message(role="user")]}
     return [
         Route("create", 1, request("POST", "/sessions", new)),
         Route("create, Idempotency-Key", 1, with_key("/sessions", new)),
@@ -111,9 +139,15 @@ def routes(world: World) -> list[Route]:
         Route(
             "get, unchanged (304)",
             1,
-            request("GET", f"/sessions/{twenty}", if_none_match=f'"{known["version"]}"'),
+            request("GET", f"/sessions/{twenty}", if_none_match=f'"{last.removeprefix("msg_")}"'),
         ),
+        Route("get, without messages", 1, request("GET", f"/sessions/{twenty}?messages=0")),
+        Route("get, the last 10", 3, request("GET", f"/sessions/{twenty}?messages=10")),
+        Route("list, by title", 4, request("GET", "/sessions?q=resolved")),
+        Route("find by key", 1, request("POST", "/sessions", {**new, "key": "bench"})),
         Route("put", 1, request("PUT", f"/sessions/{twenty}", {"title": "Resolved"})),
+        Route("patch, metadata", 2, request("PATCH", f"/sessions/{empty}", {"metadata": {"a": 1}})),
+        Route("put, long metadata", 3, request("PUT", f"/sessions/{described}", long_metadata)),
         Route("append", 1, request("POST", append, message())),
         Route("append, Idempotency-Key", 1, with_key(append, message())),
         Route("append, replayed", 1, replayed),
@@ -133,5 +167,17 @@ def routes(world: World) -> list[Route]:
         Route("poll, nothing new", 1, request("GET", f"/sessions/{twenty}/messages?after={last}")),
         Route("poll, one new", 3, request("GET", f"/sessions/{twenty}/messages?after={seen}")),
         Route("one message", 1, request("GET", f"/sessions/{twenty}/messages/{one}")),
+        Route("edit, the last message", 1, changing("PUT", "/messages/{last}", message())),
+        Route("edit, an earlier message", 2, changing("PUT", "/messages/{first}", message())),
+        Route("status", 1, changing("PUT", "/messages/{first}", {"status": "interrupted"})),
+        Route("delete one message", 3, changing("DELETE", "/messages/{first}")),
+        Route("delete a tail of 10", 3, changing("DELETE", "/messages?from={tenth}")),
+        Route("pop", 3, changing("POST", "/messages/pop", {"count": 1})),
+        Route("replace a tail of 10", 3, changing("POST", "/messages/replace", replacement)),
+        Route("feedback", 1, changing("PUT", "/messages/{first}/feedback", {"rating": "up"})),
+        Route("check a history of 20", 2, changing("GET", "/check")),
+        Route("fork, 20 messages", 9, changing("POST", "/fork", {}), 10),
+        Route("batch that makes its session", 2, making_its_session),
+        Route("delete a tail of 10,000", 23, hiding, 1),
         Route(f"delete, {DELETED} messages", 3 + ceil(DELETED / 25), delete, 10),
     ]

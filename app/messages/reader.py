@@ -1,4 +1,8 @@
-"""Reads messages: with their session, by page, or one (access patterns 3, 7 and 9)."""
+"""Reads messages: with their session, by page, or one (access patterns 3, 7 and 9).
+
+This module is over 250 lines because every way to read has to look for messages that are not
+visible yet, or not any more, and shares how.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

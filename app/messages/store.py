@@ -1,6 +1,7 @@
 """Appends messages (access pattern 5). `app.messages.reader` reads them.
 
-Works without Flask, so that other programs can use it with a table and a caller.
+Works without Flask, so that other programs can use it with a table and a caller. It is over 250
+lines because an append may also have to create its session.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The store of sessions, with one method per access pattern, numbered as in `app.table.keys`.
 
 Works without Flask. The first argument of each method is the caller, and a method accesses only the
-caller's partition.
+caller's partition. It is over 250 lines because each method tells its costs and errors.
 """
 
 from collections.abc import Mapping
