@@ -150,7 +150,7 @@ def routes(world: World) -> list[Route]:
         Route("put, long metadata", 3, request("PUT", f"/sessions/{described}", long_metadata)),
         Route("append", 1, request("POST", append, message())),
         Route("append, Idempotency-Key", 1, with_key(append, message())),
-        Route("append, replayed", 1, replayed),
+        Route("append, replayed", 2, replayed),
         Route("append, 100 KB", 1, request("POST", append, message(LARGE))),
         Route("batch: a turn of 2", 1, request("POST", append + "/batch", turn)),
         Route(

@@ -26,7 +26,8 @@ class TailReader:
             TooLarge: one response has no room for them.
         """
         tail, wire = Tail(), 0
-        for ulid, items in self._messages(caller, bounds, limit=count + 1):
+        # One more for the message that remains, and one to see where that ends.
+        for ulid, items in self._messages(caller, bounds, limit=count + 2):
             if tail.count == count:
                 tail.end_at(bounds.session_ulid, ulid, items)
                 break
