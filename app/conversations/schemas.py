@@ -74,6 +74,7 @@ class UnfinishedForkSchema(ma.Schema):
 class ImportedSessionSchema(NewSessionSchema):
     created_at = Moment(
         as_number=True,
+        allow_none=True,
         metadata={
             "description": "The default is the time of the first message",
             "type": "string",
@@ -99,4 +100,4 @@ class ImportedMessageSchema(NewMessageSchema):
 
 class ImportSchema(Schema):
     session = ObjectField(ImportedSessionSchema, required=True)
-    messages = ObjectList(ImportedMessageSchema, least=0, most=MAX_IMPORT)
+    messages = ObjectList(ImportedMessageSchema, least=0, most=MAX_IMPORT, allow_none=True)

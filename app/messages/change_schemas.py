@@ -80,6 +80,7 @@ class RemovedSchema(ma.Schema):
 
 class PopSchema(Schema):
     count = StrictInteger(
+        allow_none=True,
         validate=validate.Range(1, MAX_POP),
         metadata={"description": "How many messages. The default is 1", "example": 1},
     )
@@ -91,16 +92,21 @@ class PoppedSchema(ma.Schema):
 
 
 class ReplacementSchema(Schema):
-    from_ = _message_id(FROM, data_key="from", attribute="from")
-    after = _message_id(AFTER)
+    from_ = _message_id(FROM, data_key="from", attribute="from", allow_none=True)
+    after = _message_id(AFTER, allow_none=True)
     all = StrictBoolean(
-        validate=validate.Equal(True), metadata={"description": "true: all messages"}
+        allow_none=True,
+        validate=validate.Equal(True),
+        metadata={"description": "true: all messages"},
     )
     messages = ObjectList(NewMessageSchema, most=MAX_BATCH, required=True)
 
-    @ma.validates_schema
-    def _one(self, data: dict[str, Any], **_: Any) -> None:
-        _exactly_one(data)
+    @ma.post_load
+    def _one(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A start that is null counts as left out."""
+        present = {name: value for name, value in data.items() if value is not None}
+        _exactly_one(present)
+        return present
 
 
 class ReplacedSchema(RemovedSchema):

@@ -251,6 +251,14 @@ def test_a_tail_is_replaced_in_one_step(alice, session_id, path, said, start, ke
     assert session["last_activity"] == answer.json["messages"][-1]["timestamp"]
 
 
+def test_null_counts_as_left_out(alice, path, said):
+    assert alice.post(f"{path}/pop", {"count": None}).json["message_ids"] == said[-1:]
+    body = {"from": said[1], "after": None, "all": None, "messages": [{"role": "user"}]}
+    assert alice.post(f"{path}/replace", body).json["deleted_messages"] == 3
+    body = {"from": None, "messages": [{"role": "user"}]}
+    problem(alice.post(f"{path}/replace", body), 422, "VALIDATION_FAILED")
+
+
 def test_a_replacement_may_be_short(alice, path, said):
     body = {"from": said[0], "messages": [{"role": "user", "content": "a"}]}
     answer = alice.post(f"{path}/replace", body, headers={"Prefer": "return=minimal"})

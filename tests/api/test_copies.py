@@ -190,6 +190,12 @@ def test_an_import_is_repeated_without_a_second_session(alice, importer):
     assert alice.get("/sessions").json["pagination"]["total"] == 1
 
 
+def test_null_counts_as_left_out_of_an_import(importer):
+    session = {"domain_id": "d", "created_at": None, "key": None, "title": None, "metadata": None}
+    answer = importer.post("/import", {"session": session, "messages": None})
+    assert (answer.status_code, answer.json["message_count"]) == (201, 0)
+
+
 def test_an_import_only_creates(alice, importer):
     taken = alice.create_session(key="k")["session_id"]
     body = {"session": {"domain_id": "d", "key": "k"}, "messages": dated(1)}
