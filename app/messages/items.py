@@ -58,8 +58,8 @@ def assemble(
     pending: list[Item] = []
 
     def flush() -> Iterator[Message]:
-        first = min(pending, key=lambda item: str(item["SK"]))
-        pieces = [item for item in pending if not keys.is_feedback(str(item["SK"]))]
+        pieces = _pieces(pending)
+        first = pieces[0] if pieces else pending[0]
         if not keys.is_message(str(first["SK"])) or len(pieces) < _number(first, "parts", 1):
             return  # the others are not visible yet
         message = _build(session_ulid, first, pending)
@@ -82,9 +82,19 @@ def assemble(
         yield from flush()
 
 
+def _pieces(items: list[Item]) -> list[Item]:
+    """The items of a message's text, in their order. Nearly every message has one."""
+    if len(items) == 1:
+        return items
+    pieces = [item for item in items if not keys.is_feedback(str(item["SK"]))]
+    return sorted(pieces, key=lambda item: str(item["SK"]))
+
+
 def _is_whole(items: list[Item]) -> bool:
     """Whether no more items of the message follow: backwards, its first item is the last."""
     first = items[0]
+    if len(items) == 1 and "parts" not in first and "raters" not in first:
+        return keys.is_message(str(first["SK"]))
     if keys.is_message(str(items[-1]["SK"])) and len(items) > 1:
         return True
     if not keys.is_message(str(first["SK"])):
@@ -101,8 +111,7 @@ def _number(item: Item, name: str, absent: int) -> int:
 def _build(session_ulid: str, first: Item, items: list[Item]) -> Message | None:
     """None if the message is damaged."""
     try:
-        whole = sorted(items, key=lambda item: str(item["SK"]))
-        pieces = [item for item in whole if not keys.is_feedback(str(item["SK"]))]
+        pieces = _pieces(items)
         if len(pieces) != first.get("parts", 1):
             return None
         body = str(first["body"])
@@ -119,7 +128,7 @@ def _build(session_ulid: str, first: Item, items: list[Item]) -> Message | None:
             status=str(first.get("message_status", COMPLETE)),
             edited=str(edited) if edited else None,
             imported="imported" in first,
-            feedback=tuple(_feedback(items)),
+            feedback=tuple(_feedback(items)) if len(items) > 1 else (),
         )
     except (IndexError, KeyError, ValueError):
         return None
