@@ -59,6 +59,8 @@ changes = st.fixed_dictionaries(
         "pinned": st.booleans(),
     },
 )
+MEMBERS = ("role", "name", "content", "metadata")
+
 LARGE = "large"
 """Stands for a text of two parts, which Hypothesis would print."""
 
@@ -152,7 +154,10 @@ class Machine(RuleBasedStateMachine):
         self.clock.freeze(START)
         config = Config(sessions_table=self.table.name, jwt_secret=SECRET, log_level="ERROR")
         app = create_app(config, table=self.table, ulids=ids.UlidSource(self.clock))
-        self.people = {who: Client(app, make_token(PEOPLE[who], who)) for who in PEOPLE}
+        scope = "sessions:read sessions:write sessions:import"
+        self.people = {
+            who: Client(app, make_token(PEOPLE[who], who, scope=scope)) for who in PEOPLE
+        }
         self.model = Model()
         self.steps = 0
 
@@ -573,7 +578,78 @@ class Machine(RuleBasedStateMachine):
         messages = sum([self.model.remove(session) for session in past])
         assert (swept.sessions, swept.messages, swept.finished) == (len(past), messages, True)
 
+    @precondition(lambda self: self.steps % 4 == 0)
+    @rule(
+        who=st.sampled_from(list(PEOPLE)),
+        new=st.lists(new_messages, max_size=3),
+        key=keys,
+        hours=st.integers(0, 48),
+    )
+    def load(self, who: str, new: Any, key: str | None, hours: int) -> None:
+        """Imports a session."""
+        at = ids.iso_time(START - hours * DAY // 24)
+        body = {
+            "session": {"domain_id": "d", "title": "imported", "created_at": at},
+            "messages": [{**message, "created_at": at, "created_by": "x"} for message in new],
+        }
+        answer = self.send(who, "POST", "/import", json=body, headers=key_header(key))
+        if self.is_replay(who, "/import", key, body, answer):
+            return
+        assert answer.status_code == 201, answer.text
+        session = answer.json
+        now = ids.iso_time(self.now)
+        assert (session["created_at"], session["last_activity"]) == (at, at)
+        assert (session["updated_at"], session["imported"]) == (now, True)
+        assert session["message_count"] == len(new)
+        self.model.add(who, session, answer.headers["ETag"])
+        name = session["session_id"]
+        found = self.send(who, "GET", f"/sessions/{name}").json["messages"]
+        assert [message["timestamp"] for message in found] == [at] * len(new)
+        assert all(m["imported"] and m["created_by"] == "x" for m in found)
+        for sent, got in zip(new, found, strict=True):
+            assert same([sent[n] for n in MEMBERS], [got[n] for n in MEMBERS])
+        self.model.messages[name] = found
+        self.remember(who, "/import", key, body, session)
+
     # Reading
+
+    @rule(
+        who=st.sampled_from(list(PEOPLE)),
+        wanted=st.fixed_dictionaries(
+            {},
+            optional={
+                "pinned": st.booleans(),
+                "archived": st.booleans(),
+                "q": st.sampled_from(["a", "B ", "imported"]),
+            },
+        ),
+    )
+    def filter_sessions(self, who: str, wanted: dict[str, Any]) -> None:
+        now = ids.iso_time(self.now)
+        query = "&".join(f"{name}={json.dumps(v).strip(chr(34))}" for name, v in wanted.items())
+        answer = self.send(who, "GET", f"/sessions?limit=100&{query}").json
+        found = {
+            session["session_id"]
+            for session in self.model.all_of(who)
+            if (session["expires_at"] or "~") > now
+            and all(session[n] == wanted[n] for n in ("pinned", "archived") if n in wanted)
+            and wanted.get("q", "").casefold() in session["title"].casefold()
+        }
+        assert {row["session_id"] for row in answer["sessions"]} == found
+
+    @precondition(lambda self: self.model.owner)
+    @rule(data=st.data(), count=st.integers(0, 4))
+    def open_with_the_last_messages(self, data: Any, count: int) -> None:
+        session = self.pick(data)
+        who = self.model.owner[session]
+        answer = self.send(who, "GET", f"/sessions/{session}?messages={count}")
+        if self.model.find(who, session, self.now) is None:
+            assert answer.status_code == 404
+            return
+        messages = self.model.messages[session]
+        assert same(answer.json["messages"], messages[len(messages) - min(count, len(messages)) :])
+        checked = self.send(who, "GET", f"/sessions/{session}/check").json
+        assert (checked["checked_messages"], checked["complete"]) == (len(messages), True)
 
     @precondition(lambda self: self.model.owner)
     @rule(data=st.data(), who=st.sampled_from(list(PEOPLE)))
@@ -687,7 +763,9 @@ class Machine(RuleBasedStateMachine):
             assert answer.status_code == 422, answer.text
             assert answer.json["code"] == "IDEMPOTENCY_KEY_REUSED"
             return True
-        if path == "/sessions" or path.endswith("/fork"):  # the session as it is by now
+        if path in ("/sessions", "/import") or path.endswith(
+            "/fork"
+        ):  # the session as it is by now
             first_answer = self.model.find(who, first_answer["session_id"], self.now)
         elif not path.endswith("/pop"):
             first_answer = self.as_they_are_now(path, first_answer)
