@@ -9,8 +9,8 @@ from app.sessions.creation import make_room
 from app.sessions.model import Session, is_live
 from app.sessions.reading import whole_session
 from app.sessions.staging import Stage
-from app.table import budget, idempotency, ids, keys
-from app.table.database_time import checked_time
+from app.sessions.write_ids import WriteIds
+from app.table import idempotency, ids, keys
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.writes import Value, Write
@@ -83,12 +83,9 @@ def show(
         Unavailable: the user is being erased.
         Contended: the session has been removed before it was shown.
     """
-    last_ulid = stage.staged
-    request_budget = budget.current()
+    write_ids = WriteIds(table, ulids, caller, after=stage.staged)
     while True:
-        request_budget.check()
-        written_at = checked_time(table, ulids.clock, caller.partition)
-        [born] = ulids.new(after=last_ulid, now=written_at)
+        [born] = write_ids.take()
         session = make(born)
         parts = staging.publish(caller.partition, stage, session) | dict(also)
         if idempotency_key:
@@ -107,4 +104,5 @@ def show(
             raise Contended
         if user and "erase_until" in user:
             raise Unavailable
-        last_ulid = max(last_ulid, str((user or {}).get("last_ulid", "")))
+        if user:
+            write_ids.follow(user, born)

@@ -133,7 +133,7 @@ def import_session(body: dict[str, Any], headers: dict[str, str]) -> flask.Respo
                 created_by=said.pop("created_by", None),
                 message=NewMessage(**said),
             )
-            for said in body.get("messages") or ()
+            for said in body.get("messages", ())
         ],
         created_at=created_at,
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer),

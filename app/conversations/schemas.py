@@ -1,12 +1,11 @@
 """The JSON form of a session with its messages."""
 
-from typing import Any
-
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.http.fields import (
     NEXT_CURSOR,
+    BodySchema,
     Moment,
     ObjectField,
     ObjectList,
@@ -48,7 +47,7 @@ class GetHeadersSchema(ma.Schema):
     )
 
 
-class ForkSchema(Schema):
+class ForkSchema(BodySchema):
     until = fields.String(
         allow_none=True,
         validate=validate.Regexp(f"{MESSAGE_ID}\\Z", error="Not a message_id."),
@@ -59,10 +58,6 @@ class ForkSchema(Schema):
     )
     key = session_key()
     title = session_title()
-
-    @ma.post_load
-    def _without_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if value is not None}
 
 
 class UnfinishedForkSchema(ma.Schema):
@@ -98,6 +93,6 @@ class ImportedMessageSchema(NewMessageSchema):
     )
 
 
-class ImportSchema(Schema):
+class ImportSchema(BodySchema):
     session = ObjectField(ImportedSessionSchema, required=True)
     messages = ObjectList(ImportedMessageSchema, least=0, most=MAX_IMPORT, allow_none=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -35,6 +35,19 @@ class Schema(ma.Schema):
             names = islice((name for name in data if name not in known), MAX_FAULTS + 1)
             raise ma.ValidationError({name: [self.error_messages["unknown"]] for name in names})
         return super().load(data, **options)
+
+
+class BodySchema(Schema):
+    """A JSON body. A member that is null counts as left out, but for those in `nulls`."""
+
+    nulls: ClassVar[set[str]] = set()
+
+    def without_nulls(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {n: value for n, value in data.items() if value is not None or n in self.nulls}
+
+    @ma.post_load
+    def _leave_out(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return self.without_nulls(data)
 
 
 class BoundedList(fields.List[Any]):

@@ -119,7 +119,7 @@ def pop_messages(body: dict[str, int], headers: Headers, session_id: str) -> fla
     removal = remover.pop(
         caller,
         session_id,
-        body.get("count") or 1,
+        body.get("count", 1),
         if_match=accepted_versions(headers.get("if_match")),
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer),
     )

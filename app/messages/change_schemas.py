@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import ObjectList, Schema, StrictBoolean, StrictInteger
+from app.http.fields import BodySchema, ObjectList, Schema, StrictBoolean, StrictInteger
 from app.messages.model import MAX_BATCH, MAX_POP, STATUSES
 from app.messages.schemas import (
     MESSAGE_ID,
@@ -78,7 +78,7 @@ class RemovedSchema(ma.Schema):
     deleted_messages = fields.Integer(required=True)
 
 
-class PopSchema(Schema):
+class PopSchema(BodySchema):
     count = StrictInteger(
         allow_none=True,
         validate=validate.Range(1, MAX_POP),
@@ -91,7 +91,7 @@ class PoppedSchema(ma.Schema):
     messages = fields.List(fields.Nested(MessageSchema), required=True, allow_none=True)
 
 
-class ReplacementSchema(Schema):
+class ReplacementSchema(BodySchema):
     from_ = _message_id(FROM, data_key="from", attribute="from", allow_none=True)
     after = _message_id(AFTER, allow_none=True)
     all = StrictBoolean(
@@ -101,12 +101,9 @@ class ReplacementSchema(Schema):
     )
     messages = ObjectList(NewMessageSchema, most=MAX_BATCH, required=True)
 
-    @ma.post_load
-    def _one(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """A start that is null counts as left out."""
-        present = {name: value for name, value in data.items() if value is not None}
-        _exactly_one(present)
-        return present
+    @ma.validates_schema
+    def _one(self, data: dict[str, Any], **_: Any) -> None:
+        _exactly_one(self.without_nulls(data))
 
 
 class ReplacedSchema(RemovedSchema):

@@ -11,6 +11,7 @@ from app.errors import MAX_FAULTS
 from app.formats import FORMATS
 from app.http.fields import (
     NEXT_CURSOR,
+    BodySchema,
     JsonObject,
     JsonValue,
     ObjectField,
@@ -90,8 +91,8 @@ _METADATA = {
 }
 
 
-class MessageContentSchema(Schema):
-    """What a client says in a message. A member that is null counts as left out."""
+class MessageContentSchema(BodySchema):
+    """What a client says in a message."""
 
     error_messages = {"unknown": UNKNOWN_MEMBER}  # noqa: RUF012  marshmallow declares it so
 
@@ -151,10 +152,6 @@ class MessageContentSchema(Schema):
         faults = dict(native_faults(data.get("format"), data.get("native")))
         if faults:
             raise ma.ValidationError({name: [fault] for name, fault in faults.items()})
-
-    @ma.post_load
-    def _without_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if value is not None}
 
 
 class NewMessageSchema(MessageContentSchema):

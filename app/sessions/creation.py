@@ -21,7 +21,7 @@ class NewSession:
     `key` has an id that is derived from it."""
 
     domain_id: str
-    title: str = "New Session"
+    title: str = rules.DEFAULT_TITLE
     metadata: Any = field(default_factory=dict)
     expires_in_days: int | None = None
     archived: bool = False

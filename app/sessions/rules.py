@@ -11,6 +11,8 @@ from app.values import json_faults, line_fault
 
 MAX_DOMAIN, MAX_TITLE, MAX_KEY = 128, 512, 512
 
+DEFAULT_TITLE = "New Session"
+
 MAX_METADATA = 16 * 1024
 """Bytes of metadata as JSON text in UTF-8."""
 

@@ -8,6 +8,7 @@ from marshmallow import fields, validate
 
 from app.http.fields import (
     NEXT_CURSOR,
+    BodySchema,
     IdempotencySchema,
     JsonObject,
     Moment,
@@ -21,14 +22,13 @@ from app.http.fields import (
 )
 from app.sessions import rules
 from app.sessions.rules import (
+    DEFAULT_TITLE,
     MAX_DAYS,
     MAX_DOMAIN,
     MAX_KEY,
     MAX_METADATA,
     MAX_TITLE,
 )
-
-DEFAULT_TITLE = "New Session"
 
 
 class Title(fields.String):
@@ -101,7 +101,7 @@ class CreateHeadersSchema(IdempotencySchema):
     )
 
 
-class NewSessionSchema(Schema):
+class NewSessionSchema(BodySchema):
     domain_id = fields.String(
         required=True,
         **line(
@@ -120,25 +120,16 @@ class NewSessionSchema(Schema):
     pinned = _flag(PINNED)
     key = session_key()
 
-    @ma.post_load
-    def _defaults(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """null counts as left out, but for `expires_in_days`."""
-        present = {
-            name: value
-            for name, value in data.items()
-            if value is not None or name == "expires_in_days"
-        }
-        return {"title": DEFAULT_TITLE, "metadata": {}, **present}
+    nulls: ClassVar = {"expires_in_days"}
 
 
-class SessionChangesSchema(Schema):
+class SessionChangesSchema(BodySchema):
     """The members to change. null counts as left out, but for `expires_in_days`."""
 
     class Meta:
         json_schema: ClassVar = {"minProperties": 1}
 
     nulls: ClassVar = {"expires_in_days"}
-    """Members of which null is a value."""
 
     title = session_title()
     metadata = _metadata(allow_none=True)
@@ -157,12 +148,9 @@ class SessionChangesSchema(Schema):
 
     @ma.post_load
     def _something_changes(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        changes = {
-            name: value for name, value in data.items() if value is not None or name in self.nulls
-        }
-        if not changes.keys() - {"if_settings_version"}:
+        if not self.without_nulls(data).keys() - {"if_settings_version"}:
             raise ma.ValidationError("Give at least one member to change.")
-        return changes
+        return data
 
 
 class SessionPatchSchema(SessionChangesSchema):

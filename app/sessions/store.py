@@ -26,7 +26,7 @@ from app.sessions.creation import NewSession, creation, expiry, make_room, put_i
 from app.sessions.model import Session
 from app.sessions.reading import whole_session
 from app.sessions.write_ids import WriteIds
-from app.table import budget, idempotency, ids, keys, writes
+from app.table import idempotency, ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
@@ -76,13 +76,9 @@ class SessionStore:
             Unavailable: an older session with the key is still being removed.
         """
         new.check()
-        last_ulid = ""
-        # A program that has begun no budget gets a new one for each call. This one bounds the loop.
-        request_budget = budget.current()
+        write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
-            request_budget.check()
-            written_at = self._writing_time(caller)
-            [born] = self.ulids.new(after=last_ulid, now=written_at)
+            [born] = write_ids.take()
             session = new.made(born)
             parts = creation(caller.partition, session)
             if idempotency_key:
@@ -104,7 +100,7 @@ class SessionStore:
                 made = self._created(caller, record, idempotency_key)
                 return Created(made, existed=True, replayed=True)
             if found and new.key:
-                now = ids.iso_time(written_at)
+                now = write_ids.now
                 if not model.is_live(found, now):
                     make_room(self.table, caller.partition, found, now)
                 elif only_new:
@@ -114,7 +110,8 @@ class SessionStore:
                         return Created(whole_session(self.table, found, now), existed=True)
             elif not user:
                 raise SessionDamaged  # an id of ours is taken, which the user's condition rules out
-            last_ulid = max(last_ulid, str((user or {}).get("last_ulid", "")))
+            if user:
+                write_ids.follow(user, born)
 
     def _created(self, caller: Caller, record: Item, idempotency_key: IdempotencyKey) -> Session:
         """The session that an earlier request created. The request's record may become visible just
