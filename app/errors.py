@@ -2,6 +2,8 @@
 
 Each class has a status, a stable `code` and a title. Builtin exceptions never become a 4xx: they
 become a 500 that reveals no internals. No Flask here, because the stores raise these errors.
+
+This module is over 250 lines because every error that a client can get is here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 Each reads the session, then what is to go, and writes on the condition that nobody has written to
 the session since. If somebody has, the failed condition returns the session, and it begins again.
+This module is over 250 lines because four operations share that loop.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,18 +1,15 @@
 """The JSON form of messages and references. Values are checked here, but kept exactly as sent."""
 
-from itertools import islice
 from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from app import formats
-from app.errors import MAX_FAULTS
 from app.formats import FORMATS
 from app.http.fields import (
     NEXT_CURSOR,
     BodySchema,
-    JsonObject,
     JsonValue,
     ObjectField,
     ObjectList,
@@ -21,10 +18,10 @@ from app.http.fields import (
     limit,
     line,
 )
-from app.literals import Literal, value_of
+from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
+from app.messages.metadata_schemas import METADATA, Metadata
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
-from app.messages.references import reference_faults
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
 
@@ -35,60 +32,6 @@ AFTER = r"^(msg|sess)_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 UNKNOWN_MEMBER = (
     "Unknown member. Put a provider's own object into native, and the name of its kind into format."
 )
-
-
-class Metadata(JsonObject):
-    """Any object. Only its `references` are checked, for what would harm a reader."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Literal:
-        literal = super()._deserialize(value, attr, data, **kwargs)
-        faults = islice(reference_faults(value.get("references")), MAX_FAULTS + 1)
-        errors: dict[str | int, Any] = {}
-        for path, message in faults:
-            below = errors
-            for step in ("references", *path):
-                below = below.setdefault(step, {})
-            below.setdefault("_schema", []).append(message)
-        if errors:
-            raise ma.ValidationError(errors)
-        return literal
-
-
-_REFERENCES = {
-    "type": ["array", "null"],
-    "items": {
-        "type": "object",
-        "required": ["reference_id"],
-        "properties": {
-            "reference_id": {
-                "type": ["string", "number"],
-                "minLength": 1,
-                "example": "inc_abc123",
-            },
-            "type": {"type": ["string", "null"], "example": "report"},
-            "summary": {"type": ["string", "null"], "example": "Pothole on Main St"},
-            "url": {
-                "type": ["string", "null"],
-                "format": "uri-reference",
-                "description": "Any address but one that runs a script",
-            },
-            "location": {
-                "type": ["object", "null"],
-                "description": "Any object. A GeoJSON Point must be on the globe",
-                "additionalProperties": True,
-            },
-        },
-        "additionalProperties": True,
-    },
-    "description": "The sources that ground an answer",
-}
-
-_METADATA = {
-    "type": "object",
-    "description": "Any JSON object. Only `references` are checked",
-    "properties": {"references": _REFERENCES},
-    "additionalProperties": True,
-}
 
 
 class MessageContentSchema(BodySchema):
@@ -123,7 +66,7 @@ class MessageContentSchema(BodySchema):
             "example": "I found 5 pothole reports near Main St.",
         },
     )
-    metadata = Metadata(allow_none=True, metadata=_METADATA)
+    metadata = Metadata(allow_none=True, metadata=METADATA)
     format = fields.String(
         allow_none=True,
         **line(
@@ -203,7 +146,7 @@ class MessageSchema(ma.Schema):
     content = JsonValue(required=True, allow_none=True, metadata={"description": "As it was sent"})
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
-    metadata = Metadata(required=True, metadata=_METADATA)
+    metadata = Metadata(required=True, metadata=METADATA)
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
         fields.Nested(GivenFeedbackSchema), metadata={"description": "Only if there is any"}

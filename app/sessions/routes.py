@@ -14,6 +14,7 @@ from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.sessions.answers import row_members, session_members
 from app.sessions.creation import NewSession
+from app.sessions.list_schemas import ListQuerySchema, SessionListSchema
 from app.sessions.listing import SessionLister
 from app.sessions.model import Session
 from app.sessions.schemas import (
@@ -21,10 +22,8 @@ from app.sessions.schemas import (
     DeletionSchema,
     ErasureQuerySchema,
     ErasureSchema,
-    ListQuerySchema,
     NewSessionSchema,
     SessionChangesSchema,
-    SessionListSchema,
     SessionPatchSchema,
     SessionSchema,
 )

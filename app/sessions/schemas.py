@@ -1,23 +1,17 @@
 """The JSON form of sessions, in requests and responses."""
 
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.http.fields import (
-    NEXT_CURSOR,
     BodySchema,
     IdempotencySchema,
     JsonObject,
-    Moment,
     Schema,
     StrictBoolean,
     StrictInteger,
-    WholeNumber,
-    cursor,
-    limit,
     line,
 )
 from app.sessions import rules
@@ -50,7 +44,7 @@ def session_title() -> Title:
     )
 
 
-def _metadata(**options: Any) -> JsonObject:
+def session_metadata(**options: Any) -> JsonObject:
     return JsonObject(
         max_bytes=MAX_METADATA,
         metadata={
@@ -112,7 +106,7 @@ class NewSessionSchema(BodySchema):
         ),
     )
     title = session_title()
-    metadata = _metadata(allow_none=True)
+    metadata = session_metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days until the session and its messages are deleted. null: never, overriding any default"
     )
@@ -132,7 +126,7 @@ class SessionChangesSchema(BodySchema):
     nulls: ClassVar = {"expires_in_days"}
 
     title = session_title()
-    metadata = _metadata(allow_none=True)
+    metadata = session_metadata(allow_none=True)
     expires_in_days = _expires_in_days(
         "Days from now until the session and its messages are deleted. null: never"
     )
@@ -196,7 +190,7 @@ class SessionSchema(ma.Schema):
     id = fields.String(
         required=True, metadata={"format": "uuid", "description": "session_id as a UUID"}
     )
-    metadata = _metadata(required=True)
+    metadata = session_metadata(required=True)
     version = fields.Integer(
         required=True, metadata={"description": "Counts all changes, appended messages included"}
     )
@@ -210,115 +204,6 @@ class SessionSchema(ma.Schema):
     imported = fields.Boolean(
         required=True, metadata={"description": "Whether it was imported, with its dates"}
     )
-
-
-def _moment(description: str) -> Moment:
-    return Moment(
-        metadata={
-            "description": description,
-            "type": "string",
-            "format": "date-time",
-        }
-    )
-
-
-class QueryFlag(fields.Field[bool]):
-    """`true` or `false` in a query string."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:  # noqa: ARG002
-        if value not in ("true", "false"):
-            raise ma.ValidationError("Must be true or false.")
-        return bool(value == "true")
-
-
-def _query_flag(description: str) -> QueryFlag:
-    return QueryFlag(metadata={"type": "boolean", "description": description})
-
-
-MAX_PAIRS, MAX_NAME, MAX_SEARCH = 8, 64, 128
-"""Limits of filters: pairs of metadata, characters of a name, characters to search for."""
-
-
-class ListQuerySchema(Schema):
-    page = WholeNumber(
-        validate=validate.Range(1, 10**9),
-        metadata={
-            "description": "The number of the page, from 1. Cannot be combined with cursor or a "
-            "filter"
-        },
-    )
-    limit = limit(default=20, most=100)
-    cursor = cursor()
-    domain_id = fields.String(
-        validate=validate.Length(1, MAX_DOMAIN), metadata={"description": "Only of this domain"}
-    )
-    archived = _query_flag("Only archived sessions, or only others")
-    pinned = _query_flag("Only pinned sessions, or only others")
-    q = fields.String(
-        validate=validate.Length(1, MAX_SEARCH),
-        metadata={"description": "Only sessions whose title has this text, whatever its case"},
-    )
-    created_from = _moment("Only sessions created at this time or later")
-    created_to = _moment("Only sessions created before this time")
-    active_from = _moment("Only sessions whose last activity was at this time or later")
-    active_to = _moment("Only sessions whose last activity was before this time")
-
-    @ma.pre_load
-    def _read_metadata(self, data: Any, **_: Any) -> dict[str, Any]:
-        """Puts the parameters `metadata.<name>` aside, which are not fields."""
-        self._pairs.set(
-            tuple(
-                (name.removeprefix(METADATA), value)
-                for name, value in sorted(data.items())
-                if name.startswith(METADATA)
-            )
-        )
-        return {name: value for name, value in data.items() if not name.startswith(METADATA)}
-
-    @ma.post_load
-    def _add_metadata(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        pairs = self._pairs.get()
-        if len(pairs) > MAX_PAIRS:
-            raise ma.ValidationError(f"More than {MAX_PAIRS} pairs.", "metadata")
-        if long := [name for name, _ in pairs if not 1 <= len(name) <= MAX_NAME]:
-            raise ma.ValidationError(f"Must have 1 to {MAX_NAME} characters.", METADATA + long[0])
-        if pairs:
-            data["metadata"] = pairs
-        if "page" in data and (found := sorted(data.keys() - {"page", "limit"})):
-            raise ma.ValidationError("Cannot be combined with page.", found[0])
-        return data
-
-    _pairs: ClassVar[ContextVar[tuple[tuple[str, str], ...]]] = ContextVar("pairs")
-
-
-METADATA = "metadata."
-
-
-class PaginationSchema(ma.Schema):
-    page = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "null if the request had a cursor or a filter"},
-    )
-    limit = fields.Integer(required=True)
-    total = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The number of all sessions of the caller; null with a filter"},
-    )
-    next_cursor = NEXT_CURSOR
-
-
-class SessionRowSchema(SessionSchema):
-    metadata = _metadata(required=True, allow_none=True)
-    metadata_omitted = fields.Boolean(
-        metadata={"description": "true if the metadata is too long for the list, and null here"}
-    )
-
-
-class SessionListSchema(ma.Schema):
-    sessions = fields.List(fields.Nested(SessionRowSchema), required=True)
-    pagination = fields.Nested(PaginationSchema, required=True)
 
 
 class DeletionSchema(ma.Schema):
