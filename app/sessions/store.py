@@ -1,7 +1,8 @@
 """The store of sessions, with one method per access pattern, numbered as in `app.table.keys`.
 
 Works without Flask. The first argument of each method is the caller, and a method accesses only the
-caller's partition. It is over 250 lines because each method tells its costs and errors.
+caller's partition. This module is over 250 lines because finding out why a write failed is most of
+what each method does.
 """
 
 from collections.abc import Mapping
@@ -22,17 +23,18 @@ from app.errors import (
 from app.identity.caller import Caller
 from app.literals import Literal, merge_patch, read_value, text_of
 from app.sessions import erasure, model, removal, rules
-from app.sessions.creation import NewSession, creation, expiry, make_room, put_info
+from app.sessions.creation import NewSession, creation, make_room
 from app.sessions.model import Session
 from app.sessions.reading import whole_session
+from app.sessions.settings_writes import Depends, change_writes
 from app.sessions.write_ids import WriteIds
-from app.table import idempotency, ids, keys, writes
+from app.table import idempotency, ids, keys
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.versions import IfMatch, match_version
-from app.table.writes import Item, Write
+from app.table.writes import Item
 
 TRIES = 5
 """How often a merge begins again because another writer was first."""
@@ -165,16 +167,9 @@ class SessionStore:
         old_info: str | None = None
         while True:
             [change] = write_ids.take()
-            write, info = self._change(
-                caller,
-                ulid,
-                changes,
-                change,
-                write_ids.now,
-                if_match,
-                if_settings_version,
-                old_info,
-                born,
+            depends = Depends(if_match, if_settings_version, born, old_info)
+            write, info = change_writes(
+                caller.partition, ulid, changes, change, write_ids.now, depends
             )
             try:
                 if not info:
@@ -212,54 +207,6 @@ class SessionStore:
         if session.born > change:
             raise SessionNotFound
         return session
-
-    def _change(
-        self,
-        caller: Caller,
-        ulid: str,
-        changes: Mapping[str, Any],
-        change: str,
-        now: str,
-        if_match: IfMatch | None,
-        if_settings_version: int | None,
-        old_info: str | None,
-        born: str | None,
-    ) -> tuple[Write, Write | None]:
-        """The write of the session's item, and that of its long metadata, if it has or had any.
-        `old_info` is what its item must say of the old one."""
-        plain = {name: changes[name] for name in ("archived", "pinned") if name in changes}
-        sets = {"last_ulid": change, **model.to_attributes(plain)}
-        condition, values = match_version(if_match)
-        condition = f"{model.LIVE} AND last_ulid < :last_ulid{condition}"
-        info: Write | None = None
-        if "title" in changes:
-            sets["title"] = rules.one_line(changes["title"])
-        if "metadata" in changes:
-            text = text_of(changes["metadata"])
-            long = model.is_long(text)
-            sets |= model.to_attributes({"metadata": None if long else text})
-            sets["info"] = change if long else None
-            if long:
-                info = put_info(caller.partition, ulid, change, text)
-            elif old_info:
-                info = writes.delete(keys.info(caller.partition, ulid))
-                condition += " AND info = :old_info"
-                values = {**values, ":old_info": old_info}
-            else:
-                condition += " AND attribute_not_exists(info)"
-        if "expires_in_days" in changes:
-            until = expiry(ids.milliseconds(change), changes["expires_in_days"])
-            due: dict[str, Any] = keys.by_due_time(ulid, until) if until else {}
-            sets |= {"expires_at": until, "GSI2PK": None, "GSI2SK": None, **due}
-        if born:
-            condition += " AND born = :born"
-            values = {**values, ":born": born}
-        if if_settings_version is not None:
-            condition += " AND settings_version = :seen_settings"
-            values = {**values, ":seen_settings": if_settings_version}
-        key = keys.session(caller.partition, ulid)
-        counted = {"version": 1, "settings_version": 1}
-        return writes.change(key, sets, {":now": now, **values}, condition, counted), info
 
     def patch(
         self,
