@@ -48,6 +48,13 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
         self.members = members or {}
 
+    @property
+    def brief(self) -> dict[str, Any]:
+        """For one of several outcomes in an answer."""
+        told = {"status": self.status, "code": self.code, "title": self.title, "detail": str(self)}
+        faults = {"errors": list(self.errors)} if self.errors else {}
+        return {**told, **faults, **self.members}
+
     def problem(self, request_id: str) -> dict[str, Any]:
         body = problem(
             self.status, self.code, self.title, str(self), request_id, errors=self.errors
@@ -126,6 +133,16 @@ class FeedbackNotFound(ApiError):
     detail = "You have given no feedback on this message."
 
 
+class ValueNotFound(ApiError):
+    status, code, title = 404, "VALUE_NOT_FOUND", "Value not found"
+    detail = "There is no value of this name."
+
+
+class ValueNotJson(ApiError):
+    status, code, title = 409, "VALUE_NOT_JSON", "The value is not JSON"
+    detail = "Only a JSON value can be merged with a patch."
+
+
 class TooManyRaters(ApiError):
     status, code, title = 409, "TOO_MANY_RATERS", "Too many have rated this message"
     detail = "No more can give feedback on this message."
@@ -164,6 +181,34 @@ class MessageChanged(PreconditionFailed):
     detail = "The message has changed: its current ETag is not in If-Match."
 
 
+class ValueChanged(PreconditionFailed):
+    """`etag` is the present one, None if there is no such value."""
+
+    code, title = "VALUE_CHANGED", "The value has changed"
+    detail = "The value is not what If-Match or If-None-Match asks for (see etag for what it is)."
+
+    def __init__(self, etag: str | None) -> None:
+        super().__init__(members={"etag": etag})
+
+
+class ValuesNotWritten(PreconditionFailed):
+    """`outcomes` has the error of each operation, or None."""
+
+    code, title = "VALUES_NOT_WRITTEN", "Nothing was written"
+    detail = "The precondition of at least one value does not hold (see results)."
+
+    def __init__(self, outcomes: Mapping[str, Any] | Sequence[Any]) -> None:
+        def results(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
+            fine = {"status": 424}  # https://www.rfc-editor.org/rfc/rfc4918#section-11.4
+            return [each.brief if isinstance(each, ApiError) else fine for each in outcomes]
+
+        if isinstance(outcomes, Mapping):
+            told: Any = {place: results(each) for place, each in outcomes.items()}
+        else:
+            told = results(outcomes)
+        super().__init__(members={"results": told})
+
+
 class NotTheLastMessage(ApiError):
     """`last_message_id` is None if the session has no messages."""
 
@@ -190,8 +235,8 @@ class SessionExists(ApiError):
 class Contended(ApiError):
     """A change that depends on what was read lost the race against other writers too often."""
 
-    status, code, title = 409, "CONTENDED", "Others keep changing the session"
-    detail = "Other writers changed the session at the same time. Nothing was written. Try again."
+    status, code, title = 409, "CONTENDED", "Others keep changing it"
+    detail = "Other writers were first each time. Nothing was written. Try again."
 
 
 class TooLarge(ApiError):
@@ -255,6 +300,11 @@ class SessionDamaged(ApiError):
         "Part of the stored session is missing or broken. Its messages can still be listed, and "
         "it can be deleted. The operator's check command shows what is wrong."
     )
+
+
+class ValueDamaged(ApiError):
+    status, code, title = 500, "VALUE_DAMAGED", "The stored value is damaged"
+    detail = "The value cannot be read as it was written. It can be replaced or deleted."
 
 
 class Unavailable(ApiError):

@@ -27,6 +27,9 @@ from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.table.db import Table
 from app.table.ids import UlidSource
+from app.values import routes as values
+from app.values.batch import ValueBatches
+from app.values.store import ValueStore
 
 SPEC_OPTIONS = {
     "info": {
@@ -63,10 +66,11 @@ EXPOSED_HEADERS = [
     "Retry-After",
     "Idempotent-Replayed",
     "Preference-Applied",
+    "Value-Type",
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, feedback_routes.blp)
+BLUEPRINTS = (conversations.blp, feedback_routes.blp, values.blp)
 
 
 def create_app(
@@ -88,6 +92,7 @@ def create_app(
     )
     app.json.sort_keys, app.json.compact = False, True  # type: ignore[attr-defined]
     app.url_map.converters["message_id"] = messages.MessageIdConverter
+    app.url_map.converters["value_name"] = values.ValueNameConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())
@@ -115,6 +120,7 @@ def create_app(
 
 def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
     """Routes, commands and tests look the stores up in `app.extensions`."""
+    value_store = ValueStore(table, ulids)
     app.extensions |= {
         "table": table,
         "session_store": SessionStore(table, ulids),
@@ -126,4 +132,6 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "message_editor": MessageEditor(table, ulids),
         "feedback_store": FeedbackStore(table, ulids),
         "message_remover": MessageRemover(table, ulids),
+        "value_store": value_store,
+        "value_batches": ValueBatches(value_store),
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, NoReturn
 
-from app.values import MAX_DIGITS, SURROGATE
+from app.json_rules import MAX_DIGITS, SURROGATE
 
 _SPACE = re.compile(r"[ \t\n\r]*+")
 
@@ -30,6 +30,14 @@ class Sent(dict[str, Any]):
         self.texts: dict[str, str] = {}
 
 
+class Inside(NamedTuple):
+    """What `read_object` knows of a member that is an object or an array of objects: the most
+    elements of the array, and such members of the objects."""
+
+    most: int
+    members: "Mapping[str, Inside]"
+
+
 class NotJson(ValueError):
     """NaN or Infinity, which Python's parser accepts."""
 
@@ -45,11 +53,10 @@ class TooManyElements(ValueError):
         self.most = most
 
 
-def read_object(text: str, arrays: Mapping[str, int] | None = None) -> Sent:
+def read_object(text: str, inside: Mapping[str, Inside] | None = None) -> Sent:
     """Reads the text of an object.
 
-    `arrays` names members that are objects, or arrays of objects, which are read in the same way,
-    and the most elements that each array may have.
+    `inside` names members that are objects, or arrays of objects, which are read in the same way.
 
     >>> read_object('{"a": [1.50]}').texts
     {'a': '[1.50]'}
@@ -58,7 +65,7 @@ def read_object(text: str, arrays: Mapping[str, int] | None = None) -> Sent:
         json.JSONDecodeError, NotJson, RepeatedName
         TooManyElements: the text is not read any further, so that the work is bounded.
     """
-    sent, end = _object(text, _skip(text, 0), arrays or {})
+    sent, end = _object(text, _skip(text, 0), inside or {})
     if _skip(text, end) != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return sent
@@ -98,7 +105,7 @@ def text_fault(text: str, members: Sequence[str] = ()) -> str | None:
         return str(error)
 
 
-def _object(text: str, position: int, arrays: Mapping[str, int]) -> tuple[Sent, int]:
+def _object(text: str, position: int, inside: Mapping[str, Inside]) -> tuple[Sent, int]:
     position = _expect(text, position, "{")
     sent = Sent()
     position = _skip(text, position)
@@ -110,10 +117,10 @@ def _object(text: str, position: int, arrays: Mapping[str, int]) -> tuple[Sent, 
         if name in sent:
             raise RepeatedName(name)
         opening = text[start : start + 1]
-        if name in arrays and opening == "[":
-            sent[name], position = _array(text, start, name, arrays[name])
-        elif name in arrays and opening == "{":
-            sent[name], position = _object(text, start, {})
+        if name in inside and opening == "[":
+            sent[name], position = _array(text, start, name, inside[name])
+        elif name in inside and opening == "{":
+            sent[name], position = _object(text, start, inside[name].members)
         else:
             sent[name], position = _value(text, start)
         sent.texts[name] = text[start:position]
@@ -123,19 +130,19 @@ def _object(text: str, position: int, arrays: Mapping[str, int]) -> tuple[Sent, 
         position = _skip(text, _expect(text, position, ","))
 
 
-def _array(text: str, position: int, name: str, most: int) -> tuple[list[Any], int]:
+def _array(text: str, position: int, name: str, inside: Inside) -> tuple[list[Any], int]:
     items: list[Any] = []
     position = _skip(text, position + 1)
     if text[position : position + 1] == "]":
         return items, position + 1
     while True:
         if text[position : position + 1] == "{":
-            item, position = _object(text, position, {})
+            item, position = _object(text, position, inside.members)
         else:
             item, position = _value(text, position)
         items.append(item)
-        if len(items) > most:
-            raise TooManyElements(name, most)
+        if len(items) > inside.most:
+            raise TooManyElements(name, inside.most)
         position = _skip(text, position)
         if text[position : position + 1] == "]":
             return items, position + 1

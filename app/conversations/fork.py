@@ -14,7 +14,6 @@ from app.identity.caller import Caller
 from app.literals import Literal, read_value
 from app.messages.bounds import Bounds, bounds_of
 from app.messages.excerpts import excerpt
-from app.messages.items import size_of
 from app.messages.model import Message
 from app.messages.reader import MessageReader
 from app.sessions import removal, staging
@@ -26,6 +25,7 @@ from app.table import budget, ids, keys, ranges, writes
 from app.table.database_time import checked_time
 from app.table.db import Table
 from app.table.idempotency import IdempotencyKey
+from app.table.item_sizes import size_of
 from app.table.writes import Item, Write
 
 ROUND_ITEMS, ROUND_BYTES = 200, 4_000_000
@@ -163,7 +163,7 @@ class SessionForker:
         old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
         items = self.reader.items(caller, copy.bounds, low, high)
         for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
-            if budget.current().remaining() < removal.TIME_FOR_A_PAGE:
+            if budget.current().remaining() < budget.TIME_FOR_A_PAGE:
                 return False
             self.table.put_many(
                 [

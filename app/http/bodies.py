@@ -1,5 +1,4 @@
-"""Reads the bytes of a JSON body. Checks its type, charset, encoding and size before it is
-parsed."""
+"""Reads the bytes of a body. Checks its type, charset, encoding and size before it is parsed."""
 
 import binascii
 import zlib
@@ -14,9 +13,15 @@ from app.http import limits
 ENCODINGS = {"", "identity", "gzip", "x-gzip"}
 """RFC 9110 section 8.4.1; x-gzip is gzip's old name."""
 
+OCTETS = "application/octet-stream"
+
 CHARSETS = {"utf-8", "utf8", "us-ascii"}
 
 GZIP_MAGIC = b"\x1f\x8b"
+
+VALUE_TYPE = "Value-Type"
+"""The header with the real type of a body that is sent as `application/octet-stream`. API Gateway
+passes bytes on for the types it is told to, and this is the only one."""
 
 
 def read_json(request: flask.Request) -> bytes:
@@ -28,6 +33,37 @@ def read_json(request: flask.Request) -> bytes:
         TooLarge: the body is too large, as sent or after unpacking.
     """
     coding = _check_headers(request)
+    body = _read(request, coding)
+    if b"\0" in body[:2]:
+        raise UnsupportedMediaType("The body is UTF-16 or UTF-32. Send JSON in UTF-8.")
+    if _is_base64(body):
+        raise UnsupportedMediaType("The body is base64. Send the JSON text itself.")
+    return body
+
+
+def read_any(request: flask.Request) -> tuple[str, bytes]:
+    """The content type and the bytes of a body of any type.
+
+    Raises:
+        As `read_json`.
+        UnsupportedMediaType: also if API Gateway has passed on bytes as text.
+    """
+    if is_json_request(request):
+        return request.mimetype, read_json(request)
+    content_type = request.headers.get("Content-Type", "").strip() or OCTETS
+    event = request.environ.get("lambda.event")
+    if event is not None and event.get("body") and not event.get("isBase64Encoded"):
+        raise UnsupportedMediaType(
+            f"Send bytes as Content-Type: {OCTETS}, with their type in {VALUE_TYPE}.",
+            headers={"Accept": f"application/json, {OCTETS}"},
+        )
+    body = _read(request, _check_coding(request))
+    if request.mimetype == OCTETS:
+        content_type = request.headers.get(VALUE_TYPE, "").strip() or content_type
+    return content_type, body
+
+
+def _read(request: flask.Request, coding: str) -> bytes:
     limits.check_event(request)
     body = _received(request)
     most = request.max_content_length
@@ -36,10 +72,6 @@ def read_json(request: flask.Request) -> bytes:
         raise limits.body_too_large()
     if "gzip" in coding and not _is_unpacked(request, body):
         body = _unpack(body, most)
-    if b"\0" in body[:2]:
-        raise UnsupportedMediaType("The body is UTF-16 or UTF-32. Send JSON in UTF-8.")
-    if _is_base64(body):
-        raise UnsupportedMediaType("The body is base64. Send the JSON text itself.")
     return body
 
 
@@ -54,7 +86,7 @@ def _received(request: flask.Request) -> bytes:
         raise MalformedJson("The body did not arrive whole.") from None
 
 
-def _check_headers(request: flask.Request) -> str:
+def _check_coding(request: flask.Request) -> str:
     """Returns the Content-Encoding, one of `ENCODINGS`."""
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ENCODINGS:
@@ -62,6 +94,12 @@ def _check_headers(request: flask.Request) -> str:
             "The body's Content-Encoding is not supported. Send it as gzip, or without encoding.",
             headers={"Accept-Encoding": "gzip, identity"},
         )
+    return coding
+
+
+def _check_headers(request: flask.Request) -> str:
+    """Returns the Content-Encoding, one of `ENCODINGS`."""
+    coding = _check_coding(request)
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if not is_json_request(request):
         raise UnsupportedMediaType(headers={"Accept": "application/json"})

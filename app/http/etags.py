@@ -1,4 +1,5 @@
-"""Reads If-Match and If-None-Match. An ETag is a ULID (`app.table.versions`).
+"""Reads If-Match and If-None-Match. The ETag of a session or message is a ULID
+(`app.table.versions`), that of a value a hash.
 
 If-Match compares strongly, If-None-Match weakly; `*` matches any version (RFC 9110 section 13). A
 malformed header matches nothing, even if some of its tags are well-formed. Examples are a tag
@@ -30,13 +31,34 @@ def accepted_versions(if_match: str | None) -> IfMatch | None:
     """
     if if_match is None or _is_any(if_match):
         return None
-    strong = {tag for weak, tag in _entity_tags(if_match) if not weak and ids.is_ulid(tag)}
-    if len(strong) > MOST_VERSIONS:
-        message = f"Lists {len(strong)} versions. At most {MOST_VERSIONS} are allowed."
+    tags = _entity_tags(if_match)
+    return _bounded({tag for weak, tag in tags if not weak and ids.is_ulid(tag)})
+
+
+def accepted_tags(if_match: str | None) -> tuple[str, ...] | None:
+    """The ETags of values that an If-Match header accepts, `*` if it accepts any. None if there is
+    no such header.
+
+    >>> accepted_tags('"a", W/"b", "c"'), accepted_tags("*"), accepted_tags("a")
+    (('a', 'c'), ('*',), ())
+
+    Raises:
+        ValidationFailed: there are more ETags than one condition can hold.
+    """
+    if if_match is None:
+        return None
+    if _is_any(if_match):
+        return ("*",)
+    return _bounded({tag for weak, tag in _entity_tags(if_match) if not weak and tag != "*"})
+
+
+def _bounded(tags: set[str]) -> tuple[str, ...]:
+    if len(tags) > MOST_VERSIONS:
+        message = f"Lists {len(tags)} versions. At most {MOST_VERSIONS} are allowed."
         raise ValidationFailed(
             errors=[{"location": "headers", "field": "If-Match", "message": message}]
         )
-    return tuple(sorted(strong))
+    return tuple(sorted(tags))
 
 
 def is_unchanged(version: str, if_none_match: str) -> bool:

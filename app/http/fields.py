@@ -9,9 +9,9 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.errors import MAX_FAULTS
-from app.literals import Literal, Sent, text_of
+from app.json_rules import CONTROL_CHARACTER, HALF_A_PAIR, SURROGATE
+from app.literals import Inside, Literal, Sent, text_of
 from app.table import ids
-from app.values import CONTROL_CHARACTER, HALF_A_PAIR, SURROGATE
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 
@@ -87,13 +87,14 @@ class ObjectField(fields.Nested):
     most = 0
 
 
-def object_arrays(schema: ma.Schema) -> dict[str, int]:
-    """The members of a schema that are objects or lists of objects, with the most elements."""
-    return {
-        field.data_key or name: field.most
-        for name, field in schema.fields.items()
-        if isinstance(field, ObjectList | ObjectField)
-    }
+def objects_inside(schema: ma.Schema) -> dict[str, Inside]:
+    """The members of a schema that are objects or lists of objects, for `read_object`."""
+    found = {}
+    for name, field in schema.fields.items():
+        if isinstance(field, ObjectList | ObjectField):
+            nested: Any = field if isinstance(field, ObjectField) else field.inner
+            found[field.data_key or name] = Inside(field.most, objects_inside(nested.schema))
+    return found
 
 
 class JsonValue(fields.Field[Literal]):
@@ -140,6 +141,19 @@ class WholeNumber(fields.Integer):
         if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 19):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class QueryFlag(fields.Field[bool]):
+    """`true` or `false` in a query string."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:  # noqa: ARG002
+        if value not in ("true", "false"):
+            raise ma.ValidationError("Must be true or false.")
+        return bool(value == "true")
+
+
+def query_flag(description: str) -> QueryFlag:
+    return QueryFlag(metadata={"type": "boolean", "description": description})
 
 
 class StrictInteger(fields.Integer):

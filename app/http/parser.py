@@ -10,7 +10,7 @@ from webargs.flaskparser import FlaskParser
 from app import errors
 from app.errors import FieldError
 from app.http import bodies, strict_json
-from app.http.fields import object_arrays
+from app.http.fields import objects_inside
 
 
 class Parser(FlaskParser):
@@ -19,7 +19,7 @@ class Parser(FlaskParser):
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Returns the parsed body. `flask.g.sent` keeps its text."""
         flask.g.sent = strict_json.decode(bodies.read_json(req))
-        return strict_json.loads(flask.g.sent, object_arrays(schema))
+        return strict_json.loads(flask.g.sent, objects_inside(schema))
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Refuses a repeated parameter: `confirm=all&confirm=no` has no single meaning."""

@@ -67,6 +67,14 @@ class ProblemSchema(ma.Schema):
     settings_version = fields.Integer(
         metadata={"description": "With SETTINGS_CHANGED: the present one"}
     )
+    etag = fields.String(
+        allow_none=True,
+        metadata={"description": "With VALUE_CHANGED: the present one, null if there is no value"},
+    )
+    results = fields.List(
+        fields.Dict(),
+        metadata={"description": "With VALUES_NOT_WRITTEN: what became of each operation"},
+    )
     last_message_id = fields.String(
         allow_none=True,
         metadata={

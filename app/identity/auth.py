@@ -12,6 +12,22 @@ READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for
 
 IMPORT = "sessions:import"
 
+TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
+"""For the values of a whole tenant. A token needs these instead of the usual ones."""
+
+TENANT_ENDPOINTS = frozenset(
+    f"values.{view}"
+    for view in (
+        "get_tenant_value",
+        "put_tenant_value",
+        "patch_tenant_value",
+        "delete_tenant_value",
+        "list_tenant_values",
+        "delete_tenant_values",
+        "batch_tenant_values",
+    )
+)
+
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 """Endpoints that need one more scope, which no token has without saying so."""
 
@@ -49,13 +65,39 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
             flask.g.refused = refusal.reason  # only for the log
             raise
         flask.g.caller = identity.caller  # for the log, if the request is refused below
+        flask.g.scopes = granted(identity, require_scopes=require_scopes)
         flask.g.caller = authorize(
             identity,
-            READ if request.method in ("GET", "HEAD") else WRITE,
+            _scope_of(request),
             NEVER_IMPLIED.get(str(request.endpoint)),
             request.headers.get(ACT_FOR_USER_HEADER),
             require_scopes=require_scopes,
         )
+
+
+def _scope_of(request: flask.Request) -> str:
+    reads = request.method in ("GET", "HEAD")
+    if request.endpoint in TENANT_ENDPOINTS:
+        return TENANT_READ if reads else TENANT_WRITE
+    return READ if reads else WRITE
+
+
+def granted(identity: Identity, *, require_scopes: bool = False) -> frozenset[str]:
+    """The scopes of a token. Without an authorisation claim, it may read and write sessions, unless
+    `require_scopes` is set."""
+    if identity.scopes is None:
+        return frozenset() if require_scopes else frozenset({READ, WRITE})
+    return identity.scopes
+
+
+def require(scope: str) -> None:
+    """For requests that need one more scope only in some cases.
+
+    Raises:
+        Forbidden: the token lacks it.
+    """
+    if scope not in flask.g.scopes:
+        raise Forbidden(scope)
 
 
 def authorize(
@@ -69,18 +111,16 @@ def authorize(
     """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
     caller acts for that user.
 
-    A token without an authorisation claim may read and write, unless `require_scopes` is set. It
-    may never import sessions or act for another user.
+    A token without an authorisation claim may never import sessions, use the values of its tenant
+    or act for another user.
 
     Raises:
         Forbidden: a scope is missing.
         ValidationFailed: `act_for` is not a valid user id.
     """
-    scopes = identity.scopes
-    if scopes is None and not require_scopes:
-        scopes = frozenset({READ, WRITE})
+    scopes = granted(identity, require_scopes=require_scopes)
     for needed in (scope, also, ACT_FOR_USER if act_for is not None else None):
-        if needed and needed not in (scopes or ()):
+        if needed and needed not in scopes:
             raise Forbidden(needed)
     if act_for is None:
         return identity.caller

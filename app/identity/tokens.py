@@ -15,9 +15,9 @@ import jwt
 
 from app.config import Config
 from app.errors import Unauthorized
-from app.http.strict_json import is_too_deep
 from app.identity.caller import Caller, NotACaller
 from app.identity.jwks import Jwks
+from app.json_rules import is_too_deep
 
 LEEWAY = 30
 """Seconds by which the issuer's clock and ours may differ."""

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from app.errors import Unavailable
 from app.messages.bounds import bounds_of
-from app.sessions.removal import delete_while, while_time_allows
-from app.table import keys, ranges, writes
+from app.sessions.removal import delete_while
+from app.table import budget, keys, ranges, writes
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Write
 
@@ -62,7 +62,7 @@ def _remove(table: Table, partition: str, session_ulid: str, most: int | None = 
         return True
     between = ranges.messages_through(session_ulid, *cut)
     pages = table.query(partition, between, only="PK, SK", limit=most)
-    for items in while_time_allows(pages):
+    for items in budget.while_time_allows(pages):
         if "session_key" not in head:
             table.delete_many(items)
         elif not delete_while(table, head, ("cut_hi", "cut_lo", "born"), items):

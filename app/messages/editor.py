@@ -11,12 +11,12 @@ from app.identity.caller import Caller
 from app.messages import head_writes, rules, sizes
 from app.messages.bounds import bounds_of
 from app.messages.excerpts import excerpt
-from app.messages.items import split
 from app.messages.model import COMPLETE, NewMessage
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import ids, keys, writes
 from app.table.db import ConditionFailed, Table
+from app.table.item_sizes import split
 from app.table.versions import IfMatch, match_message
 from app.table.writes import Item, Value, Write
 

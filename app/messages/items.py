@@ -7,30 +7,8 @@ from app.literals import text_fault
 from app.logs import log_damaged
 from app.messages.model import COMPLETE, MEMBERS, STATUSES, Message
 from app.table import ids, keys
+from app.table.item_sizes import split
 from app.table.writes import Item
-
-PART_BYTES = 400_000
-"""Maximum bytes of text in one item. A whole item may have 409,600, with keys and names."""
-
-
-def split(body: str, size: int = PART_BYTES) -> list[str]:
-    """Divides text into pieces of at most `size` bytes, without splitting a character.
-
-    >>> split("añb", size=2)
-    ['a', 'ñ', 'b']
-    """
-    raw = body.encode()
-    if len(raw) <= size:
-        return [body]
-    pieces = []
-    start = 0
-    while start < len(raw):
-        end = min(start + size, len(raw))
-        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # inside a UTF-8 sequence
-            end -= 1
-        pieces.append(raw[start:end].decode())
-        start = end
-    return pieces
 
 
 def items_of(partition: str, message: Message) -> list[Item]:
@@ -171,14 +149,3 @@ _USUAL_START, _USUAL_END = '{"content":', ',"metadata":{'
 
 def message_of(item: Item) -> str:
     return keys.message_of(str(item["SK"]))
-
-
-def size_of(item: Item) -> int:
-    """About as many bytes as DynamoDB counts for an item.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    """
-    return sum(
-        len(name) + (len(value.encode()) if isinstance(value, str) else 21)
-        for name, value in item.items()
-    )

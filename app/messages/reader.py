@@ -18,7 +18,6 @@ from app.errors import (
 )
 from app.identity.caller import Caller
 from app.logs import log_damaged
-from app.messages import sizes
 from app.messages.bounds import Bounds, bounds_of
 from app.messages.items import assemble
 from app.messages.model import MAX_BATCH, Message
@@ -29,12 +28,9 @@ from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
 from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.writes import Item, Value
+from app.wire import MAX_ANSWER, wire_size
 
 Order = Literal["asc", "desc"]
-
-MAX_ANSWER = 4_500_000
-"""Maximum bytes of messages in one response, as Lambda sends it (`sizes.wire_size`). Only a
-response with a single message may be larger, up to `sizes.MAX_MESSAGE_WIRE`."""
 
 MAX_MESSAGES = 5_000
 """Maximum messages in one response. Many short messages take much time but few bytes."""
@@ -346,7 +342,7 @@ def _fill(bounds: Bounds, items: Iterable[Item], limit: int, scope: str) -> Mess
     damaged: set[str] = set()
     size = 0
     for message in assemble(bounds.session_ulid, items, damaged):
-        size += sizes.wire_size(message.json) + 1
+        size += wire_size(message.json) + 1
         if messages and (len(messages) == limit or size > MAX_ANSWER):
             next_cursor = make_cursor(scope, messages[-1].ulid)
             return MessagePage(messages, next_cursor, bounds.changed, frozenset(damaged))

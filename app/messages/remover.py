@@ -229,7 +229,10 @@ class MessageRemover:
         for message in added:
             new |= puts(caller, message)
         if tail.fits(len(new), sum(len(body.encode()) for body in request.bodies)):
-            old = {f"-{item['SK']}": writes.delete(tails.key_of(item)) for item in tail.items}
+            old = {
+                f"-{tails.key_of(item)['SK']}": writes.delete(tails.key_of(item))
+                for item in tail.items
+            }
             return {"session": write(), **old, **new}
         cut = bounds_of(head).cut
         # One that begins before the old cut covers it. Otherwise there would be two.

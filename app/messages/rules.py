@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from app.errors import MAX_FAULTS, ValidationFailed
+from app.json_rules import HALF_A_PAIR, SURROGATE, json_faults, line_fault
 from app.literals import Literal, value_of
 from app.messages.model import (
     MAX_BATCH,
@@ -17,7 +18,6 @@ from app.messages.model import (
     NewMessage,
 )
 from app.messages.references import reference_faults
-from app.values import HALF_A_PAIR, SURROGATE, json_faults, line_fault
 
 Faults = Iterator[tuple[str, str]]
 

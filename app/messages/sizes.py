@@ -1,6 +1,5 @@
 """The maximum sizes of messages, from the limits of DynamoDB and of Lambda's responses."""
 
-import json
 from collections.abc import Sequence
 from json.encoder import encode_basestring as quoted
 
@@ -8,6 +7,7 @@ from app.errors import TooLarge, ValidationFailed
 from app.messages.model import MAX_BATCH, MAX_RATERS, STATUSES, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
+from app.wire import AS_SENT, MAX_WIRE_BYTES, wire_size
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """Maximum bytes of one message as JSON text in UTF-8."""
@@ -16,11 +16,6 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024 - 192 * 1024
 """Maximum bytes of all messages of a batch. A transaction may have 4 MB; the session, the record
 and the keys need the rest.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
-
-MAX_WIRE_BYTES = 6_270_000
-"""Maximum bytes of a response's body as a JSON string (`wire_size`), as Lambda returns it. Lambda's
-whole response, with headers, may have 6,291,556.
-https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 MAX_FEEDBACK_WIRE = 3_000
 """Maximum bytes of one feedback on a message in such a body."""
@@ -51,7 +46,7 @@ def body(index: int, message: NewMessage, created_by: str) -> str:
         if wire > MAX_MESSAGE_WIRE:
             raise TooLarge(
                 f"Message {index} could not be read again: it has {wire:,} bytes in a response "
-                f"{_AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
+                f"{AS_SENT}. The limit is {MAX_MESSAGE_WIRE:,}."
             )
     return text
 
@@ -63,7 +58,7 @@ def check_feedback(rater: str, body: str) -> None:
     """
     wire = wire_size(body) + wire_size(quoted(rater)) + MAX_FEEDBACK_WIRE // 10
     if wire > MAX_FEEDBACK_WIRE:
-        fault = f"Too long: the feedback has {wire:,} bytes {_AS_SENT}, of {MAX_FEEDBACK_WIRE:,}."
+        fault = f"Too long: the feedback has {wire:,} bytes {AS_SENT}, of {MAX_FEEDBACK_WIRE:,}."
         raise ValidationFailed.of_json([("comment", fault)])
 
 
@@ -89,7 +84,7 @@ def bodies(
         wire = sum(wires) + wire_size('{"messages":[]}') - 1
         if wire > MAX_WIRE_BYTES:
             raise TooLarge(
-                f"The response would have {wire:,} bytes {_AS_SENT}. The limit is "
+                f"The response would have {wire:,} bytes {AS_SENT}. The limit is "
                 f"{MAX_WIRE_BYTES:,}. Send Prefer: return=minimal to get only ids and times, or "
                 "send smaller batches. Nothing was written."
             )
@@ -112,27 +107,7 @@ def _wire(message: NewMessage, body: str, created_by: str, *, edited: bool = Fal
     return wire_size(whole.json) + 1
 
 
-_AS_SENT = (
-    "as AWS Lambda sends it (6 for a letter that is not ASCII, 12 for an emoji, 2 for a quote or "
-    "backslash)"
-)
-
-
 def _may_exceed(utf8_size: int, most: int) -> bool:
     """Whether the wire size must be counted. No character of JSON takes more than six times its
     size in UTF-8: DELETE (U+007F) takes six, all others three at most."""
     return 6 * utf8_size + MAX_BATCH * MAX_IDS_WIRE > most
-
-
-def wire_size(text: str) -> int:
-    """Bytes of JSON text in Lambda's response. Assumes that the runtime escapes quotes,
-    backslashes, DELETE and everything that is not ASCII.
-
-    >>> wire_size('["é"]') == len(json.dumps('["é"]')) - 2
-    True
-    >>> wire_size(chr(127)) == len(json.dumps(chr(127))) - 2
-    True
-    """
-    if text.isascii():  # JSON text has no unescaped control characters but DELETE
-        return len(text) + text.count('"') + text.count("\\") + 5 * text.count("\x7f")
-    return len(json.dumps(text)) - 2

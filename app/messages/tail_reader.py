@@ -13,6 +13,7 @@ from app.messages.tails import MAX_ITEMS, Start, Tail
 from app.table import ids, keys
 from app.table.versions import IfMatch
 from app.table.writes import Item
+from app.wire import MAX_WIRE_BYTES, wire_size
 
 
 class TailReader:
@@ -33,9 +34,9 @@ class TailReader:
                 break
             tail.take(ulid, items)
             for message in assemble(bounds.session_ulid, items):
-                wire += sizes.wire_size(message.json)
+                wire += wire_size(message.json)
                 tail.messages.insert(0, message)
-            if wire > sizes.MAX_WIRE_BYTES - sizes.MAX_IDS_WIRE:
+            if wire > MAX_WIRE_BYTES - sizes.MAX_IDS_WIRE:
                 raise TooLarge(
                     "A response has no room for so many messages. Pop fewer at a time. "
                     "Nothing was removed."

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from app.errors import MessageNotFound
-from app.messages.items import assemble, size_of
+from app.messages.items import assemble
 from app.messages.model import Message
 from app.table import ids, keys
+from app.table.item_sizes import size_of
 from app.table.writes import Item
 
 MAX_ITEMS = 90

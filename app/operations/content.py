@@ -21,7 +21,7 @@ def session_faults(head: Item) -> Iterator[tuple[str, str]]:
     if not _is_count(version):
         yield "version is wrong", str(version)
     elif not (_is_count(settings) and settings <= version):
-        yield "settings_version is wrong", f"{settings}, and the version is {version}"
+        yield "settings_version is wrong", f"{settings!r}, and the version is {version}"
 
 
 def _is_count(value: Value) -> TypeGuard[int]:

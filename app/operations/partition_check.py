@@ -95,7 +95,7 @@ class PartitionCheck:
             self._report(
                 user,
                 "session_count is wrong",
-                f"{user.get('session_count')}, and there are {self._unmarked} sessions",
+                f"{user.get('session_count')!r}, and there are {self._unmarked} sessions",
             )
         if str(user.get("last_ulid", "")) < self._last_born:
             self._report(user, "last_ulid is before the last session", self._last_born)

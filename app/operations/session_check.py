@@ -89,7 +89,7 @@ class SessionCheck:
     def _ratings(self, first: Item, given: list[Item]) -> None:
         self._feedback += len(given)
         if first.get("raters", 0) != len(given):
-            self._report(first, "raters is wrong", f"{first.get('raters', 0)}, not {len(given)}")
+            self._report(first, "raters is wrong", f"{first.get('raters', 0)!r}, not {len(given)}")
         for item in given:
             sound = ids.is_ulid(str(item.get("rated"))) and "rater" in item
             if not sound or text_fault(str(item.get("body")), ("rating", "comment")):
@@ -129,7 +129,7 @@ class SessionCheck:
         head = self._head
         for name, found in (("message_count", self._visible), ("feedback_count", self._feedback)):
             if head.get(name, 0) != found:
-                self._report(head, f"{name} is wrong", f"{head.get(name)}, and there are {found}")
+                self._report(head, f"{name} is wrong", f"{head.get(name)!r}, and there are {found}")
         if "info" in head and not self._has_info:
             self._report(head, "its metadata is missing", str(head["info"]))
         if "cut_hi" in head and not self._has_cut:

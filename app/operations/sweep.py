@@ -19,7 +19,7 @@ from app import logs
 from app.config import Config
 from app.errors import Unavailable
 from app.messages import cuts
-from app.sessions import erasure, model, removal
+from app.sessions import erasure, leftovers, model, removal
 from app.table import budget, client, ids, keys
 from app.table.database_time import MAX_AHEAD, checked_time
 from app.table.db import ConditionFailed, Table
@@ -191,6 +191,9 @@ def _remove(table: Table, item: Item, now: str) -> removal.Receipt:
     if keys.is_cut(sk):
         finished = cuts.finish(table, partition, keys.session_of(sk))
         return removal.Receipt(0, 0, finished=finished)
+    if keys.is_stale(sk):
+        leftovers.finish(table, partition, sk)
+        return removal.Receipt(0, 0, finished=True)
     if not keys.is_session(sk):  # a user who is being erased
         return erasure.continue_erasing(table, partition, now)
     session_ulid = keys.session_of(sk)

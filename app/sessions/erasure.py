@@ -1,4 +1,5 @@
 """Erases a user: marks all of the user's sessions, then removes them like `app.sessions.removal`.
+The user's own values go first, by the end of their epoch (`app.sessions.leftovers`).
 
 The erasure is first noted on the user's item, so that the sweep can finish it. The note,
 `erase_until`, is the user's `last_ulid` at that moment: the greatest id a session was born with.
@@ -11,15 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.errors import Unavailable
+from app.sessions import leftovers
 from app.sessions.model import counted_messages
 from app.sessions.removal import (
     NEEDED_TO_REMOVE,
     Receipt,
     mark_write,
     remove,
-    while_time_allows,
 )
-from app.table import ids, keys, ranges, writes
+from app.table import budget, ids, keys, ranges, writes
 from app.table.database_time import MAX_AHEAD
 from app.table.db import ConditionFailed, Table
 from app.table.definition import BY_ACTIVITY
@@ -32,11 +33,12 @@ MARKS_AT_ONCE = 99
 def count_new_session(partition: str, session_ulid: str) -> Write:
     """A write for the transaction that creates a session. Its condition fails unless the session's
     id is the user's greatest. The item found then has the greatest id in `last_ulid`."""
-    return writes.update(
+    return writes.change(
         keys.user(partition),
-        "SET last_ulid = :session ADD session_count :one",
-        {":session": session_ulid, ":one": 1},
-        "attribute_not_exists(last_ulid) OR last_ulid < :session",
+        {"last_ulid": session_ulid, **keys.by_tenant(partition)},
+        {},
+        "attribute_not_exists(last_ulid) OR last_ulid < :last_ulid",
+        {"session_count": 1},
     )
 
 
@@ -50,10 +52,10 @@ def publish_session(partition: str, session_ulid: str) -> Write:
 
 
 def erase(table: Table, partition: str, now: int) -> Receipt:
-    """Erases all sessions of a user that exist at the time of the call.
+    """Erases all sessions and values of a user that exist at the time of the call.
 
     Raises:
-        Unavailable: the note could not be written, and nothing was erased.
+        Unavailable: the note could not be written, and no session was erased.
     """
     due = keys.by_due_time(partition, ids.iso_time(now))
     note = writes.update(
@@ -70,6 +72,7 @@ def erase(table: Table, partition: str, now: int) -> Receipt:
         },
         "attribute_exists(PK)",
     )
+    leftovers.end_epoch(table, partition, now)
     until = ids.GREATEST
     with suppress(ConditionFailed):  # no user item: all sessions are marked already
         until = str(table.execute(note)["erase_until"])
@@ -94,7 +97,10 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
     """
     sessions = messages = 0
     try:
-        for items in while_time_allows(table.query_index(BY_ACTIVITY, partition)):
+        left = table.get(keys.stale(partition))
+        if left:
+            leftovers.remove_values(table, partition, "", str(left.get("epoch", "")))
+        for items in budget.while_time_allows(table.query_index(BY_ACTIVITY, partition)):
             _mark_all(table, partition, items, now, until)
         for marking in (True, False):
             unmarked = 0
@@ -106,7 +112,7 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
                 unmarked += len(page.unmarked)
                 sessions += len(page.emptied)
                 messages += sum(counted_messages(head) for head in page.emptied)
-                for head in page.with_key:
+                for head in page.on_its_own:
                     receipt = remove(table, partition, keys.session_of(str(head["SK"])))
                     sessions += receipt.deleted_sessions
                     messages += receipt.deleted_messages
@@ -114,7 +120,7 @@ def _erase_until(table: Table, partition: str, until: str, now: str) -> Receipt:
                         raise Unavailable
             if not unmarked:
                 break
-        _end_erasure(table, partition, until)
+        _end_erasure(table, partition, until, keep=bool(left))
     except Unavailable:
         return Receipt(sessions, messages, finished=False)
     return Receipt(sessions, messages, finished=True)
@@ -130,8 +136,9 @@ class _Page:
     under_marked: list[Item] = field(default_factory=list)
     """Messages and records of marked sessions."""
 
-    with_key: list[Item] = field(default_factory=list)
-    """Marked sessions whose id may be used again. Each is removed on its own."""
+    on_its_own: list[Item] = field(default_factory=list)
+    """Marked sessions whose id may be used again, or that have values. Each is removed on its own.
+    """
 
     emptied: list[Item] = field(default_factory=list)
     """Marked sessions whose messages and records have all been read."""
@@ -140,20 +147,21 @@ class _Page:
 def _read_partition(table: Table, partition: str) -> Iterator[_Page]:
     marked: Item | None = None  # the marked session that is being read
     pages = table.query(partition, ranges.all_sessions(), only=NEEDED_TO_REMOVE)
-    for items in while_time_allows(pages):
+    for items in budget.while_time_allows(pages):
         page = _Page()
         for item in items:
             if not keys.is_session(str(item["SK"])):
-                if marked:
+                if marked and not keys.is_stale(str(item["SK"])):
                     page.under_marked.append(item)
                 continue
             if marked:
                 page.emptied.append(marked)
-            marked = item if "deleted_at" in item and "session_key" not in item else None
+            on_its_own = item.keys() & {"session_key", "has_values"}
+            marked = item if "deleted_at" in item and not on_its_own else None
             if "deleted_at" not in item:
                 page.unmarked.append(item)
             elif not marked:
-                page.with_key.append(item)
+                page.on_its_own.append(item)
         yield page
     if marked:
         yield _Page(emptied=[marked])
@@ -193,16 +201,20 @@ def _mark(partition: str, session: str, born: Value | None, now: str) -> Write:
     return mark_write(partition, session, now, f"{condition} AND born = :born", {":born": born})
 
 
-def _end_erasure(table: Table, partition: str, until: str) -> None:
-    """Deletes the user's item, or only the note if there are newer sessions. If the note has moved
-    on to newer sessions, both remain."""
+def _end_erasure(table: Table, partition: str, until: str, *, keep: bool) -> None:
+    """Deletes the user's item, or only the note if there are newer sessions or values. If the note
+    has moved on to newer sessions, both remain. With `keep`, the item is still needed for the epoch
+    of the values."""
     user, noted = keys.user(partition), {":until": until}
-    try:
-        empty = "erase_until = :until AND session_count = :none"
-        table.execute(writes.delete(user, empty, {**noted, ":none": 0}))
-    except ConditionFailed:
-        with suppress(ConditionFailed):  # another erasure has ended first, or has been noted since
-            note_gone = writes.update(
-                user, "REMOVE GSI2PK, GSI2SK, erase_until", noted, "erase_until = :until"
-            )
-            table.execute(note_gone)
+    if not keep:
+        empty = (
+            "erase_until = :until AND session_count = :none AND attribute_not_exists(has_values)"
+        )
+        try:
+            table.execute(writes.delete(user, empty, {**noted, ":none": 0}))
+            return
+        except ConditionFailed:
+            pass
+    with suppress(ConditionFailed):  # another erasure has ended first, or has been noted since
+        gone = "REMOVE GSI2PK, GSI2SK, erase_until"
+        table.execute(writes.update(user, gone, noted, "erase_until = :until"))

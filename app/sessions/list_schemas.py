@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import NEXT_CURSOR, Moment, Schema, WholeNumber, cursor, limit
+from app.http.fields import NEXT_CURSOR, Moment, Schema, WholeNumber, cursor, limit, query_flag
 from app.sessions.rules import MAX_DOMAIN
 from app.sessions.schemas import SessionSchema, session_metadata
 
@@ -19,19 +19,6 @@ def _moment(description: str) -> Moment:
             "format": "date-time",
         }
     )
-
-
-class QueryFlag(fields.Field[bool]):
-    """`true` or `false` in a query string."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:  # noqa: ARG002
-        if value not in ("true", "false"):
-            raise ma.ValidationError("Must be true or false.")
-        return bool(value == "true")
-
-
-def _query_flag(description: str) -> QueryFlag:
-    return QueryFlag(metadata={"type": "boolean", "description": description})
 
 
 MAX_PAIRS, MAX_NAME, MAX_SEARCH = 8, 64, 128
@@ -51,8 +38,8 @@ class ListQuerySchema(Schema):
     domain_id = fields.String(
         validate=validate.Length(1, MAX_DOMAIN), metadata={"description": "Only of this domain"}
     )
-    archived = _query_flag("Only archived sessions, or only others")
-    pinned = _query_flag("Only pinned sessions, or only others")
+    archived = query_flag("Only archived sessions, or only others")
+    pinned = query_flag("Only pinned sessions, or only others")
     q = fields.String(
         validate=validate.Length(1, MAX_SEARCH),
         metadata={"description": "Only sessions whose title has this text, whatever its case"},

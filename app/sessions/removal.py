@@ -10,22 +10,21 @@ session is still there. The last of them also makes sure that the next session w
 with an id above all of the old one's, by the user's `last_ulid` (`app.sessions.erasure`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 from app.errors import Unavailable
+from app.sessions import leftovers
 from app.sessions.model import counted_messages
 from app.table import budget, ids, keys, ranges, writes
 from app.table.database_time import MAX_AHEAD
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Item, Value, Write
 
-TIME_FOR_A_PAGE = 3.0
-"""Seconds that must remain in order to begin another page (1 MB)."""
-
-NEEDED_TO_REMOVE = "PK, SK, deleted_at, message_count, born, last_ulid, session_key, staged"
+NEEDED_TO_REMOVE = (
+    "PK, SK, deleted_at, message_count, born, last_ulid, session_key, staged, has_values, epoch"
+)
 
 MARK = ("deleted_at", "last_ulid")
 """Attributes that no other marked session with the same key has alike."""
@@ -33,8 +32,6 @@ MARK = ("deleted_at", "last_ulid")
 REMOVED_TOGETHER = 99
 """Items removed in one transaction. It takes 100 items and 4 MB, and one of them is the session. A
 page of a query has 1 MB at most, before the projection."""
-
-Page = TypeVar("Page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +97,23 @@ def remove(table: Table, partition: str, session_ulid: str) -> Receipt:
     head: Item | None = None
     pages = table.query(partition, ranges.all_of_session(session_ulid), only=NEEDED_TO_REMOVE)
     try:
-        for items in while_time_allows(pages):
+        for items in budget.while_time_allows(pages):
             if head is None:
                 head, *items = items or [{}]
                 if "deleted_at" not in head or not keys.is_session(str(head["SK"])):
                     return Receipt(0, 0, finished=True)  # removed by somebody else
                 if "staged" in head and not _claim(table, head):
                     return Receipt(0, 0, finished=True)  # somebody goes on filling it
+            items = [item for item in items if not keys.is_stale(str(item["SK"]))]
             if "session_key" not in head:
                 table.delete_many(items)
             elif not delete_while(table, head, MARK, items):
                 return Receipt(0, counted_messages(head), finished=True)
         if head and "session_key" in head:
             _delete_with_key(table, head)
-        else:
-            table.execute(writes.delete(keys.session(partition, session_ulid)))
+        elif head:
+            own = writes.delete(keys.session(partition, session_ulid))
+            _delete_own(table, own, _late_values(table, head))
     except Unavailable:
         return Receipt(0, counted_messages(head or {}), finished=False)
     return Receipt(1, counted_messages(head or {}), finished=True)
@@ -153,18 +152,36 @@ def _delete_with_key(table: Table, head: Item) -> None:
     """Deletes the own item of a marked session with a key, unless another remover was first."""
     partition, last = str(head["PK"]), str(head.get("last_ulid", ""))
     own = writes.delete({"PK": partition, "SK": str(head["SK"])}, *_unchanged(head, MARK))
+    late = _late_values(table, head)
     if _is_plausible(table, last):
         user = writes.update(
             keys.user(partition), "SET last_ulid = :last", {":last": last}, "last_ulid < :last"
         )
         try:
-            table.transact({"session": own, "user": user})
+            table.transact({"session": own, "user": user, **late})
             return
         except ConditionFailed as failed:
             if "session" in failed.found:
                 return
     with suppress(ConditionFailed):
+        _delete_own(table, own, late)
+
+
+def _delete_own(table: Table, own: Write, late: dict[str, Write]) -> None:
+    if late:
+        table.transact({"session": own, **late})
+    else:
         table.execute(own)
+
+
+def _late_values(table: Table, head: Item) -> dict[str, Write]:
+    """What makes the sweep look for values that were put meanwhile, if the session has any."""
+    if "has_values" not in head:
+        return {}
+    partition, session_ulid = str(head["PK"]), keys.session_of(str(head["SK"]))
+    now = table.database_time() or ids.system_clock()
+    epoch = leftovers.epoch_of(head, session_ulid)
+    return {"stale": leftovers.note(partition, session_ulid, epoch, now)}
 
 
 def _is_plausible(table: Table, last: str) -> bool:
@@ -180,15 +197,3 @@ def _unchanged(head: Item, names: Sequence[str]) -> tuple[str, dict[str, Value]]
     found = [name for name in names if name in head]
     same = " AND ".join(f"{name} = :{name}" for name in found)
     return same, {f":{name}": head[name] for name in found}
-
-
-def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:
-    """Yields pages while there is time. Always yields the first, so that every call makes progress.
-
-    Raises:
-        Unavailable: there is too little time for another page.
-    """
-    for number, page in enumerate(pages):
-        if number and budget.current().remaining() < TIME_FOR_A_PAGE:
-            raise Unavailable
-        yield page

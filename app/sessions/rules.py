@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 from app.errors import MAX_FAULTS, ValidationFailed
+from app.json_rules import json_faults, line_fault
 from app.literals import Literal, text_of, value_of
-from app.values import json_faults, line_fault
 
 MAX_DOMAIN, MAX_TITLE, MAX_KEY = 128, 512, 512
 

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from app.errors import Unavailable
 
@@ -13,6 +13,11 @@ DEFAULT_SECONDS = 20.0
 """For programs that set no budget. API Gateway times out after 29 seconds."""
 
 OUT_OF_TIME = "OutOfTime"
+
+TIME_FOR_A_PAGE = 3.0
+"""Seconds that must remain in order to begin another page (1 MB)."""
+
+Page = TypeVar("Page")
 
 
 @dataclass(slots=True)
@@ -70,3 +75,15 @@ def end() -> None:
 def current() -> Budget:
     """The budget in force. Without one, every call gets a new budget."""
     return _current.get() or Budget(time.monotonic() + DEFAULT_SECONDS)
+
+
+def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:
+    """Yields pages while there is time. Always yields the first, so that every call makes progress.
+
+    Raises:
+        Unavailable: there is too little time for another page.
+    """
+    for number, page in enumerate(pages):
+        if number and current().remaining() < TIME_FOR_A_PAGE:
+            raise Unavailable
+        yield page

@@ -42,8 +42,8 @@ AWS_DEFAULT_REGION, unlike Lambda and all other SDKs."""
 
 class _PlainParser(JSONParser):
     """Parses DynamoDB's JSON without the service model. botocore converts every value by the model,
-    which changes only binaries, and this table has none. That conversion takes two thirds of the
-    CPU time of a query for 1,000 items (docs/performance.md)."""
+    which changes only binaries (`app.table.writes.decode` reads those). That conversion takes two
+    thirds of the CPU time of a query for 1,000 items (docs/performance.md)."""
 
     def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:  # noqa: ARG002
         return self._parse_body_as_json(raw_body)  # type: ignore[attr-defined]

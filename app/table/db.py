@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from app.table import budget
 from app.table.client import (
@@ -55,12 +55,14 @@ reads only as many as were asked for, and the filter may have left some of them 
 
 _SINGLE: dict[str, Call] = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 
-CALLS_THAT_WRITE = {"put_item", "update_item", "transact_write_items"}
-"""Calls whose outcome matters if the response is lost. Deletes are not among them, because deleting
-twice has the same effect as deleting once."""
+CALLS_THAT_WRITE = {"put_item", "update_item", "delete_item", "transact_write_items"}
+"""Calls whose outcome matters if the response is lost."""
 
 CANNOT_BE_USED = "The database cannot be used at the moment. Nothing was written."
 """The client gets no reason. It is in the log, for the operator."""
+
+
+Result = TypeVar("Result")
 
 
 class ConditionFailed(Exception):
@@ -132,12 +134,12 @@ class Table:
         backwards: bool = False,
         limit: int | None = None,
         only: str | None = None,
+        after: str | None = None,
     ) -> Iterator[list[Item]]:
         """The items of a partition between two sort keys, both included. Strongly consistent.
 
         Yields one list per DynamoDB page (1 MB). `limit` is the most items of a page, not of all.
-        `only` is a projection.
-
+        `only` is a projection. `after` is the sort key to begin after, in either order.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
         """
@@ -152,6 +154,8 @@ class Table:
             options["Limit"] = limit
         if only:
             options["ProjectionExpression"] = only
+        if after is not None:
+            options["ExclusiveStartKey"] = encode({"PK": partition, "SK": after})
         return self._pages("query", options)
 
     def query_index(
@@ -216,14 +220,14 @@ class Table:
                 options["Limit"] = max(options["Limit"], later_limit)
 
     def execute(self, write: Write) -> Item:
-        """Carries out one write from `app.table.writes`. Returns the new item for an update, and an
-        empty dict for other writes.
+        """Carries out one write from `app.table.writes`. Returns the new item for an update, and
+        what was there before for a put or delete.
 
         Raises:
             ConditionFailed: its `item` is the item found.
         """
         [(kind, parameters)] = write.items()
-        wanted = {"ReturnValues": "ALL_NEW"} if kind == "Update" else {}
+        wanted = {"ReturnValues": "ALL_NEW" if kind == "Update" else "ALL_OLD"}
         answer = self._call(_SINGLE[kind], **parameters, **wanted)
         return decode(answer.get("Attributes", {}))
 
@@ -261,17 +265,16 @@ class Table:
         requests = [{"PutRequest": {"Item": encode(item)}} for item in items]
         self._in_batches(requests)
 
+    def each(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Makes calls of this table, up to 8 at a time. Returns their results in order."""
+        if len(calls) <= 1:
+            return [call() for call in calls]
+        pending = [self._pool.submit(copy_context().run, call) for call in calls]
+        return [done.result() for done in pending]
+
     def _in_batches(self, requests: Sequence[Any]) -> None:
         batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
-        if len(batches) <= 1:
-            for batch in batches:
-                self._write_batch(batch)
-            return
-        pending = [
-            self._pool.submit(copy_context().run, self._write_batch, batch) for batch in batches
-        ]
-        for done in pending:
-            done.result()
+        self.each([partial(self._write_batch, batch) for batch in batches])
 
     def _write_batch(self, requests: Any) -> None:
         retry = Retry(self.pause, writes=False)

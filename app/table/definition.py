@@ -1,4 +1,4 @@
-"""The table's definition for CreateTable: on-demand billing and two sparse indexes."""
+"""The table's definition for CreateTable: on-demand billing and three sparse indexes."""
 
 from typing import Any
 
@@ -8,6 +8,10 @@ BY_ACTIVITY = "GSI1"
 BY_DUE_TIME = "GSI2"
 """Sessions and users that the sweep has to handle, by due time."""
 
+BY_TENANT = "GSI3"
+"""The users of a tenant, for exporting and erasing it. Only a user's own item is in it, which is
+written when the user's first session or value is created. Later writes do not change its entry."""
+
 TTL_ATTRIBUTE = "delete_after"
 """Seconds since 1970. Only request records have it. A session must not have it, because DynamoDB
 would remove only the session's own item and leave its messages (see `expires_at`)."""
@@ -16,6 +20,7 @@ _INDEXES: dict[str, dict[str, Any]] = {
     # ALL, because the attributes of an index cannot be changed later.
     BY_ACTIVITY: {"ProjectionType": "ALL"},
     BY_DUE_TIME: {"ProjectionType": "KEYS_ONLY"},
+    BY_TENANT: {"ProjectionType": "KEYS_ONLY"},
 }
 
 

@@ -19,6 +19,18 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | Messages to remove    | tenant#user | SESSION#<ulid>#REMOVAL         |                       | SWEEP#<shard>, <due> |
 | Record of a change    | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
+| Value of a session    | tenant#user | SESSION#<ulid>#VALUE#<name>    |                       |                      |
+| Value, further part   | tenant#user | SESSION#<ulid>#VPART#<hash>    |                       |                      |
+|                       |             | #<nn>                          |                       |                      |
+| Values that may have  | tenant#user | SESSION#<ulid>#STALE           |                       | SWEEP#<shard>, <due> |
+| been put too late     |             |                                |                       |                      |
+| The same of a user    | tenant#user | VALUE#…, VPART#…, STALE        |                       | the last one         |
+| The same of a tenant  | tenant      | VALUE#…, VPART#…, STALE        |                       | the last one         |
+|                       | ##VALUES    |                                |                       |                      |
+| Tenant (notes that it | tenant      | TENANT                         |                       |                      |
+| has values)           | ##VALUES    |                                |                       |                      |
+
+GSI3 has the users of a tenant: GSI3PK is `<tenant>#<shard>`, GSI3SK the user's partition.
 
 A session with a key has an id that is derived from it (`ids.from_key`), and the id of its creation
 in `born`. DynamoDB's TTL removes records. Records of changes are also removed with their session.
@@ -56,13 +68,24 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 |    |                                  | writes                                                            |
 | 19 | import a session                 | 1 or 2 reads, 2 writes, ⌈items/25⌉ batch writes                   |
 | 20 | check a history                  | as 7                                                              |
+| 21 | one value                        | 1 batch get: what it belongs to, and the value; 1 query if it is  |
+|    |                                  | divided                                                           |
+| 22 | list values by prefix            | 1 query per MB, 1 get; 1 query for each value that is divided     |
+| 23 | put or delete a value            | 1 get, 1 put or delete; the first value of a session, user or     |
+|    |                                  | tenant, and one that is divided, 1 transaction instead            |
+| 24 | many values                      | 1 get, then each as above; or 1 transaction for all               |
+| 25 | delete values by prefix          | 1 get, 1 query per MB, 1 delete each                              |
+| 26 | export a user                    | 1 query per MB, 1 get at the end of each page                     |
+| 27 | the users of a tenant            | 1 query of GSI3 per shard                                         |
 
-`INFO` and `MSG` sort before `REMOVAL` and `REQUEST`, so a query for a session and its messages
-reads nothing else. GSI1 and GSI2 are sparse. The sort-key ranges of these queries are in
+`INFO` and `MSG` sort before `REMOVAL`, `REQUEST` and `VALUE`, so a query for a session and its
+messages reads nothing else. The indexes are sparse. The sort-key ranges of these queries are in
 `app.table.ranges`, and the definition for CreateTable is in `app.table.definition`. This module is
 over 250 lines because the whole key design belongs on one page.
 """  # noqa: E501
 
+import base64
+import hashlib
 import zlib
 from urllib.parse import quote
 
@@ -76,7 +99,14 @@ SWEEP_SHARDS = 10
 SESSION_PREFIX = "SESSION#"
 CREATE_RECORD_PREFIX = "REQUEST#"
 
+TENANT_SHARDS = 10
+"""As for the sweep: a new user writes to GSI3, and a tenant may have many at once."""
+
+MAX_NAME_BYTES = 700
+"""Of a value. A sort key has 1,024 bytes at most, and a session's prefix takes 40."""
+
 _INFO, _CUT, _FEEDBACK = "#INFO", "#REMOVAL", "#FEEDBACK#"
+_VALUE, _VALUE_PART, _STALE = "VALUE#", "VPART#", "STALE"
 
 Key = dict[str, str]
 
@@ -164,6 +194,83 @@ def append_record(partition: str, session_ulid: str, name: str) -> Key:
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#REQUEST#{name}"}
 
 
+def tenant_partition(tenant: str) -> str:
+    """The partition of what belongs to a whole tenant. No user's partition has `##`.
+
+    >>> tenant_partition("acme")
+    'acme##VALUES'
+    """
+    return f"{quote(tenant, safe='')}##VALUES"
+
+
+def is_tenant(partition: str) -> bool:
+    """
+    >>> is_tenant("acme##VALUES"), is_tenant("acme#alice")
+    (True, False)
+    """
+    return partition.endswith("##VALUES")
+
+
+def tenant(partition: str) -> Key:
+    """
+    >>> tenant("acme##VALUES")
+    {'PK': 'acme##VALUES', 'SK': 'TENANT'}
+    """
+    return {"PK": partition, "SK": "TENANT"}
+
+
+def value(partition: str, session_ulid: str, name: str) -> Key:
+    """Without a session, a value of the user or the tenant. The name may have any characters, so it
+    is always last.
+
+    >>> value("acme#alice", "01S", "agent/state#1")["SK"], value("acme#alice", "", "theme")["SK"]
+    ('SESSION#01S#VALUE#agent/state#1', 'VALUE#theme')
+    """
+    return {"PK": partition, "SK": f"{_under(session_ulid)}{_VALUE}{name}"}
+
+
+def value_part(partition: str, session_ulid: str, name: str, part: int) -> Key:
+    """
+    >>> value_part("acme#alice", "01S", "agent/state", 2)["SK"]
+    'SESSION#01S#VPART#l9dHoHbXR_Cjy_qiHknYxQ#02'
+    """
+    digest = hashlib.sha256(name.encode()).digest()[:16]
+    digest_text = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    sk = f"{_under(session_ulid)}{_VALUE_PART}{digest_text}#{part:02}"
+    return {"PK": partition, "SK": sk}
+
+
+def stale(partition: str, session_ulid: str = "") -> Key:
+    """By this item the sweep finds values that were put while what they belong to was deleted.
+
+    >>> stale("acme#alice", "01S")["SK"], stale("acme#alice")["SK"]
+    ('SESSION#01S#STALE', 'STALE')
+    """
+    return {"PK": partition, "SK": f"{_under(session_ulid)}{_STALE}"}
+
+
+def _under(session_ulid: str) -> str:
+    return f"{SESSION_PREFIX}{session_ulid}#" if session_ulid else ""
+
+
+def by_tenant(partition: str) -> Key:
+    """
+    >>> by_tenant("acme#alice")
+    {'GSI3PK': 'acme#9', 'GSI3SK': 'acme#alice'}
+    """
+    tenant, _, _ = partition.partition("#")
+    shard = zlib.crc32(partition.encode()) % TENANT_SHARDS
+    return {"GSI3PK": f"{tenant}#{shard}", "GSI3SK": partition}
+
+
+def tenant_shards(tenant: str) -> list[str]:
+    """
+    >>> tenant_shards("acme")[9]
+    'acme#9'
+    """
+    return [f"{quote(tenant, safe='')}#{shard}" for shard in range(TENANT_SHARDS)]
+
+
 def by_activity(partition: str, session_ulid: str, last_activity: str) -> Key:
     """
     >>> by_activity("acme#alice", "01S", "2026-01-01T00:00:00.000Z")
@@ -222,7 +329,7 @@ def is_message(sk: str) -> bool:
     >>> is_message("SESSION#01S#MSG#01M"), is_message("SESSION#01S#MSG#01M#01")
     (True, False)
     """
-    return "#MSG#" in sk and sk.count("#") == 3
+    return sk.count("#") == 3 and is_under_message(sk)
 
 
 def is_info(sk: str) -> bool:
@@ -244,10 +351,10 @@ def is_cut(sk: str) -> bool:
 def is_under_message(sk: str) -> bool:
     """Whether this is a message's item, a further part or feedback on it.
 
-    >>> is_under_message("SESSION#01S#MSG#01M#01"), is_under_message("SESSION#01S#INFO")
+    >>> is_under_message("SESSION#01S#MSG#01M#01"), is_under_message("SESSION#01S#VALUE#a#MSG#b")
     (True, False)
     """
-    return sk.startswith(SESSION_PREFIX) and "#MSG#" in sk
+    return sk.startswith(SESSION_PREFIX) and sk.split("#", 3)[2:3] == ["MSG"]
 
 
 def is_feedback(sk: str) -> bool:
@@ -255,7 +362,46 @@ def is_feedback(sk: str) -> bool:
     >>> is_feedback("SESSION#01S#MSG#01M#FEEDBACK#h4sh"), is_feedback("SESSION#01S#MSG#01M#01")
     (True, False)
     """
-    return _FEEDBACK in sk
+    return is_under_message(sk) and _FEEDBACK in sk
+
+
+def is_value(sk: str) -> bool:
+    """Whether this is the first item of a value.
+
+    >>> is_value("SESSION#01S#VALUE#a"), is_value("VALUE#a"), is_value("SESSION#01S#VPART#h#01")
+    (True, True, False)
+    """
+    return _below(sk).startswith(_VALUE)
+
+
+def is_value_part(sk: str) -> bool:
+    """
+    >>> is_value_part("SESSION#01S#VPART#h#01"), is_value_part("SESSION#01S#VALUE#VPART#")
+    (True, False)
+    """
+    return _below(sk).startswith(_VALUE_PART)
+
+
+def is_stale(sk: str) -> bool:
+    """
+    >>> is_stale("SESSION#01S#STALE"), is_stale("STALE"), is_stale("VALUE#STALE")
+    (True, True, False)
+    """
+    return _below(sk) == _STALE
+
+
+def name_of(sk: str) -> str:
+    """The name of a value.
+
+    >>> name_of("SESSION#01S#VALUE#agent/state#1"), name_of("VALUE#theme")
+    ('agent/state#1', 'theme')
+    """
+    return _below(sk).removeprefix(_VALUE)
+
+
+def _below(sk: str) -> str:
+    """What a key says after the session, if it has one."""
+    return "".join(sk.split("#", 2)[2:]) if sk.startswith(SESSION_PREFIX) else sk
 
 
 def activity_of(gsi1sk: str) -> str:

@@ -1,5 +1,6 @@
 """Sort-key ranges of the queries in `app.table.keys`: the first and last SK, both included."""
 
+from app.table import keys
 from app.table.keys import SESSION_PREFIX
 
 Range = tuple[str, str]
@@ -70,6 +71,52 @@ def messages_through(session_ulid: str, first: str, last: str) -> Range:
     """
     prefix = f"{SESSION_PREFIX}{session_ulid}#MSG#"
     return f"{prefix}{first}", f"{prefix}{last}#{_LAST}"
+
+
+def values(session_ulid: str, prefix: str = "") -> Range:
+    """The values whose names begin with `prefix`, in the order of their names' UTF-8, of a session
+    or, without one, of a user or a tenant. The end itself is no such name.
+
+    >>> low, high = values("01S", "a/")
+    >>> low < "SESSION#01S#VALUE#a/b" < high < "SESSION#01S#VALUE#ab"
+    True
+    >>> "VALUE#" == values("")[0] < "VALUE#\U0010ffff" < values("")[1] < "VPART#"
+    True
+    """
+    low = keys.value("", session_ulid, prefix)["SK"]
+    return low, _after_all(low)
+
+
+def _after_all(prefix: str) -> str:
+    """The least text after all that begin with `prefix`, in the order of UTF-8.
+
+    >>> _after_all("a"), _after_all("a\U0010ffff"), _after_all("\ud7ff")
+    ('b', 'b', '\ue000')
+    """
+    kept = prefix.rstrip("\U0010ffff")
+    last = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if last == 0xD800 else last)
+
+
+def value_parts(session_ulid: str, name: str) -> Range:
+    """The further parts of one value.
+
+    >>> value_parts("", "a")
+    ('VPART#ypeBEsobvcr6wjGzmiPcTQ#01', 'VPART#ypeBEsobvcr6wjGzmiPcTQ#99')
+    """
+    first, last = (keys.value_part("", session_ulid, name, part)["SK"] for part in (1, 99))
+    return first, last
+
+
+def all_values(session_ulid: str = "") -> Range:
+    """All values of a session, a user or a tenant, with their parts.
+
+    >>> low, high = all_values("01S")
+    >>> low < "SESSION#01S#VALUE#a" < "SESSION#01S#VPART#h#01" < high < "SESSION#01T"
+    True
+    """
+    under = keys.stale("", session_ulid)["SK"].removesuffix("STALE")
+    return f"{under}VALUE#", f"{under}VPART#{_LAST}"
 
 
 def all_of_session(session_ulid: str) -> Range:

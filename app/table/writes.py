@@ -1,14 +1,15 @@
 """Builds writes. `Table.execute` sends one, `Table.transact` several.
 
-An item's values are strings and integers. DynamoDB's type tags (`{"S": ...}`) stay inside
+An item's values are strings, integers and bytes. DynamoDB's type tags (`{"S": ...}`) stay inside
 `app.table`.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-Value = str | int
+Value = str | int | bytes
 Item = dict[str, Value]
 
 Write = dict[str, dict[str, Any]]
@@ -89,13 +90,17 @@ def _conditional(condition: str | None, values: Mapping[str, Value] | None) -> d
     return parts
 
 
-def encode(item: Mapping[str, Value]) -> dict[str, dict[str, str]]:
+def encode(item: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
     """
     >>> encode({"SK": "USER", "session_count": 3})
     {'SK': {'S': 'USER'}, 'session_count': {'N': '3'}}
     """
     return {
-        name: {"S": value} if isinstance(value, str) else {"N": str(value)}
+        name: {"S": value}
+        if isinstance(value, str)
+        else {"B": value}
+        if isinstance(value, bytes)
+        else {"N": str(value)}
         for name, value in item.items()
     }
 
@@ -117,8 +122,15 @@ def decode(attributes: Mapping[str, Any]) -> Item:
             for name, value in attributes.items()
         }
     except (KeyError, ValueError):
-        return {
-            name: value["S"] if "S" in value else int(value["N"])
-            for name, value in attributes.items()
-            if "S" in value or re.fullmatch(r"-?\d+", value.get("N", ""))
-        }
+        read = {name: _read(value) for name, value in attributes.items()}
+        return {name: value for name, value in read.items() if value is not None}
+
+
+def _read(value: Mapping[str, str]) -> Value | None:
+    """`app.table.client` leaves bytes as base64."""
+    if "S" in value:
+        return value["S"]
+    if "B" in value:
+        return b64decode(value["B"])
+    number = value.get("N", "")
+    return int(number) if re.fullmatch(r"-?\d+", number) else None

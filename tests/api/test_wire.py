@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from app.messages.reader import MAX_ANSWER, MAX_MESSAGES
-from app.messages.sizes import MAX_MESSAGE_WIRE, MAX_WIRE_BYTES
+from app.messages.reader import MAX_MESSAGES
+from app.messages.sizes import MAX_MESSAGE_WIRE
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
+from app.wire import MAX_ANSWER, MAX_WIRE_BYTES
 from tests.people import problem
 
 LAMBDA = 6_291_556

@@ -14,8 +14,8 @@ import pytest
 
 from app.config import Config, ConfigError
 from app.http.limits import MAX_BODY
+from app.json_rules import MAX_DEPTH
 from app.table import db
-from app.values import MAX_DEPTH
 from tests.people import Client, make_token, problem
 
 

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from app.errors import InvalidCursor
-from app.messages.items import assemble, split
+from app.messages.items import assemble
 from app.messages.model import Message, NewMessage
 from app.table import ids
 from app.table.cursors import make_cursor, read_cursor
+from app.table.item_sizes import split
 
 A, B = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"
 

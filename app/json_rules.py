@@ -62,3 +62,21 @@ def _scalar_fault(value: Any) -> str | None:
     if isinstance(value, int):  # bool, too
         return "A number has too many digits." if abs(value) >= _TOO_LARGE else None
     return None if value is None or isinstance(value, str) else f"Not JSON: {type(value).__name__}."
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether JSON text is nested more than `MAX_DEPTH` levels deep. The limit of Python's own
+    parser depends on its version."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        bracket = token[0]
+        depth += (bracket in "[{") - (bracket in "]}")
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+# Possessive, because backtracking would take many times the memory of the text.
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)

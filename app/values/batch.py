@@ -1,0 +1,254 @@
+"""Many operations on the values of one place, in order (access pattern 24).
+
+Together, they are one transaction of writes. One by one, DynamoDB writes at half the units, and
+each has an outcome of its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.errors import (
+    ApiError,
+    Contended,
+    GoneSince,
+    TooLarge,
+    ValueNotFound,
+    ValuesNotWritten,
+)
+from app.table import idempotency, keys
+from app.table.db import ConditionFailed, Table
+from app.table.idempotency import IdempotencyKey
+from app.table.ids import Clock
+from app.table.keys import Key
+from app.table.writes import Item, Write
+from app.values.changes import Change, Done, Reopen
+from app.values.model import StoredValue
+from app.values.operations import Get, Operation, Page, check, check_once
+from app.values.places import TRIES, Place
+from app.values.reader import ValuePage, wire_of
+from app.values.store import Opened, ValueStore, check_together
+from app.wire import MAX_WIRE_BYTES
+
+GETS_AT_ONCE = 25
+"""Values read in one call: at most 10 MB."""
+
+ROOM = MAX_WIRE_BYTES - 200_000
+"""Bytes of all outcomes in an answer."""
+
+MAX_OUTCOME = 10_000
+"""Bytes of an outcome that is no value: it has a name, or says what is wrong."""
+
+
+Outcome = Done | StoredValue | ValuePage | ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """In the order of the operations. `replayed` is true if an earlier request has written them."""
+
+    outcomes: Sequence[Outcome]
+    replayed: bool = False
+
+
+class ValueBatches:
+    def __init__(self, store: ValueStore) -> None:
+        self.store = store
+
+    def one_by_one(
+        self,
+        place: Place,
+        operations: Sequence[Operation],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        parsed: bool = False,
+    ) -> Outcomes:
+        """Carries out operations in order. Neighbours that write to different names are carried out
+        at the same time. An error is the outcome of its operation, and the next ones are still
+        carried out.
+
+        Costs 1 get, and then what each operation costs. With an Idempotency-Key 1 get more, and
+        1 put if all writes have succeeded; if not, a repeated request carries them out again.
+
+        Raises:
+            ValidationFailed, TooLarge, SessionNotFound, IdempotencyKeyReused, GoneSince
+        """
+        check(operations, parsed=parsed)
+        opened = self.store.open(place, [o for o in operations if isinstance(o, Change)])
+        record = _Record(place, opened.epoch, idempotency_key, self.store.ulids.clock)
+        replayed = record.is_there(self.store.table)
+        outcomes: list[Outcome] = []
+        for run in _runs(operations):
+            room = ROOM - sum(map(_wire, outcomes))
+            if not isinstance(run[0], Change):
+                outcomes += self._read(place, run, room)
+            elif replayed:
+                written = self.store.take(place)
+                outcomes += [change.done(written) for change in run if isinstance(change, Change)]
+            else:
+                calls = [partial(self._write, opened, change) for change in run]
+                outcomes += self.store.table.each(calls)
+        failed = any(
+            isinstance(operation, Change) and isinstance(outcome, ApiError)
+            for operation, outcome in zip(operations, outcomes, strict=True)
+        )
+        if idempotency_key and not replayed and not failed:
+            with suppress(ConditionFailed):
+                self.store.table.execute(record.write(self.store.take(place))["record"])
+        return Outcomes(outcomes, replayed)
+
+    def together(
+        self,
+        place: Place,
+        changes: Sequence[Any],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        parsed: bool = False,
+    ) -> Outcomes:
+        """Carries out all changes or none, in one transaction. Costs 1 get and 1 transaction; for
+        the first value of the place 1 update more.
+
+        Raises:
+            ValidationFailed, SessionNotFound, TooLarge, Contended, IdempotencyKeyReused, GoneSince
+            ValuesNotWritten: at least one precondition does not hold. Has an outcome for each.
+        """
+        check(changes, parsed=parsed)
+        check_once(changes)
+        for _ in range(TRIES):
+            opened = self.store.open(place, changes)
+            with suppress(Reopen):
+                return self._transact(opened, idempotency_key)
+        raise Contended
+
+    def _transact(self, opened: Opened, idempotency_key: IdempotencyKey | None) -> Outcomes:
+        record = _Record(opened.place, opened.epoch, idempotency_key, self.store.ulids.clock)
+        for _ in range(TRIES):
+            written = self.store.take(opened.place)
+            # Also of parts that the last try has found.
+            writes = opened.writes(written) | record.write(written)
+            check_together(len(writes), opened.size)
+            try:
+                self.store.table.transact(writes)
+                return Outcomes(opened.done(written))
+            except ConditionFailed as failed:
+                if earlier := failed.found.get("record"):
+                    record.check(earlier)
+                    return Outcomes(opened.done(written), replayed=True)
+                outcomes = opened.judge(failed, written)
+            if any(isinstance(outcome, ApiError) for outcome in outcomes):
+                raise ValuesNotWritten(outcomes)
+            if any(outcomes):  # the response to an earlier try was lost
+                return Outcomes(opened.done(written))
+        raise Contended
+
+    def _write(self, opened: Opened, change: Any) -> Outcome:
+        try:
+            return self.store.write(opened.place, opened.epoch, change)
+        except Reopen:
+            return Contended()
+        except ApiError as error:
+            return error
+
+    def _read(self, place: Place, run: Sequence[Any], room: int) -> list[Outcome]:
+        if isinstance(run[0], Page):
+            return [self._page(place, run[0], room)]
+        try:
+            names = [get.name for get in run]
+            found = self.store.reader.find(place, names, room=room)
+            return [_found(value) for value in found]
+        except ApiError as error:
+            return [error for _ in run]
+
+    def _page(self, place: Place, page: Page, room: int) -> Outcome:
+        try:
+            return self.store.reader.page(
+                place,
+                page.prefix,
+                limit=page.limit,
+                order=page.order,
+                cursor=page.cursor,
+                names_only=page.names_only,
+            ).within(room)
+        except ApiError as error:
+            return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """That a request was carried out, for its Idempotency-Key. It is not under the session, whose
+    records are of messages."""
+
+    place: Place
+    epoch: str
+    idempotency_key: IdempotencyKey | None
+    clock: Clock
+
+    def write(self, written: str) -> dict[str, Write]:
+        key = self.idempotency_key
+        if not key:
+            return {}
+        record = idempotency.put_record(self._place, key, written, self.clock, born=self.epoch)
+        return {"record": record}
+
+    def is_there(self, table: Table) -> bool:
+        """
+        Raises:
+            IdempotencyKeyReused, GoneSince
+        """
+        record = table.get(self._place) if self.idempotency_key else None
+        if not record or not idempotency.is_current(record, self.clock()):
+            return False
+        self.check(record)
+        return True
+
+    def check(self, record: Item) -> None:
+        """
+        Raises:
+            IdempotencyKeyReused
+            GoneSince: what was written has been deleted with all of its place.
+        """
+        if self.idempotency_key:
+            idempotency.first_id_of(record, self.idempotency_key)
+        if record.get("born") != self.epoch:
+            raise GoneSince
+
+    @property
+    def _place(self) -> Key:
+        key = self.idempotency_key
+        name = idempotency.within(key, self.place.session_ulid).name if key else ""
+        return keys.create_record(self.place.partition, name)
+
+
+def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+    """Neighbours that can be carried out at once: changes of different names, or gets."""
+    run: list[Operation] = []
+    names: set[str] = set()
+    for operation in operations:
+        together = bool(run) and type(run[0]) is type(operation) and not isinstance(operation, Page)
+        if together and isinstance(operation, Change):
+            together = operation.name not in names
+        if isinstance(operation, Get):
+            together = together and len(run) < GETS_AT_ONCE
+        if run and not together:
+            yield run
+            run, names = [], set()
+        run.append(operation)
+        if isinstance(operation, Change):
+            names.add(operation.name)
+    yield run
+
+
+def _found(value: StoredValue | None) -> Outcome:
+    if value is None:
+        return ValueNotFound()
+    return value if value.content else TooLarge("There is no room for it. Ask for it alone.")
+
+
+def _wire(outcome: Outcome) -> int:
+    if isinstance(outcome, StoredValue):
+        return wire_of(outcome)
+    if isinstance(outcome, ValuePage):
+        return MAX_OUTCOME + sum(map(wire_of, outcome.values))
+    return MAX_OUTCOME

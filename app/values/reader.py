@@ -1,0 +1,219 @@
+"""Reads values: one, or many by the beginning of their names (access patterns 21 and 22)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from app.errors import InvalidCursor, SessionNotFound, ValueDamaged, ValueNotFound
+from app.logs import log_damaged
+from app.table import ids, keys, ranges
+from app.table.cursors import make_cursor, read_cursor
+from app.table.db import Table
+from app.table.retries import READS_OF_A_TRANSACTION
+from app.table.writes import Item
+from app.values.model import MAX_VALUES, Order, StoredValue, assemble, describe, parts_of
+from app.values.places import Place, current_epoch, now_of
+from app.wire import MAX_ANSWER, wire_size
+
+MAX_READ = 8
+"""Pages of 1 MB that DynamoDB reads for one page of ours. It reads whole items, also for names."""
+
+ABOUT = 3_000
+"""More bytes in an answer than a value has besides its name and content."""
+
+NAMES = "PK, SK, epoch, written, etag, content_type, parts, total_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePage:
+    """`end` is the name after which the next page begins, None if no values follow. `start` is that
+    of this page, empty for the first one."""
+
+    values: list[StoredValue]
+    end: str | None
+    scope: str
+    start: str = ""
+
+    @property
+    def next_cursor(self) -> str | None:
+        return None if self.end is None else make_cursor(self.scope, self.end)
+
+    def within(self, room: int) -> "ValuePage":
+        """As much of the page as has at most so many bytes in an answer."""
+        for number, value in enumerate(self.values):
+            room -= wire_of(value)
+            if room < 0:
+                end = self.values[number - 1].name if number else self.start
+                return replace(self, values=self.values[:number], end=end)
+        return self
+
+
+class ValueReader:
+    def __init__(self, table: Table, clock: ids.Clock = ids.system_clock) -> None:
+        self.table = table
+        self.clock = clock
+
+    def get(self, place: Place, name: str, *, with_content: bool = True) -> StoredValue:
+        """Pattern 21: one value.
+
+        Raises:
+            SessionNotFound, ValueNotFound, ValueDamaged
+        """
+        [value] = self.find(place, [name], with_content=with_content)
+        if not value:
+            raise ValueNotFound
+        return value
+
+    def find(
+        self,
+        place: Place,
+        names: Sequence[str],
+        *,
+        with_content: bool = True,
+        room: int | None = None,
+    ) -> list[StoredValue | None]:
+        """Some values, in this order; None for those that are not there. At most 99. If they have
+        more than `room` bytes in an answer, the last ones come without content.
+
+        Costs 1 batch get, and 1 query for each value that is divided.
+
+        Raises:
+            SessionNotFound, ValueDamaged
+        """
+        wanted = {name: place.value_key(name) for name in names}
+        found = self.table.get_many([place.head_key, *wanted.values()])
+        head = found.get(place.head_key["SK"])
+        epoch = current_epoch(place, head, now_of(self.clock))
+        values = []
+        for name in names:
+            first = found.get(wanted[name]["SK"])
+            value = self._whole(place, name, first, epoch, with_content=with_content)
+            if value and room is not None:
+                room -= wire_of(value)
+                if room < 0:
+                    value, with_content = replace(value, content=None), False
+            values.append(value)
+        return values
+
+    def _whole(
+        self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool
+    ) -> StoredValue | None:
+        """The value of this first item. If its parts are of another write, it is read again.
+
+        Raises:
+            ValueDamaged
+        """
+        for _ in range(READS_OF_A_TRANSACTION):
+            if not first or first.get("epoch") != epoch:
+                return None
+            if not with_content:
+                value = describe(name, first)
+            else:
+                items = [first, *self._parts(place, name, first)]
+                if any(item.get("written") != first.get("written") for item in items) or (
+                    len(items) != parts_of(first)
+                ):
+                    first = self.table.get(place.value_key(name))
+                    continue
+                value = assemble(name, items)
+            if value:
+                return value
+            break
+        # Not its name, which is a user's text.
+        log_damaged(place.partition, place.part_key(name, 0)["SK"])
+        raise ValueDamaged
+
+    def _parts(self, place: Place, name: str, first: Item) -> list[Item]:
+        if parts_of(first) == 1:
+            return []
+        parts = ranges.value_parts(place.session_ulid, name)
+        return list(chain.from_iterable(self.table.query(place.partition, parts)))
+
+    def page(
+        self,
+        place: Place,
+        prefix: str = "",
+        *,
+        limit: int = MAX_VALUES,
+        order: Order = "asc",
+        cursor: str | None = None,
+        names_only: bool = False,
+    ) -> ValuePage:
+        """Pattern 22: up to `limit` values whose names begin with `prefix`, in the order of their
+        names' UTF-8. The page ends early, with a cursor, if the response would become too large.
+
+        The head is read last. If it is still the same, nothing was removed while the values were
+        read. A damaged value is left out and logged.
+
+        Raises:
+            SessionNotFound, InvalidCursor
+        """
+        scope = f"{place.partition} values {place.session_ulid} {order} {prefix}"
+        between = ranges.values(place.session_ulid, prefix)
+        start = read_cursor(scope, cursor) if cursor else ""
+        after = place.value_key(start)["SK"] if start else None
+        if after is not None and not between[0] <= after < between[1]:
+            raise InvalidCursor
+        for _ in range(READS_OF_A_TRANSACTION):
+            pages = self.table.query(
+                place.partition,
+                between,
+                backwards=order == "desc",
+                limit=limit + 1,
+                only=NAMES if names_only else None,
+                after=after,
+            )
+            found, end = self._fill(place, between[1], pages, limit, names_only=names_only)
+            head = self.table.get(place.head_key)
+            epoch = current_epoch(place, head, now_of(self.clock))
+            if all(of_epoch == epoch for of_epoch, _ in found):  # else it was made again meanwhile
+                break
+        values = [value for of_epoch, value in found if of_epoch == epoch]
+        return ValuePage(values, end, scope, start)
+
+    def _fill(
+        self,
+        place: Place,
+        end: str,
+        pages: Iterator[list[Item]],
+        limit: int,
+        *,
+        names_only: bool,
+    ) -> tuple[list[tuple[str, StoredValue]], str | None]:
+        """Values, each with its epoch, and the name after which the next page begins."""
+        values: list[tuple[str, StoredValue]] = []
+        size, last = 0, ""
+        for number, items in enumerate(pages):
+            if number == MAX_READ:
+                return values, last
+            for item in items:
+                if item["SK"] == end:
+                    continue
+                name, epoch = keys.name_of(str(item["SK"])), str(item.get("epoch"))
+                if len(values) == limit:
+                    return values, last
+                value = self._read(place, name, item, epoch, with_content=not names_only)
+                if value:
+                    size += wire_of(value)
+                    if values and size > MAX_ANSWER:
+                        return values, last
+                    values.append((epoch, value))
+                last = name
+        return values, None
+
+    def _read(
+        self, place: Place, name: str, item: Item, epoch: str, *, with_content: bool
+    ) -> StoredValue | None:
+        try:
+            return self._whole(place, name, item, epoch, with_content=with_content)
+        except (ValueDamaged, SessionNotFound):
+            return None
+
+
+def wire_of(value: StoredValue) -> int:
+    """At most so many bytes of an answer are this value."""
+    size = ABOUT + 12 * len(value.name)
+    if not value.content:
+        return size
+    data = value.content.data
+    return size + (wire_size(data) if isinstance(data, str) else len(data) * 4 // 3)
