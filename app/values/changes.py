@@ -84,17 +84,18 @@ class Change:
 
     def _condition(self, epoch: str) -> tuple[str, dict[str, Value]]:
         values: dict[str, Value] = {":epoch": epoch}
+        wanted = []
         if self.if_match is not None:
-            wanted = ["epoch = :epoch"]
+            wanted.append("epoch = :epoch")
             if ANY not in self.if_match:
                 tags = {f":tag{n}": tag for n, tag in enumerate(self.if_match or (NOTHING,))}
                 wanted.append(f"etag IN ({', '.join(tags)})")
                 values |= tags
         elif self.must_exist:
-            wanted = ["epoch = :epoch"]
-        else:
+            wanted.append("epoch = :epoch")
+        if self.only_new or not wanted:
             earlier = "<" if self.only_new else "<="
-            wanted = [f"(attribute_not_exists(PK) OR epoch {earlier} :epoch)"]
+            wanted.append(f"(attribute_not_exists(PK) OR epoch {earlier} :epoch)")
         if self._seen is None:
             wanted.append("attribute_not_exists(parts)")
         elif self._seen:
