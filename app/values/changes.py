@@ -126,9 +126,12 @@ class Change:
                 return self.done(written)
             matches = etag is not None and (ANY in self.if_match or etag in self.if_match)
             if not matches:
-                if self.content is not None and etag == self.content.etag:
-                    return self.done(written)  # RFC 9110 section 13.1.1
-                raise ValueChanged(etag)
+                if self.content is None or etag != self.content.etag:
+                    raise ValueChanged(etag)
+                # It is as wanted already (RFC 9110 section 13.1.1). A transaction that failed for
+                # this alone is tried again.
+                self.if_match = (*self.if_match, etag)
+                return self.done(str(found.get("written")))
         elif self.must_exist and etag is None:
             if repeated:
                 return self.done(written)
