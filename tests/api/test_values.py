@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.server import serve
 from tests.people import API, Client, make_token, moved, problem
 from tests.values import BYTES, JSON, MOST, PART, PLACES, SCOPES, TEXT, Values, values_of
 
@@ -222,7 +223,9 @@ def test_both_conditions_are_never_met_together(values):
 
 def test_a_copy_that_is_current_gives_304(values):
     etag = values.put("a", "1").headers["ETag"]
-    for method, form in itertools.product(("GET", "HEAD"), (etag, f"W/{etag}", f'"x", {etag}', "*")):
+    for method, form in itertools.product(
+        ("GET", "HEAD"), (etag, f"W/{etag}", f'"x", {etag}', "*")
+    ):
         answer = values.request(method, "a", if_none_match=form)
         assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", etag)
     for form in ('"x"', etag.strip('"'), ""):
@@ -328,7 +331,7 @@ LITERALS = {
     "an emoji": '"\U0001f600"',
     "null": "null",
     "a string": '""',
-    "nested": "[" * 64 + "]" * 64,
+    "nested": "[" * 61 + "]" * 61,  # a batch adds three levels, and 64 are allowed
 }
 
 
@@ -621,26 +624,25 @@ def test_half_a_pair_is_no_name(mine):
         problem(answer, 422, "VALIDATION_FAILED")
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/values/%ff", 422),
-        ("/values/%ed%a0%bd", 422),  # half a pair
-        ("/values/%c0%af", 422),  # a slash, too long
-        ("/values/a%2F%2Fb", 422),
-        ("/values/a%2F..%2Fb", 422),
-        ("/values/%F0%9F%98%80", 201),
-        ("/values/a%2Fb", 201),
-        ("/values/a%00b", 201),
-    ],
-)
-def test_an_address_is_utf_8(path, status, mine, address):
+ADDRESSES = {
+    "%ff": 422,
+    "%ed%a0%bd": 422,  # half a pair
+    "%c0%af": 422,  # a slash in two bytes
+    "a%2F%2Fb": 422,
+    "a%2F..%2Fb": 422,
+    "%F0%9F%98%80": 201,
+    "a%2Fb": 201,
+    "a%00b": 201,
+}
+
+
+def test_an_address_is_utf_8(mine, table, engine):
     """Over a real server, because the test client replaces what is not UTF-8."""
-    connection = http.client.HTTPConnection(address.removeprefix("http://"))
-    headers = {"Authorization": f"Bearer {mine.client.token}", "Content-Type": JSON}
-    connection.request("PUT", f"{API}{path}", b"1", headers)
-    assert connection.getresponse().status == status
-    connection.close()
+    with serve(table.name, engine.url, workers=1) as server:
+        for name, status in ADDRESSES.items():
+            answer = server.request(mine.client.token, "PUT", f"/values/{name}", 1)
+            assert answer.status == status, name
+    assert mine.names() == ["a\x00b", "a/b", "\U0001f600"]
 
 
 @pytest.mark.parametrize("path", ["/values//a", "/values/a//b", "/values/a/../b", "/values/./a"])
@@ -747,7 +749,7 @@ def test_a_forged_cursor_leads_nowhere_else(values):
     for place in ("a", "a0", "b", "\x00", "\U0010ffff"):
         forged = moved(cursor, "a/1", place)
         problem(values.page(prefix="a/", cursor=forged), 422, "INVALID_CURSOR")
-    for forged in ("x", cursor[:-2], f"{cursor}AA", f"é{cursor}"):
+    for forged in ("x", cursor[:10], f"A{cursor}", f"é{cursor}"):
         problem(values.page(prefix="a/", cursor=forged), 422, "INVALID_CURSOR")
 
 
@@ -796,7 +798,9 @@ def test_values_are_deleted_by_the_beginning_of_their_names(values, items):
     assert values.names() == []
 
 
-@pytest.mark.parametrize("query", [{}, {"prefix": ""}, {"all": "yes"}, {"prefix": "a", "all": "true"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"prefix": ""}, {"all": "yes"}, {"prefix": "a", "all": "true"}]
+)
 def test_what_to_delete_must_be_said(query, values):
     fill(values, "a")
     problem(values.delete_many(**query), 422, "VALIDATION_FAILED")
@@ -990,7 +994,9 @@ def test_an_atomic_batch_has_4_mb_at_most(values):
     puts = [{"put": f"{n}", "json": "x" * 1_000_000} for n in range(4)]
     problem(values.batch(*puts, {"put": "4", "json": "x" * 4}, atomic=True), 413, "TOO_LARGE")
     assert values.names() == []
-    assert values.batch(*puts[:3], {"put": "4", "json": "x" * 990_000}, atomic=True).status_code == 200
+    assert (
+        values.batch(*puts[:3], {"put": "4", "json": "x" * 990_000}, atomic=True).status_code == 200
+    )
     assert {r["status"] for r in values.batch(*puts).json["results"]} <= {200, 201}
 
 
