@@ -126,7 +126,7 @@ class ValueReader:
     def _parts(self, place: Place, name: str, first: Item) -> list[Item]:
         if parts_of(first) == 1:
             return []
-        parts = ranges.value_parts(place.session_ulid, name)
+        parts = ranges.value_parts(place.session_ulid, name, parts_of(first))
         return list(chain.from_iterable(self.table.query(place.partition, parts)))
 
     def page(
