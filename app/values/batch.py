@@ -241,9 +241,11 @@ def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     yield run
 
 
-def _found(value: StoredValue | None) -> Outcome:
+def _found(value: StoredValue | ApiError | None) -> Outcome:
     if value is None:
         return ValueNotFound()
+    if isinstance(value, ApiError):
+        return value
     return value if value.content else TooLarge("There is no room for it. Ask for it alone.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from app.errors import InvalidCursor, SessionNotFound, ValueDamaged, ValueNotFound
+from app.errors import ApiError, InvalidCursor, SessionNotFound, ValueDamaged, ValueNotFound
 from app.logs import log_damaged
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
@@ -62,6 +62,8 @@ class ValueReader:
         [value] = self.find(place, [name], with_content=with_content)
         if not value:
             raise ValueNotFound
+        if isinstance(value, ApiError):
+            raise value
         return value
 
     def find(
@@ -71,24 +73,29 @@ class ValueReader:
         *,
         with_content: bool = True,
         room: int | None = None,
-    ) -> list[StoredValue | None]:
-        """Some values, in this order; None for those that are not there. At most 99. If they have
-        more than `room` bytes in an answer, the last ones come without content.
+    ) -> list[StoredValue | ApiError | None]:
+        """Some values, in this order; None for those that are not there, and an error for those
+        that cannot be read. At most 99. If they have more than `room` bytes in an answer, the last
+        ones come without content.
 
         Costs 1 batch get, and 1 query for each value that is divided.
 
         Raises:
-            SessionNotFound, ValueDamaged
+            SessionNotFound
         """
         wanted = {name: place.value_key(name) for name in names}
         found = self.table.get_many([place.head_key, *wanted.values()])
         head = found.get(place.head_key["SK"])
         epoch = current_epoch(place, head, now_of(self.clock))
-        values = []
+        values: list[StoredValue | ApiError | None] = []
         for name in names:
             first = found.get(wanted[name]["SK"])
-            value = self._whole(place, name, first, epoch, with_content=with_content)
-            if value and room is not None:
+            value: StoredValue | ApiError | None
+            try:
+                value = self._whole(place, name, first, epoch, with_content=with_content)
+            except ValueDamaged as damaged:
+                value = damaged
+            if isinstance(value, StoredValue) and room is not None:
                 room -= wire_of(value)
                 if room < 0:
                     value, with_content = replace(value, content=None), False
