@@ -94,7 +94,10 @@ class ValueReader:
             try:
                 value = self._whole(place, name, first, epoch, with_content=with_content)
             except ValueDamaged as damaged:
-                value = damaged
+                # A removal takes the items one by one, after the head has told of it.
+                head = self.table.get(place.head_key)
+                still = current_epoch(place, head, now_of(self.clock)) == epoch
+                value = damaged if still else None
             if isinstance(value, StoredValue) and room is not None:
                 room -= wire_of(value)
                 if room < 0:
