@@ -98,9 +98,12 @@ class Change:
             wanted.append(f"(attribute_not_exists(PK) OR epoch {earlier} :epoch)")
         if self._seen is None:
             wanted.append("attribute_not_exists(parts)")
-        elif self._seen:
+        elif "written" in self._seen:
             wanted.append("written = :seen")
-            values[":seen"] = self._seen.get("written", NOTHING)
+            values[":seen"] = self._seen["written"]
+        elif self._seen:  # damaged
+            wanted.append("NOT attribute_type(written, :text)")
+            values[":text"] = "S"
         else:
             wanted.append("attribute_not_exists(PK)")
         return " AND ".join(wanted), values
