@@ -95,7 +95,7 @@ class Change:
             wanted.append("epoch = :epoch")
         if self.only_new or not wanted:
             earlier = "<" if self.only_new else "<="
-            wanted.append(f"(attribute_not_exists(PK) OR epoch {earlier} :epoch)")
+            wanted.append(f"(attribute_not_exists(epoch) OR epoch {earlier} :epoch)")
         if self._seen is None:
             wanted.append("attribute_not_exists(parts)")
         elif "written" in self._seen:
