@@ -4,13 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from app.errors import ApiError, InvalidCursor, SessionNotFound, ValueDamaged, ValueNotFound
+from app.errors import (
+    ApiError,
+    InvalidCursor,
+    SessionNotFound,
+    Unavailable,
+    ValueDamaged,
+    ValueNotFound,
+)
 from app.logs import log_damaged
 from app.table import ids, keys, ranges
 from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
 from app.table.retries import READS_OF_A_TRANSACTION
-from app.table.writes import Item
+from app.table.writes import Item, Value
 from app.values.model import MAX_VALUES, Order, StoredValue, assemble, describe, parts_of
 from app.values.places import Place, current_epoch, now_of
 from app.wire import MAX_ANSWER, wire_size
@@ -93,6 +100,8 @@ class ValueReader:
             value: StoredValue | ApiError | None
             try:
                 value = self._whole(place, name, first, epoch, with_content=with_content)
+            except Unavailable as replaced:
+                value = replaced
             except ValueDamaged as damaged:
                 # A removal takes the items one by one, after the head has told of it.
                 head = self.table.get(place.head_key)
@@ -112,10 +121,13 @@ class ValueReader:
 
         Raises:
             ValueDamaged
+            Unavailable: it was replaced each time.
         """
+        seen: list[Value | None] = []
         for _ in range(READS_OF_A_TRANSACTION):
             if not first or first.get("epoch") != epoch:
                 return None
+            seen.append(first.get("written"))
             if not with_content:
                 value = describe(name, first)
             else:
@@ -129,6 +141,8 @@ class ValueReader:
             if value:
                 return value
             break
+        if len(set(seen)) == READS_OF_A_TRANSACTION:
+            raise Unavailable("The value was replaced while it was read.")
         # Not its name, which is a user's text.
         log_damaged(place.partition, place.part_key(name, 0)["SK"])
         raise ValueDamaged
