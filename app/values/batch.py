@@ -139,7 +139,7 @@ class ValueBatches:
                 outcomes = opened.judge(failed, written)
             if any(isinstance(outcome, ApiError) for outcome in outcomes):
                 raise ValuesNotWritten(outcomes)
-            if any(done and done.written == written for done in outcomes):
+            if any(isinstance(done, Done) and done.written == written for done in outcomes):
                 # The response to an earlier try was lost.
                 return Outcomes(opened.done(written))
         raise Contended
