@@ -7,7 +7,6 @@ from itertools import chain
 from app.errors import (
     ApiError,
     InvalidCursor,
-    SessionNotFound,
     Unavailable,
     ValueDamaged,
     ValueNotFound,
@@ -97,22 +96,28 @@ class ValueReader:
         values: list[StoredValue | ApiError | None] = []
         for name in names:
             first = found.get(wanted[name]["SK"])
-            value: StoredValue | ApiError | None
-            try:
-                value = self._whole(place, name, first, epoch, with_content=with_content)
-            except Unavailable as replaced:
-                value = replaced
-            except ValueDamaged as damaged:
-                # A removal takes the items one by one, after the head has told of it.
-                head = self.table.get(place.head_key)
-                still = current_epoch(place, head, now_of(self.clock)) == epoch
-                value = damaged if still else None
+            value = self._value(place, name, first, epoch, with_content=with_content)
             if isinstance(value, StoredValue) and room is not None:
                 room -= wire_of(value)
                 if room < 0:
                     value, with_content = replace(value, content=None), False
             values.append(value)
         return values
+
+    def _value(
+        self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool
+    ) -> StoredValue | ApiError | None:
+        try:
+            return self._whole(place, name, first, epoch, with_content=with_content)
+        except Unavailable as error:
+            return error
+        except ValueDamaged as error:
+            # A removal takes the items one by one, after the head has told of it.
+            head = self.table.get(place.head_key)
+            if current_epoch(place, head, now_of(self.clock)) != epoch:
+                return None
+            _log(place, name)
+            return error
 
     def _whole(
         self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool
@@ -143,8 +148,6 @@ class ValueReader:
             break
         if len(set(seen)) == READS_OF_A_TRANSACTION:
             raise Unavailable("The value was replaced while it was read.")
-        # Not its name, which is a user's text.
-        log_damaged(place.partition, place.part_key(name, 0)["SK"])
         raise ValueDamaged
 
     def _parts(self, place: Place, name: str, first: Item) -> list[Item]:
@@ -230,8 +233,14 @@ class ValueReader:
     ) -> StoredValue | None:
         try:
             return self._whole(place, name, item, epoch, with_content=with_content)
-        except (ValueDamaged, SessionNotFound):
+        except ValueDamaged:
+            _log(place, name)
             return None
+
+
+def _log(place: Place, name: str) -> None:
+    """Logs that a value is damaged. Not its name, which is a user's text."""
+    log_damaged(place.partition, place.part_key(name, 0)["SK"])
 
 
 def wire_of(value: StoredValue) -> int:

@@ -1,5 +1,6 @@
 """Values under kills, lost answers, removals and other writers at the same time."""
-# ruff: noqa: F811  fixtures of other modules are imported, and arguments have their names
+# ruff: noqa: F811, B023  Fixtures of other modules are imported, and arguments have their names.
+# Functions that are made in a loop are called in it.
 
 import json
 from collections.abc import Callable
