@@ -139,9 +139,9 @@ def check_command() -> None:
         click.echo(str(finding))
         findings += 1
     click.echo(
-        f"checked {checked.users} users, {checked.sessions} sessions"
-        f" ({checked.pending} wait for the sweep),"
-        f" {checked.messages} messages, {checked.records} records: {findings} findings"
+        f"checked {checked.users} users, {checked.sessions} sessions, {checked.messages} messages,"
+        f" {checked.values} values, {checked.records} records ({checked.pending} wait for the"
+        f" sweep): {findings} findings"
     )
     if findings:
         raise click.exceptions.Exit(1)
