@@ -75,6 +75,8 @@ def show(
     make: Callable[[str], Session],
     also: Mapping[str, Write],
     idempotency_key: IdempotencyKey | None,
+    *,
+    with_values: bool = False,
 ) -> Session | None:
     """Shows a staged session, in one transaction. `make` gives the session, born with an id. `also`
     are writes that belong to it. Returns None if a condition of those failed.
@@ -87,7 +89,8 @@ def show(
     while True:
         [born] = write_ids.take()
         session = make(born)
-        parts = staging.publish(caller.partition, stage, session) | dict(also)
+        parts = staging.publish(caller.partition, stage, session, with_values=with_values)
+        parts |= also
         if idempotency_key:
             record_key = keys.create_record(caller.partition, idempotency_key.name)
             parts["record"] = idempotency.put_record(

@@ -1,7 +1,7 @@
 """Copies a session up to a message into a session of its own (access pattern 18).
 
-The messages keep their ids. Feedback is not copied. If a request's time is up, the next one goes on
-where it stopped.
+The messages keep their ids. Feedback is not copied. Values are, each as it is at that moment. If a
+request's time is up, the next one goes on where it stopped.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,15 @@ from app.table.db import Table
 from app.table.idempotency import IdempotencyKey
 from app.table.item_sizes import size_of
 from app.table.writes import Item, Write
+from app.values import places
+from app.values.model import items_of
+from app.values.places import Place
+from app.values.reader import ValueReader
 
 ROUND_ITEMS, ROUND_BYTES = 200, 4_000_000
 """What is copied at a time. All rounds but the last are complete, whenever a request is cut off."""
+
+ROUND_VALUES = 50
 
 OVERLAP = ROUND_ITEMS + 10
 """Items at the end of an unfinished copy that are copied again. A message has up to 8 items."""
@@ -51,6 +57,7 @@ class _Copy:
     source: Session
     bounds: Bounds
     last: Message | None
+    has_values: bool
 
 
 class SessionForker:
@@ -58,6 +65,7 @@ class SessionForker:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
         self.reader = MessageReader(table, self.ulids.clock)
+        self.values = ValueReader(table, self.ulids.clock)
 
     def fork(
         self,
@@ -70,9 +78,11 @@ class SessionForker:
         idempotency_key: IdempotencyKey | None = None,
     ) -> Forked:
         """Nobody sees the new session before it is whole. It is whole as of one moment: if the
-        source is edited or cut back while it is copied, the copy is dropped.
+        source is edited or cut back while it is copied, the copy is dropped. Changes of values do
+        not count.
 
-        Costs 3 to 5 reads and 2 writes, 1 query per MB and ⌈items/25⌉ batch writes.
+        Costs 3 to 5 reads and 2 writes, 1 query per MB and ⌈items/25⌉ batch writes; with values
+        1 query and 1 get for each 50.
 
         Args:
             until: the id of the last message to copy; None for all.
@@ -110,7 +120,7 @@ class SessionForker:
         stage = filling.stage(
             self.table, caller, session_ulid, staged, now, about, name or session_ulid
         )
-        if not self._copy(caller, copy, stage):
+        if not (self._copy(caller, copy, stage) and self._copy_values(caller, copy, stage)):
             staging.give_back(self.table, stage)
             if not name:
                 raise Unavailable("The session is too large to be copied without Idempotency-Key.")
@@ -130,7 +140,16 @@ class SessionForker:
             )
 
         source = {"source": self._still_so(caller, copy.source)}
-        session = filling.show(self.table, self.ulids, caller, stage, make, source, idempotency_key)
+        session = filling.show(
+            self.table,
+            self.ulids,
+            caller,
+            stage,
+            make,
+            source,
+            idempotency_key,
+            with_values=copy.has_values,
+        )
         if not session:
             removal.remove(self.table, caller.partition, session_ulid)
             self._choose(caller, session_id, until, ids.iso_time(self.ulids.clock()))
@@ -151,7 +170,7 @@ class SessionForker:
             last = self.reader.get(caller, session_id, until)
         elif bounds.last:
             last = self.reader.get(caller, session_id, ids.MESSAGE_PREFIX + bounds.last)
-        return _Copy(source, bounds, last)
+        return _Copy(source, bounds, last, "has_values" in head)
 
     def _copy(self, caller: Caller, copy: _Copy, stage: Stage) -> bool:
         """Returns whether all of it is copied."""
@@ -175,6 +194,44 @@ class SessionForker:
                 ]
             )
         return True
+
+    def _copy_values(self, caller: Caller, copy: _Copy, stage: Stage) -> bool:
+        """Returns whether all of them are copied."""
+        if not copy.has_values:
+            return True
+        source = places.of_session(caller, copy.source.session_id)
+        target = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
+        page = self.values.page(
+            source, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
+        )
+        while True:
+            self.table.put_many(
+                [
+                    item
+                    for value in page.values
+                    if value.content
+                    for item in items_of(
+                        target, stage.epoch, value.name, value.content, value.written
+                    )
+                ]
+            )
+            if not page.next_cursor:
+                return True
+            if budget.current().remaining() < budget.TIME_FOR_A_PAGE:
+                return False
+            page = self.values.page(source, limit=ROUND_VALUES, cursor=page.next_cursor)
+
+    def _last_values(self, place: Place) -> str:
+        """The name of a value up to which an unfinished copy is complete; empty for none."""
+        pages = self.table.query(
+            place.partition,
+            ranges.values(place.session_ulid),
+            backwards=True,
+            limit=ROUND_VALUES + 1,
+            only="SK",
+        )
+        latest = next(pages)
+        return keys.name_of(str(latest[-1]["SK"])) if len(latest) > ROUND_VALUES else ""
 
     def _resume_after(self, partition: str, session_ulid: str) -> str:
         """A message up to which an unfinished copy is complete; empty for none."""

@@ -4,6 +4,7 @@ They belong to the blueprint of the sessions. They are here because `app.session
 messages.
 """
 
+import hashlib
 from typing import Any
 
 import flask
@@ -20,11 +21,12 @@ from app.conversations.schemas import (
     SessionWithMessagesSchema,
     UnfinishedForkSchema,
 )
-from app.http.answers import LOCATION, json_object, json_response
+from app.http.answers import LOCATION, JsonText, json_object, json_response
 from app.http.etags import is_unchanged
 from app.http.fields import IdempotencySchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
+from app.identity.caller import Caller
 from app.messages.answers import page_members
 from app.messages.model import NewMessage
 from app.messages.reader import MessagePage, MessageReader
@@ -34,6 +36,10 @@ from app.sessions.model import Session
 from app.sessions.routes import ETAG, RETRY_AFTER, blp
 from app.sessions.routes import store as sessions
 from app.sessions.schemas import SessionSchema
+from app.values import places
+from app.values.answers import page_members as value_page_members
+from app.values.routes import reader as values
+from app.wire import MAX_WIRE_BYTES, wire_size
 
 __all__ = ["blp"]
 
@@ -42,25 +48,54 @@ importer: SessionImporter = LocalProxy(lambda: current_app.extensions["session_i
 messages: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
 
 
+ROOM_FOR_HEADERS = 20_000
+"""Bytes of Lambda's response, besides its body, and of the members around the values."""
+
+
 @blp.get("/sessions/<session_id>")
 @blp.arguments(GetQuerySchema, location="query")
 @blp.arguments(GetHeadersSchema, location="headers")
 @blp.response(200, SessionWithMessagesSchema, headers=ETAG)
 @blp.alt_response(304, description="Not modified", success=True)
 @blp.problems(404, 422)
-def get_session(query: dict[str, int], headers: dict[str, str], session_id: str) -> flask.Response:
+def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str) -> flask.Response:
     """Get a session with its messages, oldest first
 
     Returns up to 5,000 messages or 4.5 MB. If there are more, continue with `next_cursor` at
     `/sessions/{session_id}/messages`. With `messages`, only the last ones are returned, and
     `earlier_cursor` continues at `/sessions/{session_id}/messages?order=desc`.
+
+    With `values`, the session's values with that prefix are returned, too. The ETag is then that of
+    the whole response, and a 304 costs as much as a 200.
     """
     caller = current_caller()
-    if known := headers.get("if_none_match"):
+    known = headers.get("if_none_match")
+    prefix = query.get("values")
+    if known and prefix is None:
         current = sessions.get(caller, session_id)
         if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
-    count = query.get("messages")
+    beside = None
+    if prefix is not None:  # before the session, which tells then that nothing was removed
+        beside = values.page(places.of_session(caller, session_id), prefix)
+    session, members = _with_messages(caller, session_id, query.get("messages"))
+    text = JsonText(str(json_object(members)))
+    etag = session.etag
+    if beside is not None:
+        within = beside.within(MAX_WIRE_BYTES - ROOM_FOR_HEADERS - wire_size(str(text)))
+        shown = value_page_members(within)
+        also = {"values": shown["values"], "values_cursor": shown["next_cursor"]}
+        text = json_object({**members, **also})
+        etag = f'"{hashlib.sha256(str(text).encode()).hexdigest()[:32]}"'
+        if known and is_unchanged(etag.strip('"'), known):
+            return flask.Response(status=304, headers={"ETag": etag})
+    return json_response(text, headers={"ETag": etag})
+
+
+def _with_messages(
+    caller: Caller, session_id: str, count: int | None
+) -> tuple[Session, dict[str, Any]]:
+    """The session with its last `count` messages, or with all if that is None."""
     earlier = {}
     if count is None:
         session, page = messages.read(caller, session_id)
@@ -70,8 +105,7 @@ def get_session(query: dict[str, int], headers: dict[str, str], session_id: str)
     else:
         session, page = messages.latest(caller, session_id, count)
         earlier = {"next_cursor": None, "earlier_cursor": page.next_cursor}
-    members = {**session_members(session), **page_members(page), **earlier}
-    return json_response(json_object(members), headers={"ETag": session.etag})
+    return session, {**session_members(session), **page_members(page), **earlier}
 
 
 @blp.post("/sessions/<session_id>/fork")

@@ -16,6 +16,7 @@ from app.http.fields import (
 from app.messages.model import MAX_IMPORT
 from app.messages.schemas import CHANGED, MESSAGE_ID, MessageSchema, NewMessageSchema
 from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, session_title
+from app.values.schemas import PREFIX, ListedValueSchema, Prefix
 
 MAX_CREATED_BY = 512
 
@@ -31,6 +32,17 @@ class SessionWithMessagesSchema(SessionSchema):
         },
     )
     changed = CHANGED
+    values = fields.List(
+        fields.Nested(ListedValueSchema),
+        metadata={"description": "Only if the request had `values`"},
+    )
+    values_cursor = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Only if the request had `values`: the `cursor` of the next ones at "
+            "`/sessions/{session_id}/values` with the same prefix; null if there are none"
+        },
+    )
 
 
 class GetQuerySchema(Schema):
@@ -38,6 +50,7 @@ class GetQuerySchema(Schema):
         validate=validate.Range(0, 1000),
         metadata={"description": "Only the last so many messages; 0 for the session alone"},
     )
+    values = Prefix(metadata={"description": f"Also the values with this prefix. {PREFIX}"})
 
 
 class GetHeadersSchema(ma.Schema):

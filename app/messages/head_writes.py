@@ -11,6 +11,7 @@ from app.sessions.model import LIVE, Session
 from app.table import ids, keys, writes
 from app.table.versions import IfMatch, match_version
 from app.table.writes import Value, Write
+from app.values.beside import Beside
 
 NONE = ""
 """The previous message of a session's first."""
@@ -26,9 +27,14 @@ def append(
     now: str,
     if_match: IfMatch | None,
     previous: str | None,
+    beside: Beside,
 ) -> Write:
-    """`previous` is the id that the last message must have, or `NONE`; None for any."""
+    """`previous` is the id that the last message must have, or `NONE`; None for any. `beside` are
+    values in the same transaction."""
     condition, values = match_version(if_match)
+    if beside.born:
+        condition += " AND born = :born"
+        values = {**values, ":born": beside.born}
     if previous == NONE:
         condition += " AND attribute_not_exists(last_message)"
     elif previous is not None:
@@ -37,7 +43,7 @@ def append(
     return _update(
         partition,
         session_ulid,
-        {"last_ulid": ulids[-1], **_newest(partition, session_ulid, ulids, last)},
+        {"last_ulid": ulids[-1], **_newest(partition, session_ulid, ulids, last), **beside.noted},
         {"message_count": len(ulids)},
         f"{LIVE} AND last_ulid < :first{condition}",
         {":first": ulids[0], ":now": now, **values},
@@ -45,7 +51,11 @@ def append(
 
 
 def create(
-    partition: str, session: Session, ulids: Sequence[str], new: Sequence[NewMessage]
+    partition: str,
+    session: Session,
+    ulids: Sequence[str],
+    new: Sequence[NewMessage],
+    beside: Beside,
 ) -> dict[str, Write]:
     """The writes of a session that does not exist yet, with its first messages."""
     whole = replace(
@@ -57,7 +67,7 @@ def create(
         excerpt=excerpt(new[-1]),
         last_activity=ids.timestamp(ulids[-1]),
     )
-    return creation(partition, whole, {"last_count": len(new)})
+    return creation(partition, whole, {"last_count": len(new), **beside.noted})
 
 
 def remove(

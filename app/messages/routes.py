@@ -1,5 +1,7 @@
 """/sessions/{session_id}/messages."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flask
@@ -22,9 +24,11 @@ from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.fields import AppendHeadersSchema
 from app.http.repeats import request_key
+from app.identity import auth
 from app.identity.auth import current_caller
+from app.identity.caller import Caller
 from app.messages.answers import message_list, page_members, previous_member, receipt
-from app.messages.model import Message, NewMessage
+from app.messages.model import NewMessage
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
     AppendedMessageSchema,
@@ -36,9 +40,13 @@ from app.messages.schemas import (
     NewMessageSchema,
     PageQuerySchema,
 )
-from app.messages.store import MessageStore
+from app.messages.store import Appended, MessageStore
 from app.sessions.creation import NewSession
 from app.table.versions import etag
+from app.values import places
+from app.values.answers import results
+from app.values.changes import Change
+from app.values.places import Place
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The message's version"}}
 
@@ -95,7 +103,8 @@ def append_message(
     The message becomes the session's last one, even if others write at the same time. With an
     `Idempotency-Key` you can repeat the request without storing the message twice.
     """
-    [message], applied = _append(session_id, [new], headers, query)
+    appended, applied = _append(session_id, [new], headers, query)
+    [message] = appended.messages
     applied["ETag"] = etag(message.version)
     short = "Preference-Applied" in applied
     text = str(json_object(receipt(message))) if short else message.json
@@ -128,10 +137,17 @@ def append_messages(
     if session:
         session.setdefault("expires_in_days", current_app.config["RETENTION_DAYS"])
     made = NewSession(**session) if session else None
-    messages, applied = _append(session_id, batch["messages"], headers, query, made)
+    changes = batch.get("values") or {}
+    if changes.get("tenant"):
+        auth.require(auth.TENANT_WRITE)
+    appended, applied = _append(session_id, batch["messages"], headers, query, made, changes)
+    messages = appended.messages
     short = "Preference-Applied" in applied
     shown = [receipt(message) for message in messages] if short else message_list(messages)
     members = {"messages": shown, **previous_member(query)}
+    if changes:
+        written = {name: results(done) for name, done in appended.values.items()}
+        members["values"] = json_object(written)
     return json_response(json_object(members), 201, applied)
 
 
@@ -167,8 +183,9 @@ def _append(
     headers: dict[str, str],
     query: dict[str, str],
     session: NewSession | None = None,
-) -> tuple[list[Message], dict[str, str]]:
-    """Returns the stored messages, and the headers that apply to any append."""
+    changes: Mapping[str, Sequence[Change]] | None = None,
+) -> tuple[Appended, dict[str, str]]:
+    """Returns what was stored, and the headers that apply to any append."""
     caller = current_caller()
     short = prefers_minimal(headers.get("prefer", ""))
     appended = store.append(
@@ -179,11 +196,23 @@ def _append(
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer, query),
         after=query.get("after"),
         session=session,
+        values=_places(caller, session_id, changes or {}),
         checked=True,
         answered_whole=not short,
     )
     applied = applied_headers(appended.version, short=short, replayed=appended.replayed)
-    return appended.messages, applied
+    return appended, applied
+
+
+def _places(
+    caller: Caller, session_id: str, changes: Mapping[str, Sequence[Change]]
+) -> dict[str, tuple[Place, Sequence[Change]]]:
+    of = {
+        "session": partial(places.of_session, caller, session_id),
+        "user": partial(places.of_user, caller),
+        "tenant": partial(places.of_tenant, caller),
+    }
+    return {name: (of[name](), changes[name]) for name in of if changes.get(name)}
 
 
 def applied_headers(version: str, *, short: bool = False, replayed: bool = False) -> dict[str, str]:

@@ -24,6 +24,7 @@ from app.messages.metadata_schemas import METADATA, Metadata
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
+from app.values.schemas import AppendedValuesSchema, ResultSchema
 
 MESSAGE_ID = r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
@@ -123,6 +124,14 @@ class MessageBatchSchema(Schema):
             "the same step. Its key must give the session_id of the path"
         },
     )
+    values = ObjectField(
+        AppendedValuesSchema,
+        allow_none=True,
+        metadata={
+            "description": "Values to write in the same step, all or nothing, with their "
+            "preconditions. Those of the tenant need the scope `tenant-values:write`"
+        },
+    )
 
 
 class MessageSchema(ma.Schema):
@@ -160,8 +169,17 @@ class AppendedMessageSchema(MessageSchema):
         json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
 
 
+class WrittenValuesSchema(ma.Schema):
+    session = fields.List(fields.Nested(ResultSchema))
+    user = fields.List(fields.Nested(ResultSchema))
+    tenant = fields.List(fields.Nested(ResultSchema))
+
+
 class AppendedMessagesSchema(ma.Schema):
     messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
+    values = fields.Nested(
+        WrittenValuesSchema, metadata={"description": "Only if the request had `values`"}
+    )
 
 
 class MessageListSchema(ma.Schema):

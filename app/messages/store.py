@@ -4,8 +4,8 @@ Works without Flask, so that other programs can use it with a table and a caller
 lines because an append may also have to create its session.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.errors import (
     GoneSince,
@@ -29,15 +29,20 @@ from app.table.db import ConditionFailed, Table
 from app.table.idempotency import IdempotencyKey
 from app.table.versions import IfMatch
 from app.table.writes import Item, Write
+from app.values.beside import Beside
+from app.values.changes import Change, Done
+from app.values.places import Place
+from app.values.store import ValueStore
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """`version` is the session's, for its ETag."""
+    """`version` is the session's, for its ETag. `values` are those of each place."""
 
     messages: list[Message]
     version: str
     replayed: bool = False
+    values: Mapping[str, Sequence[Done]] = field(default_factory=dict)
 
 
 class MessageStore:
@@ -45,6 +50,7 @@ class MessageStore:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
         self.reader = MessageReader(table, self.ulids.clock)
+        self.values = ValueStore(table, self.ulids)
 
     def append(
         self,
@@ -56,6 +62,7 @@ class MessageStore:
         idempotency_key: IdempotencyKey | None = None,
         after: str | None = None,
         session: NewSession | None = None,
+        values: Mapping[str, tuple[Place, Sequence[Change]]] | None = None,
         checked: bool = False,
         answered_whole: bool = False,
     ) -> Appended:
@@ -72,20 +79,25 @@ class MessageStore:
                 must have no messages.
             session: what the session is to be if there is none. It is then created in the same
                 transaction, which costs 2 calls. Its key must give `session_id`.
+            values: changes of values in the same transaction, by names of their places. That of the
+                session itself is `session`. Each place costs 1 get.
             checked: the messages have passed the HTTP schema and are not checked again.
             answered_whole: one response must have room for all of the messages.
 
         Raises:
             ValidationFailed, TooLarge, SessionNotFound, SessionDamaged, PreconditionFailed,
             NotTheLastMessage, IdempotencyKeyReused
+            ValuesNotWritten: a precondition of the values does not hold.
             GoneSince: an earlier request's messages have been removed.
         """
         rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
         previous = None if after is None else _previous(session_ulid, after)
         bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
-        if session:
-            _check_key(session, session_ulid)
+        _check_key(session, session_ulid)
+        beside = Beside(self.values, values or {})
+        beside.check(parsed=checked)
+        beside.open(may_create=bool(session))
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             ulids = write_ids.take(len(bodies))
@@ -98,30 +110,36 @@ class MessageStore:
                 write_ids.now,
                 if_match,
                 previous,
+                beside,
             )
             others = self._others(caller, appended, idempotency_key, may_create=bool(session))
-            parts = {"session": advance, **others}
+            parts = {"session": advance, **others, **beside.writes(ulids[0])}
+            beside.check_size(len(parts), sum(len(body.encode()) for body in bodies))
             try:
                 self.table.transact(parts)
-                return Appended(appended, ulids[-1])
-            except ConditionFailed as failed:
-                head = failed.found.get("session")
-                record = failed.found.get("record") or failed.found.get("create record")
+                return Appended(appended, ulids[-1], values=beside.done(ulids[0]))
+            except ConditionFailed as error:
+                failed = error
+            head = failed.found.get("session")
+            record = failed.found.get("record") or failed.found.get("create record")
             is_gone = head is not None and not is_live(head, write_ids.now)
             if idempotency_key and record and (session or not is_gone):
-                return self._replay(caller, session_ulid, record, idempotency_key, len(bodies))
+                replay = self._replay(caller, session_ulid, record, idempotency_key, len(bodies))
+                return replace(replay, values=beside.done(ulids[0]))
             if head is not None and is_gone:
                 new = _to_make(session, if_match, previous)
-                made = self._make(caller, new, head, messages, bodies, idempotency_key)
+                made = self._make(caller, new, head, messages, bodies, idempotency_key, beside)
                 if made:
                     return made
-            elif head is None:
+                beside.open(may_create=True)
+                continue
+            if head is not None:
+                _check_unchanged(head, if_match, previous)
+            if beside.follow(failed, head, ulids[0], may_create=bool(session)):
+                continue
+            if head is None:
                 raise SessionDamaged  # an id of ours is taken, which the condition rules out
-            else:
-                if if_match is not None and head.get("last_ulid") not in if_match:
-                    raise PreconditionFailed
-                _check_previous(head, previous)
-                write_ids.follow(head, ulids[0])
+            write_ids.follow(head, ulids[0])
 
     def _make(
         self,
@@ -131,6 +149,7 @@ class MessageStore:
         messages: Sequence[NewMessage],
         bodies: Sequence[str],
         idempotency_key: IdempotencyKey | None,
+        beside: Beside,
     ) -> Appended | None:
         """Creates a session with its first messages, in one transaction. Returns None if somebody
         else has created it in the meantime.
@@ -146,18 +165,24 @@ class MessageStore:
                 make_room(self.table, caller.partition, found, write_ids.now)
             made = session.made(born)
             appended = messages_of(made.ulid, ulids, messages, bodies, caller.writer)
-            parts = head_writes.create(caller.partition, made, ulids, messages)
+            beside.open_session({"born": made.born})
+            parts = head_writes.create(caller.partition, made, ulids, messages, beside)
+            parts |= self._others(caller, appended, idempotency_key, may_create=True)
+            parts |= beside.writes(ulids[0])
+            beside.check_size(len(parts), sum(len(body.encode()) for body in bodies))
             try:
-                others = self._others(caller, appended, idempotency_key, may_create=True)
-                self.table.transact({**parts, **others})
-                return Appended(appended, ulids[-1])
-            except ConditionFailed as failed:
-                user, found = failed.found.get("user"), failed.found.get("session", {})
-                record = failed.found.get("create record")
+                self.table.transact(parts)
+                return Appended(appended, ulids[-1], values=beside.done(ulids[0]))
+            except ConditionFailed as error:
+                failed = error
+            user, found = failed.found.get("user"), failed.found.get("session", {})
+            record = failed.found.get("create record")
             if is_live(found, write_ids.now):
                 return None
             if idempotency_key and record:
-                return self._replay(caller, made.ulid, record, idempotency_key, len(bodies))
+                replay = self._replay(caller, made.ulid, record, idempotency_key, len(bodies))
+                return replace(replay, values=beside.done(ulids[0]))
+            beside.judge(failed, ulids[0])
             if user:
                 write_ids.follow(user, born)
 
@@ -214,11 +239,13 @@ class MessageStore:
         return parts
 
 
-def _check_key(session: NewSession, session_ulid: str) -> None:
+def _check_key(session: NewSession | None, session_ulid: str) -> None:
     """
     Raises:
-        ValidationFailed: the session is invalid, or has another id.
+        ValidationFailed: the session to create is invalid, or has another id.
     """
+    if not session:
+        return
     session.check()
     if not session.key or ids.from_key(session.key) != session_ulid:
         fault = "Does not give the session_id of the path."
@@ -240,6 +267,16 @@ def _to_make(
         raise PreconditionFailed
     _check_previous({}, previous)
     return session
+
+
+def _check_unchanged(session: Item, if_match: IfMatch | None, previous: str | None) -> None:
+    """
+    Raises:
+        PreconditionFailed, NotTheLastMessage
+    """
+    if if_match is not None and session.get("last_ulid") not in if_match:
+        raise PreconditionFailed
+    _check_previous(session, previous)
 
 
 def _check_previous(session: Item, previous: str | None) -> None:

@@ -34,11 +34,13 @@ class Busy(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`staged` is the id of this attempt to fill it. `is_new` is false if an earlier one began."""
+    """`staged` is the id of this attempt to fill it. `is_new` is false if an earlier one began.
+    `epoch` is that of the values it is filled with, which is the id of the first attempt."""
 
     key: Mapping[str, str]
     staged: str
     is_new: bool
+    epoch: str
 
 
 def begin(
@@ -68,16 +70,16 @@ def begin(
         "last_ulid": staged,
         **due,
     }
-    attributes = {**state, **about, "session_key": name}
+    attributes = {**state, **about, "session_key": name, "epoch": staged}
     try:
         table.execute(writes.put(key, attributes, "attribute_not_exists(PK)"))
-        return Stage(key, staged, is_new=True)
+        return Stage(key, staged, is_new=True, epoch=staged)
     except ConditionFailed as error:
         failed, found = error, error.item
         if "staged" not in found or "claimed" in found:
             raise
         if found.get("staged") == staged:  # the response to an earlier try was lost
-            return Stage(key, staged, is_new=True)
+            return Stage(key, staged, is_new=True, epoch=staged)
     if str(found["staged_until"]) > ids.iso_time(now):
         raise Busy
     if any(found.get(attribute) != value for attribute, value in about.items() if value):
@@ -87,7 +89,7 @@ def begin(
         table.execute(writes.change(key, state, {":old": found["staged"]}, free))
     except ConditionFailed:
         raise Busy from None
-    return Stage(key, staged, is_new=False)
+    return Stage(key, staged, is_new=False, epoch=str(found.get("epoch", found["staged"])))
 
 
 def give_back(table: Table, stage: Stage) -> None:
@@ -100,10 +102,11 @@ def give_back(table: Table, stage: Stage) -> None:
 
 
 def publish(
-    partition: str, stage: Stage, session: Session, also: Mapping[str, Value] | None = None
+    partition: str, stage: Stage, session: Session, *, with_values: bool = False
 ) -> dict[str, Write]:
     """The writes that show a staged session: `session`, `user` and, if its metadata is long,
     `info`."""
+    also: dict[str, Value] = {"has_values": 1, "epoch": stage.epoch} if with_values else {}
     parts = creation.creation(partition, session, also)
     put = parts["session"]["Put"]
     put["ConditionExpression"] = MINE

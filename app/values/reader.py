@@ -137,10 +137,12 @@ class ValueReader:
         limit: int = MAX_VALUES,
         order: Order = "asc",
         cursor: str | None = None,
+        after: str = "",
         names_only: bool = False,
     ) -> ValuePage:
         """Pattern 22: up to `limit` values whose names begin with `prefix`, in the order of their
-        names' UTF-8. The page ends early, with a cursor, if the response would become too large.
+        names' UTF-8, from a cursor or after the name `after`. The page ends early, with a cursor,
+        if the response would become too large.
 
         The head is read last. If it is still the same, nothing was removed while the values were
         read. A damaged value is left out and logged.
@@ -150,9 +152,9 @@ class ValueReader:
         """
         scope = f"{place.partition} values {place.session_ulid} {order} {prefix}"
         between = ranges.values(place.session_ulid, prefix)
-        start = read_cursor(scope, cursor) if cursor else ""
-        after = place.value_key(start)["SK"] if start else None
-        if after is not None and not between[0] <= after < between[1]:
+        start = read_cursor(scope, cursor) if cursor else after
+        begin = place.value_key(start)["SK"] if start else None
+        if begin is not None and not between[0] <= begin < between[1]:
             raise InvalidCursor
         for _ in range(READS_OF_A_TRANSACTION):
             pages = self.table.query(
@@ -161,7 +163,7 @@ class ValueReader:
                 backwards=order == "desc",
                 limit=limit + 1,
                 only=NAMES if names_only else None,
-                after=after,
+                after=begin,
             )
             found, end = self._fill(place, between[1], pages, limit, names_only=names_only)
             head = self.table.get(place.head_key)
