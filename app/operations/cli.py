@@ -1,4 +1,4 @@
-"""The commands for operators: ./scripts/flask table | token | sweep | check."""
+"""The commands for operators: ./scripts/flask table | token | sweep | check | erase."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,9 @@ from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config, ConfigError
 from app.errors import ApiError
+from app.identity.caller import NotACaller
 from app.identity.dev_tokens import sign
-from app.operations import provision
+from app.operations import provision, tenant_erasure
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
 from app.table.client import operator_message
@@ -21,6 +22,9 @@ from app.table.db import Table
 table_group = AppGroup("table", help="Create, describe or delete the DynamoDB table.")
 
 P = ParamSpec("P")
+
+EXPECTED = (ConfigError, ApiError, SweepFailed, NotACaller, tenant_erasure.StillInUse)
+"""Exceptions whose text says what to do."""
 
 
 def show_errors_briefly(command: Callable[P, None]) -> Callable[P, None]:
@@ -46,7 +50,7 @@ def _one_line(error: Exception) -> str | None:
         if line := operator_message(cause):
             return line
         cause = cause.__cause__
-    return str(error) if isinstance(error, ConfigError | ApiError | SweepFailed) else None
+    return str(error) if isinstance(error, EXPECTED) else None
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -55,6 +59,7 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(token)
     app.cli.add_command(sweep_command)
     app.cli.add_command(check_command)
+    app.cli.add_command(erase_command)
 
 
 def _table() -> Table:
@@ -145,3 +150,30 @@ def check_command() -> None:
     )
     if findings:
         raise click.exceptions.Exit(1)
+
+
+@click.command("erase")
+@click.option("--tenant", required=True)
+@click.option("--user", help="Only this user of the tenant.")
+@click.option("--confirm", help="The user again, or without --user the tenant. Asked if left out.")
+@show_errors_briefly
+def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
+    """Erase all that a user has stored, or all users and values of a tenant.
+
+    It can be interrupted and run again.
+    """
+    named = tenant if user is None else user
+    what = f"tenant {tenant}" if user is None else f"user {user} of tenant {tenant}"
+    if confirm is None:
+        confirm = click.prompt(f"Erase {what} from table {_table().name}? Type {named} to confirm")
+    if confirm != named:
+        raise click.ClickException(f"{confirm} is not {named}: nothing was erased")
+    if user is None:
+        erased = tenant_erasure.erase_tenant(_table(), tenant)
+    else:
+        erased = tenant_erasure.erase_user(_table(), tenant, user)
+    values = ", and the tenant's values" if erased.tenant_values else ""
+    click.echo(
+        f"erased {erased.users} users, {erased.sessions} sessions, {erased.messages} messages"
+        f"{values}; the sweep removes what was written meanwhile"
+    )

@@ -1,7 +1,6 @@
 """The checker finds each kind of damage, and reports nothing else as damage."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
