@@ -9,6 +9,7 @@ import flask_cors
 from app import __version__, logs
 from app.config import Config
 from app.conversations import routes as conversations
+from app.conversations.exporting import Exporter
 from app.conversations.fork import SessionForker
 from app.conversations.importing import SessionImporter
 from app.http import caching, docs, health, landing, request_log
@@ -125,6 +126,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "table": table,
         "session_store": SessionStore(table, ulids),
         "session_forker": SessionForker(table, ulids),
+        "exporter": Exporter(table, ulids.clock),
         "session_importer": SessionImporter(table, ulids),
         "session_lister": SessionLister(table, ulids.clock),
         "message_store": MessageStore(table, ulids),

@@ -182,7 +182,7 @@ class SessionForker:
         old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
         items = self.reader.items(caller, copy.bounds, low, high)
         for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
-            if budget.current().remaining() < budget.TIME_FOR_A_PAGE:
+            if budget.is_time_up():
                 return False
             self.table.put_many(
                 [
@@ -217,7 +217,7 @@ class SessionForker:
             )
             if not page.next_cursor:
                 return True
-            if budget.current().remaining() < budget.TIME_FOR_A_PAGE:
+            if budget.is_time_up():
                 return False
             page = self.values.page(source, limit=ROUND_VALUES, cursor=page.next_cursor)
 

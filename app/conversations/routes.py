@@ -11,9 +11,11 @@ import flask
 from flask import current_app
 from werkzeug.local import LocalProxy
 
+from app.conversations.exporting import Exporter, first_line
 from app.conversations.fork import SessionForker
 from app.conversations.importing import DatedMessage, SessionImporter
 from app.conversations.schemas import (
+    ExportQuerySchema,
     ForkSchema,
     GetHeadersSchema,
     GetQuerySchema,
@@ -29,21 +31,24 @@ from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.answers import page_members
 from app.messages.model import NewMessage
-from app.messages.reader import MessagePage, MessageReader
+from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader
 from app.sessions.answers import session_members
 from app.sessions.creation import NewSession
 from app.sessions.model import Session
 from app.sessions.routes import ETAG, RETRY_AFTER, blp
 from app.sessions.routes import store as sessions
 from app.sessions.schemas import SessionSchema
+from app.table.budget import is_time_up
+from app.table.cursors import make_cursor, read_cursor
 from app.values import places
 from app.values.answers import page_members as value_page_members
 from app.values.routes import reader as values
-from app.wire import MAX_WIRE_BYTES, wire_size
+from app.wire import MAX_ANSWER, MAX_WIRE_BYTES, wire_size
 
 __all__ = ["blp"]
 
 forker: SessionForker = LocalProxy(lambda: current_app.extensions["session_forker"])  # type: ignore[assignment]
+exporter: Exporter = LocalProxy(lambda: current_app.extensions["exporter"])  # type: ignore[assignment]
 importer: SessionImporter = LocalProxy(lambda: current_app.extensions["session_importer"])  # type: ignore[assignment]
 messages: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
 
@@ -174,6 +179,36 @@ def import_session(body: dict[str, Any], headers: dict[str, str]) -> flask.Respo
         checked=True,
     )
     return _created(session, f"sessions/{session.session_id}", replayed=replayed)
+
+
+@blp.get("/export")
+@blp.arguments(ExportQuerySchema, location="query")
+@blp.response(
+    200, {"type": "string"}, content_type="application/x-ndjson", description="Lines of JSON"
+)
+@blp.problems(422)
+def export_user(query: dict[str, str]) -> flask.Response:
+    """Export all that is kept of you
+
+    The response is lines of JSON, each with a `type`: first `user`, then each `session` with its
+    `message`s and `value`s, then your own `value`s. The last line is of type `page`; continue with
+    its `next_cursor`, or end if that is null. `flask import` reads the lines.
+    """
+    caller = current_caller()
+    scope = f"{caller.partition} export"
+    position = read_cursor(scope, query["cursor"]) if "cursor" in query else ""
+    lines = [] if position else [first_line("user", caller.user)]
+    room, cursor = MAX_ANSWER, None
+    for line in exporter.lines(caller.partition, position):
+        room -= wire_size(line.text) + 1
+        if lines and (room < 0 or len(lines) >= MAX_MESSAGES or is_time_up()):
+            cursor = make_cursor(scope, position)
+            break
+        lines.append(line.text)
+        position = line.position
+    lines.append(str(json_object({"type": "page", "next_cursor": cursor})))
+    body = "".join(f"{line}\n" for line in lines)
+    return flask.Response(body, content_type="application/x-ndjson")
 
 
 def _created(session: Session, location: str, *, replayed: bool) -> flask.Response:

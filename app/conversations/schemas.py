@@ -11,6 +11,7 @@ from app.http.fields import (
     ObjectList,
     Schema,
     WholeNumber,
+    cursor,
     line,
 )
 from app.messages.model import MAX_IMPORT
@@ -19,6 +20,9 @@ from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, s
 from app.values.schemas import PREFIX, ListedValueSchema, Prefix
 
 MAX_CREATED_BY = 512
+
+MAX_POSITION = 2048
+"""Characters of a cursor that holds a whole sort key, of up to 1,024 bytes."""
 
 
 class SessionWithMessagesSchema(SessionSchema):
@@ -71,6 +75,10 @@ class ForkSchema(BodySchema):
     )
     key = session_key()
     title = session_title()
+
+
+class ExportQuerySchema(Schema):
+    cursor = cursor(most=MAX_POSITION)
 
 
 class UnfinishedForkSchema(ma.Schema):

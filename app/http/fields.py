@@ -201,9 +201,9 @@ def limit(*, default: int, most: int) -> WholeNumber:
     )
 
 
-def cursor() -> fields.String:
+def cursor(*, most: int = 1024) -> fields.String:
     return fields.String(
-        validate=validate.Length(1, 1024),
+        validate=validate.Length(1, most),
         metadata={"description": "`next_cursor` of the previous page"},
     )
 

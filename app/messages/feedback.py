@@ -72,7 +72,7 @@ class FeedbackStore:
         session_ulid = ulid_of(session_id)
         # For an id that is none, the session is still looked at first.
         ulid = ids.parse(ids.MESSAGE_PREFIX, message_id) or ids.LEAST
-        key = keys.feedback(caller.partition, session_ulid, ulid, _hash(caller.writer))
+        key = key_of(caller.partition, session_ulid, ulid, caller.writer)
         message_key = keys.message(caller.partition, session_ulid, ulid)
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
@@ -130,6 +130,8 @@ def _parts(
     return {"message": more, "feedback": writes.put(key, attributes, absent)}
 
 
-def _hash(rater: str) -> str:
+def key_of(partition: str, session_ulid: str, message_ulid: str, rater: str) -> keys.Key:
+    """A hash of the rater, because the name may be too long for a key."""
     digest = hashlib.sha256(rater.encode()).digest()[:16]
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    name = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return keys.feedback(partition, session_ulid, message_ulid, name)

@@ -1,8 +1,9 @@
-"""The commands for operators: ./scripts/flask table | token | sweep | check | erase."""
+"""The commands for operators: table | token | sweep | check | erase | export | import."""
 
 import json
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec
 
 import click
@@ -10,10 +11,11 @@ import flask
 from flask.cli import AppGroup, with_appcontext
 
 from app.config import Config, ConfigError
+from app.conversations.restoring import BadLine, Restored
 from app.errors import ApiError
 from app.identity.caller import NotACaller
 from app.identity.dev_tokens import sign
-from app.operations import provision, tenant_erasure
+from app.operations import provision, tenant_erasure, transfer
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
 from app.table.client import operator_message
@@ -60,6 +62,8 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(sweep_command)
     app.cli.add_command(check_command)
     app.cli.add_command(erase_command)
+    app.cli.add_command(export_command)
+    app.cli.add_command(import_command)
 
 
 def _table() -> Table:
@@ -176,4 +180,44 @@ def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
     click.echo(
         f"erased {erased.users} users, {erased.sessions} sessions, {erased.messages} messages"
         f"{values}; the sweep removes what was written meanwhile"
+    )
+
+
+@click.command("export")
+@click.option("--tenant", required=True)
+@click.option("--user", help="Only this user.")
+@click.option("--to", "path", required=True, type=click.Path(path_type=Path), help="A new file.")
+@click.option("--resume", is_flag=True, help="Go on with a file that is not complete.")
+@show_errors_briefly
+def export_command(tenant: str, user: str | None, path: Path, resume: bool) -> None:
+    """Write all sessions, messages and values of a tenant to a file, as lines of JSON."""
+    try:
+        damaged = transfer.export(_table(), tenant, user, path, resume=resume)
+    except FileExistsError:
+        raise click.ClickException(f"{path} exists. Use --resume to go on with it.") from None
+    except (KeyError, ValueError) as error:
+        raise click.ClickException(f"{path} cannot be continued: {error}") from None
+    if damaged:
+        raise click.ClickException(f"{damaged} lines tell of what cannot be read; run flask check")
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tenant", required=True, help="The tenant to import into.")
+@show_errors_briefly
+def import_command(path: Path, tenant: str) -> None:
+    """Import a file that `flask export` or GET /export has written.
+
+    What is there already is left as it is. So an import that was interrupted is run again.
+    """
+    restored = Restored()
+    try:
+        for restored in transfer.restore(_table(), tenant, path):  # noqa: B007  the last one counts
+            pass
+    except BadLine as error:
+        raise click.ClickException(f"{path}: {error}") from None
+    click.echo(
+        f"imported {restored.sessions} sessions, {restored.messages} messages,"
+        f" {restored.values} values; {restored.existing} were there, {restored.expired} have"
+        f" expired, {restored.damaged} were damaged"
     )

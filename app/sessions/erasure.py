@@ -51,6 +51,18 @@ def publish_session(partition: str, session_ulid: str) -> Write:
     return write
 
 
+def publish_older_session(partition: str, session_ulid: str) -> Write:
+    """Like `publish_session`, for a session that is not the user's newest. An erasure that is noted
+    later covers it, too."""
+    return writes.change(
+        keys.user(partition),
+        dict(keys.by_tenant(partition)),
+        {":session": session_ulid},
+        "last_ulid >= :session AND attribute_not_exists(erase_until)",
+        {"session_count": 1},
+    )
+
+
 def erase(table: Table, partition: str, now: int) -> Receipt:
     """Erases all sessions and values of a user that exist at the time of the call.
 

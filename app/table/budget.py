@@ -77,6 +77,11 @@ def current() -> Budget:
     return _current.get() or Budget(time.monotonic() + DEFAULT_SECONDS)
 
 
+def is_time_up() -> bool:
+    """Whether there is too little time to begin another page."""
+    return current().remaining() < TIME_FOR_A_PAGE
+
+
 def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:
     """Yields pages while there is time. Always yields the first, so that every call makes progress.
 
@@ -84,6 +89,6 @@ def while_time_allows(pages: Iterable[Page]) -> Iterator[Page]:
         Unavailable: there is too little time for another page.
     """
     for number, page in enumerate(pages):
-        if number and current().remaining() < TIME_FOR_A_PAGE:
+        if number and is_time_up():
             raise Unavailable
         yield page

@@ -88,7 +88,7 @@ over 250 lines because the whole key design belongs on one page.
 import base64
 import hashlib
 import zlib
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MAX_PARTITION_BYTES, MAX_SORT_KEY_BYTES = 2048, 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -193,6 +193,14 @@ def append_record(partition: str, session_ulid: str, name: str) -> Key:
     'SESSION#01S#REQUEST#h4sh'
     """
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#REQUEST#{name}"}
+
+
+def user_of(partition: str) -> str:
+    """
+    >>> user_of("acme#al%23ice")
+    'al#ice'
+    """
+    return unquote(partition.partition("#")[2])
 
 
 def tenant_partition(tenant: str) -> str:

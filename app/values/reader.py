@@ -87,7 +87,7 @@ class ValueReader:
         values = []
         for name in names:
             first = found.get(wanted[name]["SK"])
-            value = self._whole(place, name, first, epoch, with_content=with_content)
+            value = self.whole(place, name, first, epoch, with_content=with_content)
             if value and room is not None:
                 room -= wire_of(value)
                 if room < 0:
@@ -95,8 +95,8 @@ class ValueReader:
             values.append(value)
         return values
 
-    def _whole(
-        self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool
+    def whole(
+        self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool = True
     ) -> StoredValue | None:
         """The value of this first item. If its parts are of another write, it is read again.
 
@@ -207,7 +207,7 @@ class ValueReader:
         self, place: Place, name: str, item: Item, epoch: str, *, with_content: bool
     ) -> StoredValue | None:
         try:
-            return self._whole(place, name, item, epoch, with_content=with_content)
+            return self.whole(place, name, item, epoch, with_content=with_content)
         except (ValueDamaged, SessionNotFound):
             return None
 

@@ -1,0 +1,118 @@
+"""Exports a tenant, or one of its users, to a file, and imports such a file.
+
+An export that was interrupted goes on after the last whole line of its file. The place of a line is
+in the line itself (`app.conversations.exporting`).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from app.conversations.export_lines import position_of, read_line
+from app.conversations.exporting import Exporter, first_line
+from app.conversations.restoring import Restored, Restorer
+from app.sessions.users import users_of
+from app.table import budget, ids, keys
+from app.table.db import Table
+
+LINES_AT_ONCE = 100
+"""Lines read in the time budget of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The partition of the last line, and the sort key after which to go on. Both are empty at the
+    beginning."""
+
+    partition: str = ""
+    after: str = ""
+
+
+def export(table: Table, tenant: str, user: str | None, path: Path, *, resume: bool) -> int:
+    """Writes the file. Returns the number of lines that tell of damage.
+
+    Raises:
+        FileExistsError: there is such a file, and `resume` is not set.
+        ValueError: the file is not an export of this tenant.
+    """
+    begin = _cut_back(path, tenant) if resume and path.exists() else Position()
+    damaged = 0
+    with path.open("a" if resume else "x", encoding="utf-8", newline="") as file:
+        for line in _lines(table, tenant, user, begin):
+            damaged += line.startswith('{"type":"damaged"')
+            file.write(line + "\n")
+    return damaged
+
+
+def _lines(table: Table, tenant: str, user: str | None, begin: Position) -> Iterator[str]:
+    exporter = Exporter(table)
+    for partition in _partitions(table, tenant, user):
+        if begin.partition and _order(partition) < _order(begin.partition):
+            continue
+        after = begin.after if partition == begin.partition else ""
+        if partition != begin.partition:
+            yield _first(partition, tenant)
+        lines = exporter.lines(partition, after)
+        while True:
+            budget.begin()
+            some = [line.text for line in islice(lines, LINES_AT_ONCE)]
+            budget.end()
+            yield from some
+            if len(some) < LINES_AT_ONCE:
+                break
+
+
+def _partitions(table: Table, tenant: str, user: str | None) -> Iterator[str]:
+    if user is not None:
+        yield keys.partition(tenant, user)
+        return
+    yield from users_of(table, tenant)
+    yield keys.tenant_partition(tenant)
+
+
+def _order(partition: str) -> tuple[bool, str, str]:
+    """As `_partitions` yields them."""
+    return keys.is_tenant(partition), keys.by_tenant(partition)["GSI3PK"], partition
+
+
+def _first(partition: str, tenant: str) -> str:
+    if keys.is_tenant(partition):
+        return first_line("tenant", tenant)
+    return first_line("user", keys.user_of(partition))
+
+
+def _cut_back(path: Path, tenant: str) -> Position:
+    """Removes a last line that is not whole. Returns where the file ends.
+
+    Raises:
+        ValueError
+    """
+    partition, after, end = "", "", 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+            sent = read_line(line.decode())
+            if sent["type"] == "user":
+                partition, after = keys.partition(tenant, sent["user"]), ""
+            elif sent["type"] == "tenant":
+                partition, after = keys.tenant_partition(tenant), ""
+                if sent["tenant"] != tenant:
+                    raise ValueError(f"the file is an export of the tenant {sent['tenant']}")
+            else:
+                after = position_of(sent)
+    os.truncate(path, end)
+    return Position(partition, after)
+
+
+def restore(table: Table, tenant: str, path: Path) -> Iterator[Restored]:
+    """Imports the file. Yields what was written so far, now and then.
+
+    Raises:
+        BadLine: the file has a line that is not of an export.
+    """
+    with path.open(encoding="utf-8", newline="\n") as file:
+        yield from Restorer(table, ids.UlidSource()).restore(file, tenant)
