@@ -220,7 +220,8 @@ def _end_erasure(table: Table, partition: str, until: str, *, keep: bool) -> Non
     user, noted = keys.user(partition), {":until": until}
     if not keep:
         empty = (
-            "erase_until = :until AND session_count = :none AND attribute_not_exists(has_values)"
+            "erase_until = :until AND attribute_not_exists(has_values)"
+            " AND (attribute_not_exists(session_count) OR session_count = :none)"
         )
         try:
             table.execute(writes.delete(user, empty, {**noted, ":none": 0}))
