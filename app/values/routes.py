@@ -269,11 +269,14 @@ def _shown(value: StoredValue) -> flask.Response:
     headers = {
         "ETag": f'"{value.etag}"',
         "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
-        "Content-Length": str(value.size),
         octets.VALUE_TYPE: value.content_type,
         **PRIVATE,
     }
     raw = value.content.raw if value.content else b""
     if octets.on_lambda() and not is_json(value.content_type):
-        return octets.response(raw, headers)
-    return flask.Response(raw, headers=headers, content_type=value.content_type)
+        answer = octets.response(raw, headers)
+    else:
+        answer = flask.Response(raw, headers=headers, content_type=value.content_type)
+    # To HEAD there is no body, and on Lambda bytes are base64.
+    answer.headers["Content-Length"] = str(value.size)
+    return answer
