@@ -1,4 +1,4 @@
-"""Makes API Gateway pass bytes on. Zappa calls `pass_bytes_on` at the end of a deployment or an update.
+"""Makes API Gateway pass bytes on. Zappa calls `pass_bytes_on` after it deploys or updates a stage.
 
 This also happens when Zappa is run by hand. Zappa's own `binary_support` sets `*/*` instead, and
 then every body is sent as base64. Imports nothing of ours: Zappa may run from anywhere.
