@@ -1,7 +1,7 @@
 """Reads values: one, or many by the beginning of their names (access patterns 21 and 22)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from app.errors import (
@@ -13,45 +13,19 @@ from app.errors import (
 )
 from app.logs import log_damaged
 from app.table import ids, keys, ranges
-from app.table.cursors import make_cursor, read_cursor
+from app.table.cursors import read_cursor
 from app.table.db import Table
 from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.writes import Item, Value
 from app.values.model import MAX_VALUES, Order, StoredValue, assemble, describe, parts_of
+from app.values.pages import ValuePage, wire_of
 from app.values.places import Place, current_epoch, now_of
-from app.wire import MAX_ANSWER, wire_size
+from app.wire import MAX_ANSWER
 
 MAX_READ = 8
 """Pages of 1 MB that DynamoDB reads for one page of ours. It reads whole items, also for names."""
 
-ABOUT = 3_000
-"""More bytes in an answer than a value has besides its name and content."""
-
 NAMES = "PK, SK, epoch, written, etag, content_type, parts, total_bytes"
-
-
-@dataclass(frozen=True, slots=True)
-class ValuePage:
-    """`end` is the name after which the next page begins, None if no values follow. `start` is that
-    of this page, empty for the first one."""
-
-    values: list[StoredValue]
-    end: str | None
-    scope: str
-    start: str = ""
-
-    @property
-    def next_cursor(self) -> str | None:
-        return None if self.end is None else make_cursor(self.scope, self.end)
-
-    def within(self, room: int) -> "ValuePage":
-        """As much of the page as has at most so many bytes in an answer."""
-        for number, value in enumerate(self.values):
-            room -= wire_of(value)
-            if room < 0:
-                end = self.values[number - 1].name if number else self.start
-                return replace(self, values=self.values[:number], end=end)
-        return self
 
 
 class ValueReader:
@@ -243,12 +217,3 @@ class ValueReader:
 def _log(place: Place, name: str) -> None:
     """Logs that a value is damaged. Not its name, which is a user's text."""
     log_damaged(place.partition, place.part_key(name, 0)["SK"])
-
-
-def wire_of(value: StoredValue) -> int:
-    """At most so many bytes of an answer are this value."""
-    size = ABOUT + 12 * len(value.name)
-    if not value.content:
-        return size
-    data = value.content.data
-    return size + (wire_size(data) if isinstance(data, str) else len(data) * 4 // 3)

@@ -1,7 +1,6 @@
 """The routes of values. Each exists three times: for a session, a user and a tenant."""
 
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any
 
 import flask
@@ -10,25 +9,24 @@ from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
 from app.errors import FieldError, ValidationFailed
-from app.http import bodies, octets, strict_json
+from app.http import bodies, strict_json
 from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
+from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.literals import Literal
-from app.table import ids
 from app.values import places, rules
-from app.values.answers import page_members, results, written_members
+from app.values.answers import page_members, results, value_response, written_members
 from app.values.batch import ValueBatches
 from app.values.changes import Change
-from app.values.model import Content, StoredValue, is_json, plain_type
+from app.values.model import Content, is_json, plain_type
+from app.values.operation_schemas import BatchSchema
 from app.values.places import Place
 from app.values.reader import ValueReader
 from app.values.schemas import (
-    BatchHeadersSchema,
-    BatchSchema,
     DeletedValuesSchema,
     DeleteValuesSchema,
     GetValueHeadersSchema,
@@ -117,7 +115,7 @@ def get_value(headers: Headers, name: str, **place: str) -> flask.Response:
             return flask.Response(status=304, headers={"ETag": f'"{value.etag}"'})
         if flask.request.method == "GET":
             value = reader.get(where, name)
-    return _shown(value)
+    return value_response(value)
 
 
 @each_place("put", "/<value_name:name>", "put_{}_value")
@@ -218,7 +216,7 @@ def delete_values(query: dict[str, str], **place: str) -> Any:
     BatchSchema,
     example={"operations": [{"put": "agent/state", "json": {"step": 3}}, {"list": "agent/"}]},
 )
-@blp.arguments(BatchHeadersSchema, location="headers")
+@blp.arguments(IdempotencySchema, location="headers")
 @blp.response(200, ResultsSchema)
 @blp.problems(400, 404, 409, 410, 412, 413, 415, 422)
 def batch_values(body: dict[str, Any], headers: Headers, **place: str) -> flask.Response:
@@ -254,32 +252,3 @@ def _checked(name: str) -> str:
     if fault:
         raise ValidationFailed([FieldError(location="path", field="name", message=fault)])
     return name
-
-
-PRIVATE = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox",
-    "Content-Disposition": "attachment",
-}
-"""Values share an origin with the pages of this service, so a browser must not show or run them."""
-
-
-def _shown(value: StoredValue) -> flask.Response:
-    """
-    Raises:
-        NotAcceptable: these are bytes, and API Gateway would not send them.
-    """
-    headers = {
-        "ETag": f'"{value.etag}"',
-        "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
-        octets.VALUE_TYPE: value.content_type,
-        **PRIVATE,
-    }
-    raw = value.content.raw if value.content else b""
-    if octets.on_lambda() and not is_json(value.content_type):
-        answer = octets.response(raw, headers)
-    else:
-        answer = flask.Response(raw, headers=headers, content_type=value.content_type)
-    # To HEAD there is no body, and on Lambda bytes are base64.
-    answer.headers["Content-Length"] = str(value.size)
-    return answer

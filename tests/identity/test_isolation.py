@@ -25,7 +25,7 @@ from werkzeug.test import TestResponse
 
 import app as package
 from app.http.api import Blueprint
-from app.http.fields import IfMatchSchema
+from app.http.header_schemas import IfMatchSchema
 from app.identity import auth
 from app.identity.caller import Caller
 from app.messages.store import MessageStore
