@@ -241,7 +241,7 @@ def merge_patch(target: str, patch: str) -> str:
     """
     if not patch.startswith("{"):
         return patch
-    merged = read_object(target).texts if target.startswith("{") else {}
+    merged = read_object(target).texts if target.lstrip(" \t\n\r").startswith("{") else {}
     for name, text in read_object(patch).texts.items():
         if text == "null":
             merged.pop(name, None)

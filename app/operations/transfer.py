@@ -30,6 +30,9 @@ class Position:
     after: str = ""
 
 
+BEGINNING = Position()
+
+
 def export(table: Table, tenant: str, user: str | None, path: Path, *, resume: bool) -> int:
     """Writes the file. Returns the number of lines that tell of damage.
 
@@ -37,16 +40,19 @@ def export(table: Table, tenant: str, user: str | None, path: Path, *, resume: b
         FileExistsError: there is such a file, and `resume` is not set.
         ValueError: the file is not an export of this tenant.
     """
-    begin = _cut_back(path, tenant) if resume and path.exists() else Position()
+    begin = _cut_back(path, tenant) if resume and path.exists() else BEGINNING
     damaged = 0
     with path.open("a" if resume else "x", encoding="utf-8", newline="") as file:
-        for line in _lines(table, tenant, user, begin):
+        for line in lines(table, tenant, user, begin):
             damaged += line.startswith('{"type":"damaged"')
             file.write(line + "\n")
     return damaged
 
 
-def _lines(table: Table, tenant: str, user: str | None, begin: Position) -> Iterator[str]:
+def lines(
+    table: Table, tenant: str, user: str | None, begin: Position = BEGINNING
+) -> Iterator[str]:
+    """The lines of an export, from a position on."""
     exporter = Exporter(table)
     for partition in _partitions(table, tenant, user):
         if begin.partition and _order(partition) < _order(begin.partition):
@@ -54,10 +60,10 @@ def _lines(table: Table, tenant: str, user: str | None, begin: Position) -> Iter
         after = begin.after if partition == begin.partition else ""
         if partition != begin.partition:
             yield _first(partition, tenant)
-        lines = exporter.lines(partition, after)
+        rest = exporter.lines(partition, after)
         while True:
             budget.begin()
-            some = [line.text for line in islice(lines, LINES_AT_ONCE)]
+            some = [line.text for line in islice(rest, LINES_AT_ONCE)]
             budget.end()
             yield from some
             if len(some) < LINES_AT_ONCE:

@@ -139,7 +139,8 @@ class ValueBatches:
                 outcomes = opened.judge(failed, written)
             if any(isinstance(outcome, ApiError) for outcome in outcomes):
                 raise ValuesNotWritten(outcomes)
-            if any(outcomes):  # the response to an earlier try was lost
+            if any(isinstance(done, Done) and done.written == written for done in outcomes):
+                # The response to an earlier try was lost.
                 return Outcomes(opened.done(written))
         raise Contended
 
@@ -240,9 +241,11 @@ def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     yield run
 
 
-def _found(value: StoredValue | None) -> Outcome:
+def _found(value: StoredValue | ApiError | None) -> Outcome:
     if value is None:
         return ValueNotFound()
+    if isinstance(value, ApiError):
+        return value
     return value if value.content else TooLarge("There is no room for it. Ask for it alone.")
 
 

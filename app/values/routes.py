@@ -10,7 +10,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.routing import BaseConverter
 
 from app.errors import FieldError, ValidationFailed
-from app.http import bodies, strict_json
+from app.http import bodies, octets, strict_json
 from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
@@ -262,14 +262,21 @@ PRIVATE = {
 
 
 def _shown(value: StoredValue) -> flask.Response:
+    """
+    Raises:
+        NotAcceptable: these are bytes, and API Gateway would not send them.
+    """
     headers = {
         "ETag": f'"{value.etag}"',
         "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
-        bodies.VALUE_TYPE: value.content_type,
+        octets.VALUE_TYPE: value.content_type,
         **PRIVATE,
     }
     raw = value.content.raw if value.content else b""
-    answer = flask.Response(raw, headers=headers, content_type=value.content_type)
-    if not value.content:
-        answer.headers["Content-Length"] = str(value.size)
+    if octets.on_lambda() and not is_json(value.content_type):
+        answer = octets.response(raw, headers)
+    else:
+        answer = flask.Response(raw, headers=headers, content_type=value.content_type)
+    # To HEAD there is no body, and on Lambda bytes are base64.
+    answer.headers["Content-Length"] = str(value.size)
     return answer

@@ -21,7 +21,7 @@ from app.http.fields import (
     limit,
     query_flag,
 )
-from app.literals import Literal
+from app.literals import Literal, text_of
 from app.values import rules
 from app.values.changes import ANY, Change, IfMatch
 from app.values.model import BYTES, JSON, MAX_VALUES, Content, content_of, is_json, plain_type
@@ -201,8 +201,7 @@ def _content(data: dict[str, Any]) -> Content:
     if "json" in data:
         if not is_json(content_type):
             raise ma.ValidationError("Not a type of JSON.", "content_type")
-        literal: Literal = data["json"]
-        return Content(plain_type(content_type), literal.text)
+        return Content(plain_type(content_type), text_of(data["json"]))
     try:
         raw = base64.b64decode(data["base64"], validate=True)
     except (binascii.Error, ValueError):

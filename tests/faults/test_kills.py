@@ -7,12 +7,14 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from app.config import Config
+from app.conversations.restoring import Restorer
 from app.factory import create_app
 from app.identity.caller import Caller
 from app.operations.sweep import sweep
@@ -30,7 +32,7 @@ DAY = 24 * 60 * 60 * 1000
 
 @dataclass
 class Request:
-    """What the child does: a request, or the sweep if there is no method."""
+    """What the child does: a request, the sweep, or the import of the file `path`."""
 
     method: str
     path: str
@@ -47,6 +49,10 @@ def carry_out(request: Request, user: str, table_name: str, url: str, late: int)
     table = db.Table(table_name, db.connect(endpoint_url=url), database_time=clock)
     if request.method == "SWEEP":
         sweep(table, clock)
+        return
+    if request.method == "IMPORT":
+        lines = Path(request.path).read_text().splitlines()
+        list(Restorer(table, ids.UlidSource(clock)).restore(lines, "acme"))
         return
     config = Config(sessions_table=table_name, jwt_secret=SECRET, log_level="ERROR")
     app = create_app(config, table=table, ulids=ids.UlidSource(clock))
@@ -422,7 +428,7 @@ def load(_: Alice) -> Request:
 
 EARLIER = "2024-01-01T00:00:00Z"
 
-SCOPE = "sessions:read sessions:write sessions:import"
+SCOPE = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
 
 
 @pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])
