@@ -175,7 +175,10 @@ def patch_value(patch: Literal, headers: Headers, name: str, **place: str) -> fl
 @blp.response(204)
 @blp.problems(404, 409, 412, 422)
 def delete_value(headers: Headers, name: str, **place: str) -> flask.Response:
-    """Delete a value"""
+    """Delete a value
+
+    If there is none of this name, the response is 404.
+    """
     where, name = place_of(**place), _checked(name)
     store.delete(where, name, if_match=accepted_tags(headers.get("if_match")))
     return flask.Response(status=204)
