@@ -13,7 +13,7 @@ from app.operations import cli, tenant_erasure
 from app.operations.sweep import sweep
 from app.operations.tenant_erasure import StillInUse, erase_tenant, erase_user
 from app.sessions.users import users_of
-from app.table import db, keys
+from app.table import db, ids, keys
 from app.table.definition import BY_TENANT
 from tests.faults.proxy import always, refused
 from tests.people import SECRET, Client, make_token
@@ -115,6 +115,14 @@ def test_the_user_may_begin_again_at_once(person, at_once, clock, assert_sound):
     for path in (f"/sessions/{session}/values/a", "/values/b", "/tenant/values/d"):
         assert alice.get(path).data == b"new"
     assert_sound()
+
+
+def test_a_user_who_had_only_values_begins_again_with_the_right_time(person, clock, items):
+    alice = person("acme", "alice")
+    put(alice, "/values/b")
+    assert alice.get("/sessions").json["pagination"]["total"] == 0
+    assert alice.delete("/sessions?confirm=all").json["deleted_sessions"] == 0
+    assert alice.create_session()["created_at"] <= ids.iso_time(clock())
 
 
 class Dying:

@@ -1078,6 +1078,7 @@ def test_every_header_that_is_read_by_hand_is_known_here():
         ("bodies.py", "'Content-Encoding'"),
         ("bodies.py", "'Content-Type'"),
         ("bodies.py", "VALUE_TYPE"),
+        ("octets.py", "'Accept'"),
         ("request_log.py", "'X-Request-Id'"),
     }
 
