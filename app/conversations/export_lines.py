@@ -155,7 +155,6 @@ def _time(value: Any) -> str:
 
 
 def milliseconds_in(value: Any) -> int:
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
+    if datetime.fromisoformat(str(value)).tzinfo is None:
         raise ValueError(f"a time without its zone: {str(value)[:40]}")
-    return round(moment.timestamp() * 1000)
+    return ids.milliseconds_of(str(value))

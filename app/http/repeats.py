@@ -8,6 +8,11 @@ from app.literals import canonical
 from app.table.idempotency import IdempotencyKey, identify
 
 
+def key_of(key: str | None, writer: str, *also: Any) -> IdempotencyKey | None:
+    """For a request whose body is not JSON. Returns None if the client sent no key."""
+    return identify(key, str(flask.request.endpoint), writer, *also) if key else None
+
+
 def request_key(key: str | None, writer: str, *also: Any) -> IdempotencyKey | None:
     """Returns None if the client sent no key.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from app.conversations.export_lines import position_of, read_line
 from app.conversations.exporting import Exporter, first_line
 from app.conversations.restoring import Restored, Restorer
+from app.identity.caller import Caller
 from app.sessions.users import users_of
 from app.table import budget, ids, keys
 from app.table.db import Table
@@ -72,7 +73,7 @@ def lines(
 
 def _partitions(table: Table, tenant: str, user: str | None) -> Iterator[str]:
     if user is not None:
-        yield keys.partition(tenant, user)
+        yield Caller(tenant, user).partition
         return
     yield from users_of(table, tenant)
     yield keys.tenant_partition(tenant)
@@ -103,7 +104,7 @@ def _cut_back(path: Path, tenant: str) -> Position:
             end += len(line)
             sent = read_line(line.decode())
             if sent["type"] == "user":
-                partition, after = keys.partition(tenant, sent["user"]), ""
+                partition, after = Caller(tenant, sent["user"]).partition, ""
             elif sent["type"] == "tenant":
                 partition, after = keys.tenant_partition(tenant), ""
                 if sent["tenant"] != tenant:

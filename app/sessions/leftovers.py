@@ -31,6 +31,17 @@ def epoch_of(head: Mapping[str, Value] | None, session_ulid: str = "") -> str:
     return str(head.get("epoch") or head.get("born") or session_ulid or ids.LEAST)
 
 
+def new_epoch(table: Table, partition: str, now: str, session_ulid: str = "") -> str:
+    """An epoch after all earlier ones whose values may still be on their way. Costs 1 get."""
+    left = table.get(keys.stale(partition, session_ulid)) or {}
+    latest = str(left.get("epoch", ids.LEAST))
+    return max(ids.UlidSource(lambda: ids.milliseconds_of(now)).new()[0], _next(latest))
+
+
+def _next(epoch: str) -> str:
+    return ids.series(epoch, 2)[1] if ids.is_ulid(epoch) else ids.LEAST
+
+
 def note(partition: str, session_ulid: str, epoch: str, now: int) -> Write:
     """The write of the item by which the sweep finds values of `epoch` and before."""
     key = keys.stale(partition, session_ulid)
@@ -81,8 +92,11 @@ def finish(table: Table, partition: str, sk: str) -> None:
                 "(attribute_not_exists(session_count) OR session_count = :none)",
             ]
         )
-        with suppress(ConditionFailed):
+        try:
             table.execute(writes.delete(_head(partition), empty, {":none": 0}))
+        except ConditionFailed as failed:
+            if "erase_until" in failed.item:  # the erasure ends first
+                return
     with suppress(ConditionFailed):  # noted again since
         table.execute(writes.delete(key, "GSI2SK = :due", {":due": left["GSI2SK"]}))
 
@@ -100,7 +114,7 @@ def end_epoch(table: Table, partition: str, now: int) -> bool:
         if not head or "has_values" not in head:
             return False
         old = epoch_of(head)
-        new = max(ids.greatest_of(now), ids.series(old, 2)[1])
+        new = max(ids.greatest_of(now), _next(old))
         same = "epoch = :old" if "epoch" in head else "attribute_not_exists(epoch)"
         ended = writes.change(
             key, {"epoch": new, "has_values": None}, {":old": old} if "epoch" in head else {}, same

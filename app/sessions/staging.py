@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.errors import Unavailable
-from app.sessions import creation, erasure
+from app.sessions import creation, erasure, leftovers
 from app.sessions.model import Session
 from app.table import ids, keys, writes
 from app.table.db import ConditionFailed, Table
@@ -35,7 +35,7 @@ class Busy(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Stage:
     """`staged` is the id of this attempt to fill it. `is_new` is false if an earlier one began.
-    `epoch` is that of the values it is filled with, which is the id of the first attempt."""
+    `epoch` is that of the values it is filled with, the same for all attempts."""
 
     key: Mapping[str, str]
     staged: str
@@ -62,6 +62,7 @@ def begin(
         ConditionFailed: there is something else with this key. Its `item` is that.
         Busy: another request fills it.
     """
+    epoch = leftovers.new_epoch(table, key["PK"], ids.iso_time(now), keys.session_of(key["SK"]))
     due = keys.by_due_time(keys.session_of(key["SK"]), ids.iso_time(now + KEPT))
     state: dict[str, Value | None] = {
         "deleted_at": due["GSI2SK"],
@@ -70,16 +71,16 @@ def begin(
         "last_ulid": staged,
         **due,
     }
-    attributes = {**state, **about, "session_key": name, "epoch": staged}
+    attributes = {**state, **about, "session_key": name, "epoch": epoch}
     try:
         table.execute(writes.put(key, attributes, "attribute_not_exists(PK)"))
-        return Stage(key, staged, is_new=True, epoch=staged)
+        return Stage(key, staged, is_new=True, epoch=epoch)
     except ConditionFailed as error:
         failed, found = error, error.item
         if "staged" not in found or "claimed" in found:
             raise
         if found.get("staged") == staged:  # the response to an earlier try was lost
-            return Stage(key, staged, is_new=True, epoch=staged)
+            return Stage(key, staged, is_new=True, epoch=epoch)
     if str(found["staged_until"]) > ids.iso_time(now):
         raise Busy
     if any(found.get(attribute) != value for attribute, value in about.items() if value):
@@ -106,7 +107,7 @@ def publish(
 ) -> dict[str, Write]:
     """The writes that show a staged session: `session`, `user` and, if its metadata is long,
     `info`."""
-    also: dict[str, Value] = {"has_values": 1, "epoch": stage.epoch} if with_values else {}
+    also: dict[str, Value] = {"epoch": stage.epoch, **({"has_values": 1} if with_values else {})}
     parts = creation.creation(partition, session, also)
     put = parts["session"]["Put"]
     put["ConditionExpression"] = MINE

@@ -44,6 +44,11 @@ def identify(key: str, route: str, *content: Any) -> IdempotencyKey:
     return IdempotencyKey(_digest(route, key), _digest(*content))
 
 
+def mark_of(key: IdempotencyKey, *content: Any) -> bytes:
+    """Ten bytes that a write of this request leaves in what it has written, instead of a record."""
+    return hashlib.sha256(_digest(key.name, key.fingerprint, *content).encode()).digest()[:10]
+
+
 def within(idempotency_key: IdempotencyKey, session_ulid: str) -> IdempotencyKey:
     """The same for a record that is not in its session's range: one session's requests are not
     those of another."""

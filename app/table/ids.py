@@ -92,6 +92,15 @@ def from_key(key: str) -> str:
     return str(ULID(hashlib.sha256(key.encode()).digest()[:16]))
 
 
+def marked(milliseconds: int, mark: bytes) -> str:
+    """The id of this time with ten given bytes instead of random ones.
+
+    >>> marked(1469922850259, b"\0" * 10)
+    '01ARZ3NDEK0000000000000000'
+    """
+    return str(ULID(milliseconds.to_bytes(6, "big") + mark))
+
+
 def greatest_of(milliseconds: int) -> str:
     """The greatest id of one millisecond.
 
@@ -135,6 +144,14 @@ def milliseconds(ulid: str) -> int:
     1469922850259
     """
     return int(ulid[:10].encode().translate(_FROM_CROCKFORD), 32)
+
+
+def milliseconds_of(time: str) -> int:
+    """
+    >>> milliseconds_of("2016-07-30T23:54:10.259Z")
+    1469922850259
+    """
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
 def timestamp(ulid: str) -> str:

@@ -17,6 +17,7 @@ from app.errors import (
     ValueNotFound,
     ValuesNotWritten,
 )
+from app.table import idempotency
 from app.table.db import ConditionFailed
 from app.table.idempotency import IdempotencyKey
 from app.values.changes import Change, Done, Reopen
@@ -84,6 +85,7 @@ class ValueBatches:
                 written = self.store.take(place)
                 outcomes += [change.done(written) for change in run if isinstance(change, Change)]
             else:
+                _mark(run, idempotency_key, len(outcomes))
                 calls = [partial(self._write, opened, change) for change in run]
                 outcomes += self.store.table.each(calls)
         failed = any(
@@ -170,6 +172,12 @@ class ValueBatches:
             ).within(room)
         except ApiError as error:
             return error
+
+
+def _mark(run: Sequence[Any], key: IdempotencyKey | None, start: int) -> None:
+    """So that a repeated request recognises its writes, even if it has no record yet."""
+    for number, change in enumerate(run, start):
+        change.mark = idempotency.mark_of(key, number) if key else None
 
 
 def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:

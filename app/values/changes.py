@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.errors import ValueChanged, ValueNotFound
 from app.table import writes
@@ -48,6 +49,8 @@ class Change:
     only_new: bool = False
     must_exist: bool = False
     """A delete fails if there is nothing to delete."""
+    mark: bytes | None = None
+    """Ten bytes that recognise this write if the request is repeated."""
 
     _seen: Item | None = field(default=None, init=False)
     """The item that is there, as far as it was read; empty if there is none."""
@@ -116,8 +119,8 @@ class Change:
             ValueChanged: the precondition does not hold.
             Reopen: the value is of a later epoch.
         """
-        if self.content is not None and found.get("written") == written:
-            return self.done(written)  # the response to an earlier try was lost
+        if self.content is not None and _mark_of(found.get("written")) == _mark_of(written):
+            return self.done(str(found["written"]))  # the response to an earlier try was lost
         there = str(found.get("epoch", "")) if found else ""
         if there > epoch:
             raise Reopen
@@ -129,12 +132,7 @@ class Change:
                 return self.done(written)
             matches = etag is not None and (ANY in self.if_match or etag in self.if_match)
             if not matches:
-                if self.content is None or etag != self.content.etag:
-                    raise ValueChanged(etag)
-                # It is as wanted already (RFC 9110 section 13.1.1). A transaction that failed for
-                # this alone is tried again.
-                self.if_match = (*self.if_match, etag)
-                return self.done(str(found.get("written")))
+                raise ValueChanged(etag)
         elif self.must_exist and etag is None:
             if repeated:
                 return self.done(written)
@@ -151,3 +149,8 @@ class Change:
         if self.only_new:
             is_new = True
         return Done(self.name, self.content.etag if self.content else None, written, is_new)
+
+
+def _mark_of(written: Any) -> str:
+    """What an id has besides its time. It is random, or that of an Idempotency-Key."""
+    return str(written)[10:]

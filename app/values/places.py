@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.errors import Contended, SessionNotFound
 from app.identity.caller import Caller
+from app.sessions import leftovers
 from app.sessions.leftovers import epoch_of
 from app.sessions.model import LIVE, is_live, ulid_of
 from app.table import ids, keys, writes
@@ -91,11 +92,13 @@ def open_for_writing(table: Table, place: Place, now: str) -> tuple[Item, str]:
         values: dict[str, Value] = {":now": now} if place.session_ulid else {}
         for name in ("born", "epoch"):  # of the same session, and nothing was erased meanwhile
             if head and name in head:
-                conditions.append(f"{name} = :{name}")
-                values[f":{name}"] = head[name]
+                conditions.append(f"{name} = :seen_{name}")
+                values[f":seen_{name}"] = head[name]
             else:
                 conditions.append(f"attribute_not_exists({name})")
         sets: dict[str, Value | None] = {"has_values": 1}
+        if epoch == ids.LEAST:  # a user's or tenant's first one
+            sets["epoch"] = epoch = leftovers.new_epoch(table, place.partition, now)
         if place.head_key["SK"] == keys.user("")["SK"]:
             sets |= keys.by_tenant(place.partition)
         note = writes.change(place.head_key, sets, values, " AND ".join(conditions))

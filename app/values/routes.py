@@ -14,7 +14,7 @@ from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
 from app.http.header_schemas import IdempotencySchema
-from app.http.repeats import request_key
+from app.http.repeats import key_of, request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.literals import Literal
@@ -52,6 +52,15 @@ batches: ValueBatches = LocalProxy(lambda: current_app.extensions["value_batches
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "A hash of type and content"}}
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+
+ANY_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {}, "example": {"step": 3, "tools": ["search"]}},
+        "*/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+"""The body of a PUT in the OpenAPI document."""
 
 Headers = dict[str, str]
 
@@ -119,6 +128,7 @@ def get_value(headers: Headers, name: str, **place: str) -> flask.Response:
 
 
 @each_place("put", "/<value_name:name>", "put_{}_value")
+@blp.doc(requestBody=ANY_BODY)
 @blp.arguments(PutValueHeadersSchema, location="headers")
 @blp.response(200, ValueSchema, headers=ETAG)
 @blp.alt_response(201, schema=ValueSchema, headers=ETAG, success=True)
@@ -127,10 +137,12 @@ def put_value(headers: Headers, name: str, **place: str) -> flask.Response:
     """Write a value
 
     The body is the value: JSON, or bytes of any content type, up to 3 MB. It replaces the value of
-    this name. `If-None-Match: *` only creates, `If-Match` only replaces what you know. Names are
-    UTF-8 of up to 700 bytes, with segments between slashes.
+    this name. `If-None-Match: *` only creates, `If-Match` only replaces what you know. With an
+    `Idempotency-Key`, a repeated request is not refused for what the first one has written. Names
+    are UTF-8 of up to 700 bytes, with segments between slashes.
     """
     where, name = place_of(**place), _checked(name)
+    caller = current_caller()
     content_type, raw = bodies.read_any(flask.request)
     content = Content(content_type, raw)
     if is_json(content_type):
@@ -143,6 +155,9 @@ def put_value(headers: Headers, name: str, **place: str) -> flask.Response:
         content,
         if_match=accepted_tags(headers.get("if_match")),
         only_new="if_none_match" in headers,
+        idempotency_key=key_of(
+            headers.get("idempotency_key"), caller.writer, place.get("session_id"), name
+        ),
         parsed=True,
     )
     text = json_object(written_members(done, content))

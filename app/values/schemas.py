@@ -7,6 +7,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.http.fields import NEXT_CURSOR, JsonValue, Schema, cursor, limit, query_flag
+from app.http.header_schemas import IdempotencySchema
 from app.literals import Literal
 from app.values import rules
 from app.values.model import JSON, MAX_VALUES
@@ -66,7 +67,7 @@ class ValueIfMatchSchema(ma.Schema):
     )
 
 
-class PutValueHeadersSchema(ValueIfMatchSchema):
+class PutValueHeadersSchema(IdempotencySchema, ValueIfMatchSchema):
     if_none_match = fields.String(
         data_key="If-None-Match",
         validate=validate.Regexp(r"[ \t]*\*[ \t]*\Z", error="Only * is possible here."),

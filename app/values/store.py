@@ -10,9 +10,10 @@ from functools import partial
 
 from app.errors import ApiError, Contended, TooLarge, Unavailable, ValueChanged, ValueNotJson
 from app.merge_patch import merge_patch
-from app.table import budget, ids, keys, ranges
+from app.table import budget, idempotency, ids, keys, ranges
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
+from app.table.idempotency import IdempotencyKey
 from app.table.writes import Item, Write
 from app.values import places, rules
 from app.values.changes import ANY, Change, Done, IfMatch, Reopen
@@ -96,11 +97,13 @@ class ValueStore:
         *,
         if_match: IfMatch | None = None,
         only_new: bool = False,
+        idempotency_key: IdempotencyKey | None = None,
         parsed: bool = False,
     ) -> Done:
         """Pattern 23: creates or replaces a value. Costs 1 get and 1 put; for the first value of
         its place 1 update more, for a divided one 1 get more. With `parsed`, JSON text is known to
-        be JSON.
+        be JSON. A repeated request is recognised by its key, as long as nobody else has written the
+        value since.
 
         Raises:
             ValidationFailed, SessionNotFound, TooLarge
@@ -108,7 +111,8 @@ class ValueStore:
         """
         rules.check_name(name)
         rules.check_content(content, parsed=parsed)
-        return self._carry_out(place, Change(name, content, if_match, only_new))
+        mark = idempotency.mark_of(idempotency_key, content.etag) if idempotency_key else None
+        return self._carry_out(place, Change(name, content, if_match, only_new, mark=mark))
 
     def delete(self, place: Place, name: str, *, if_match: IfMatch | None = None) -> None:
         """Pattern 23.
@@ -209,7 +213,7 @@ class ValueStore:
         if change.is_divided:
             change.see(self.table.get(place.value_key(change.name)))
         for _ in range(TRIES):
-            written = self.take(place)
+            written = self.take(place, change.mark)
             first, *further = parts = change.writes(place, epoch, written)
             try:
                 if not further:
@@ -223,14 +227,14 @@ class ValueStore:
                 return done
         raise Contended
 
-    def take(self, place: Place) -> str:
-        """The id of a write.
+    def take(self, place: Place, mark: bytes | None = None) -> str:
+        """The id of a write. With a mark, everything but its time is that.
 
         Raises:
             ClockDisagrees
         """
         now = checked_time(self.table, self.ulids.clock, place.partition)
-        return self.ulids.new(now=now)[0]
+        return ids.marked(now, mark) if mark else self.ulids.new(now=now)[0]
 
     def now(self) -> str:
         return places.now_of(self.ulids.clock)
