@@ -241,9 +241,10 @@ def _value_routes(world: World) -> list[Route]:
         Route("value: put, If-Match", 2, request("PUT", value, STATE, if_match=f'"{etag}"')),
         Route("value: put, 1 MB", 3, request("PUT", divided, bytes(1_000_000)), 5),
         Route("value: put, the user's own", 2, request("PUT", "/values/theme", "dark")),
-        Route("value: patch", 3, request("PATCH", value, {"step": 4})),
+        Route("value: patch", 3, request("PATCH", f"{session}/values/agent/001", {"step": 4})),
         Route("value: get", 1, request("GET", value)),
         Route("value: get, unchanged (304)", 1, request("GET", value, if_none_match=f'"{etag}"')),
+        Route("value: get, changed (200)", 2, request("GET", value, if_none_match='"of another"')),
         Route("value: get, 1 MB", 2, request("GET", divided), 5),
         Route("value: list 10", 2, request("GET", listing)),
         Route(

@@ -53,8 +53,8 @@ Found = dict[str, Any]
 def measure(world: World) -> Found:
     with worker_of(world, "langgraph_saver", str(PEERS_PYTHON)) as saver:
         saver("create_tables")
-        payload = base64.b64decode(saver("payload", SIZE))
-        write = base64.b64decode(saver("write_payload"))
+        payload = base64.b64decode(saver("call", "payload", SIZE))
+        write = base64.b64decode(saver("call", "write_payload"))
         bench = _Bench(world, saver, payload, write)
         rows = [*bench.puts(), *bench.reads(), *bench.writes()]
         sizes = bench.stored_sizes()
@@ -87,8 +87,11 @@ class _Bench:
             path = f"{session}/values?prefix=cp/-/&order=desc&limit={LIMIT}"
             _check(self.world.send(USER, "GET", path)["values"], newest, pending)
             thread = f"{THREAD} {pending}"
-            theirs = self.saver("fill", thread, SIZE, HISTORY, TASKS, pending)
-            yield from self._compare(what, {OURS: self._get(path)}, {THEIRS: ("get_tuple", thread)})
+            theirs = self.saver("call", "fill", thread, SIZE, HISTORY, TASKS, pending)
+            ours = {OURS: self._get(path)}
+            if not pending:
+                ours[f"{OURS}, limit=1"] = self._get(path.replace(f"limit={LIMIT}", "limit=1"))
+            yield from self._compare(what, ours, {THEIRS: ("get_tuple", thread)})
             if pending:
                 path = f"{session}/values?prefix=cp/-/{newest}"
                 yield from self._compare(
@@ -99,7 +102,7 @@ class _Bench:
 
     def writes(self) -> Iterator[Found]:
         """Each value is new, and must be: a task's writes are kept if it is run again."""
-        checkpoint = self.saver("put", THREAD, SIZE)
+        checkpoint = self.saver("call", "put", THREAD, SIZE)
         tasks = iter(range(10**9))
 
         def batch(*, atomic: bool) -> Prepare:
@@ -134,7 +137,7 @@ class _Bench:
         ours, bare = next(self.ids), next(self.ids)
         self._put(f"cp/-/{ours}", self.payload)()
         self._bare_put(bare)()
-        self.saver("put", "sizes", SIZE)
+        self.saver("call", "put", "sizes", SIZE)
         partition = caller(USER).partition
         tables = {
             OURS: (self.world.table.name, lambda i: i["PK"] == partition and ours in i["SK"]),
