@@ -138,6 +138,17 @@ class ValueNotFound(ApiError):
     detail = "There is no value of this name."
 
 
+class NotAcceptable(ApiError):
+    """API Gateway would send the bytes as base64 text."""
+
+    status, code, title = 406, "NOT_ACCEPTABLE", "Not acceptable"
+    detail = (
+        "This value is not JSON. API Gateway sends bytes only to a client that asks for them: send "
+        "Accept: application/octet-stream, or an Accept that begins with it. Value-Type has the "
+        "value's own type."
+    )
+
+
 class ValueNotJson(ApiError):
     status, code, title = 409, "VALUE_NOT_JSON", "The value is not JSON"
     detail = "Only a JSON value can be merged with a patch."

@@ -12,7 +12,7 @@ from app.conversations import routes as conversations
 from app.conversations.exporting import Exporter
 from app.conversations.fork import SessionForker
 from app.conversations.importing import SessionImporter
-from app.http import caching, docs, health, landing, request_log
+from app.http import caching, docs, health, landing, octets, request_log
 from app.http.api import Api
 from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
@@ -102,6 +102,7 @@ def create_app(
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
     caching.init_app(app)
+    octets.init_app(app)
     if config.cors_origins:
         allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
         flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)

@@ -6,6 +6,7 @@ function named in `command`, `manage` or a scheduled rule. With it, anyone who m
 function could use its role. This deployment never needs those commands.
 """
 
+import base64
 import gc
 import logging
 from typing import Any
@@ -21,6 +22,8 @@ except SystemExit as stopped:
 
 gc.freeze()
 gc.enable()
+
+from app.http.octets import CODING  # noqa: E402  loaded with the app
 
 # We log one line per request ourselves, with more in it than Zappa's.
 logging.getLogger("zappa.wsgi").setLevel(logging.WARNING)
@@ -42,7 +45,21 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         raise Refused("only API Gateway, its authorizer and the sweep's schedule may call this")
     # Zappa would copy them to the environment. This API has none, so these are not API Gateway's.
     event["stageVariables"] = None
-    return zappa.lambda_handler(event, context)
+    if not _is_request(event):
+        return zappa.lambda_handler(event, context)
+    if event.get("isBase64Encoded"):
+        # Zappa leaves base64 as it is, unless the gateway sends every body as base64
+        # (`binary_support`).
+        event["body"] = base64.b64decode(event.get("body") or "")
+    return _with_base64_flag(zappa.lambda_handler(event, context))
+
+
+def _with_base64_flag(answer: dict[str, Any]) -> dict[str, Any]:
+    """Tells API Gateway to decode the body, if the app has encoded it."""
+    for headers in (answer.get("headers"), answer.get("multiValueHeaders")):
+        if headers and headers.pop(CODING, None):
+            answer["isBase64Encoded"] = True
+    return answer
 
 
 def _is_request(event: dict[str, Any]) -> bool:

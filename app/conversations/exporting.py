@@ -21,6 +21,7 @@ from itertools import chain, groupby
 from typing import Any
 
 from app.conversations.export_lines import end_of_message
+from app.conversations.walk import Walk
 from app.errors import SessionDamaged, SessionNotFound, ValueDamaged
 from app.http.answers import JsonText, json_object
 from app.messages.bounds import Bounds, bounds_of
@@ -62,7 +63,7 @@ class Exporter:
         Costs 1 query per MB, 1 query for each divided value, and 1 get for each session that has
         values or was not read at once.
         """
-        walk = _Walk(self.table, partition, after)
+        walk = Walk(self.table, partition, after)
         for session_ulid, items in groupby(walk, key=_session_of):
             if session_ulid:
                 yield from self._session(partition, session_ulid, items, walk)
@@ -70,7 +71,7 @@ class Exporter:
                 yield from self._own_values(partition, items)
 
     def _session(
-        self, partition: str, session_ulid: str, items: Iterator[Item], walk: "_Walk"
+        self, partition: str, session_ulid: str, items: Iterator[Item], walk: Walk
     ) -> Iterator[Line]:
         key, session_id = keys.session(partition, session_ulid), ids.SESSION_PREFIX + session_ulid
         first, page = next(items), walk.page
@@ -99,7 +100,7 @@ class Exporter:
             yield Line(end, _line("gone", {"session_id": session_id}))
 
     def _under(
-        self, partition: str, head: Item, items: Iterator[Item], walk: "_Walk"
+        self, partition: str, head: Item, items: Iterator[Item], walk: Walk
     ) -> Iterator[Line]:
         bounds, epoch = bounds_of(head), epoch_of(head, keys.session_of(str(head["SK"])))
         place = Place(partition, {"PK": partition, "SK": str(head["SK"])}, bounds.session_ulid)
@@ -112,7 +113,7 @@ class Exporter:
                     yield from self._value(place, item)
 
     def _messages(
-        self, partition: str, bounds: Bounds, items: Iterator[Item], walk: "_Walk"
+        self, partition: str, bounds: Bounds, items: Iterator[Item], walk: Walk
     ) -> Iterator[Line]:
         """The newest ones are held back until all of them are visible."""
         damaged: set[str] = set()
@@ -168,40 +169,6 @@ class Exporter:
 
     def _now(self) -> str:
         return ids.iso_time(self.clock())
-
-
-class _Walk:
-    """The items from the first session to the last of the user's own values. Goes around the
-    further parts of values, which are read with each value. `page` counts the pages read."""
-
-    def __init__(self, table: Table, partition: str, after: str) -> None:
-        self.page = 0
-        self._table = table
-        self._partition = partition
-        self._after = after
-
-    def __iter__(self) -> Iterator[Item]:
-        between = ranges.all_sessions()[0], ranges.values("")[1]
-        after: str | None = self._after or None
-        while True:
-            for item in self._pages(self._table.query(self._partition, between, after=after)):
-                sk = str(item["SK"])
-                if keys.is_value_part(sk):
-                    after = ranges.all_values(keys.session_of(sk))[1]
-                    break
-                yield item
-            else:
-                return
-
-    def _pages(self, pages: Iterator[list[Item]]) -> Iterator[Item]:
-        for page in pages:
-            self.page += 1
-            yield from page
-
-    def after_message(self, session_ulid: str) -> str:
-        """The message after which the walk began, if it is one of this session."""
-        in_it = self._after.startswith(keys.session("", session_ulid)["SK"] + "#")
-        return keys.message_of(self._after) if in_it else ""
 
 
 def first_line(kind: str, name: str) -> str:

@@ -4,41 +4,26 @@ The messages keep their ids. Feedback is not copied. Values are, each as it is a
 request's time is up, the next one goes on where it stopped.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from app.conversations import filling
+from app.conversations.copying import Copier, Copy
 from app.errors import Contended, SessionNotFound, Unavailable
 from app.identity.caller import Caller
 from app.literals import Literal, read_value
-from app.messages.bounds import Bounds, bounds_of
+from app.messages.bounds import bounds_of
 from app.messages.excerpts import excerpt
-from app.messages.model import Message
 from app.messages.reader import MessageReader
 from app.sessions import removal, staging
 from app.sessions.creation import NewSession
 from app.sessions.model import LIVE, Session, is_live, ulid_of
 from app.sessions.reading import whole_session
-from app.sessions.staging import Stage
-from app.table import budget, ids, keys, ranges, writes
+from app.table import ids, keys, ranges, writes
 from app.table.database_time import checked_time
 from app.table.db import Table
 from app.table.idempotency import IdempotencyKey
-from app.table.item_sizes import size_of
-from app.table.writes import Item, Write
-from app.values import places
-from app.values.model import items_of
-from app.values.places import Place
-from app.values.reader import ValueReader
-
-ROUND_ITEMS, ROUND_BYTES = 200, 4_000_000
-"""What is copied at a time. All rounds but the last are complete, whenever a request is cut off."""
-
-ROUND_VALUES = 50
-
-OVERLAP = ROUND_ITEMS + 10
-"""Items at the end of an unfinished copy that are copied again. A message has up to 8 items."""
+from app.table.writes import Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +35,12 @@ class Forked:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """What is copied: a session as it was read, up to the message `last`."""
-
-    source: Session
-    bounds: Bounds
-    last: Message | None
-    has_values: bool
-
-
 class SessionForker:
     def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
         self.reader = MessageReader(table, self.ulids.clock)
-        self.values = ValueReader(table, self.ulids.clock)
+        self.copier = Copier(table, self.ulids.clock)
 
     def fork(
         self,
@@ -120,7 +95,7 @@ class SessionForker:
         stage = filling.stage(
             self.table, caller, session_ulid, staged, now, about, name or session_ulid
         )
-        if not (self._copy(caller, copy, stage) and self._copy_values(caller, copy, stage)):
+        if not self.copier.copy(caller, copy, stage):
             staging.give_back(self.table, stage)
             if not name:
                 raise Unavailable("The session is too large to be copied without Idempotency-Key.")
@@ -156,7 +131,7 @@ class SessionForker:
             raise Contended
         return Forked(session.session_id, session)
 
-    def _choose(self, caller: Caller, session_id: str, until: str | None, now: str) -> _Copy:
+    def _choose(self, caller: Caller, session_id: str, until: str | None, now: str) -> Copy:
         """
         Raises:
             SessionNotFound, SessionDamaged, MessageNotFound
@@ -170,80 +145,7 @@ class SessionForker:
             last = self.reader.get(caller, session_id, until)
         elif bounds.last:
             last = self.reader.get(caller, session_id, ids.MESSAGE_PREFIX + bounds.last)
-        return _Copy(source, bounds, last, "has_values" in head)
-
-    def _copy(self, caller: Caller, copy: _Copy, stage: Stage) -> bool:
-        """Returns whether all of it is copied."""
-        if not copy.last:
-            return True
-        session_ulid = keys.session_of(stage.key["SK"])
-        low = "" if stage.is_new else self._resume_after(caller.partition, session_ulid)
-        high = ids.series(copy.last.ulid, 2)[1]
-        old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
-        items = self.reader.items(caller, copy.bounds, low, high)
-        for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
-            if budget.is_time_up():
-                return False
-            self.table.put_many(
-                [
-                    {
-                        **{name: value for name, value in item.items() if name != "raters"},
-                        "SK": new + str(item["SK"]).removeprefix(old),
-                    }
-                    for item in chunk
-                ]
-            )
-        return True
-
-    def _copy_values(self, caller: Caller, copy: _Copy, stage: Stage) -> bool:
-        """Returns whether all of them are copied."""
-        if not copy.has_values:
-            return True
-        source = places.of_session(caller, copy.source.session_id)
-        target = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
-        page = self.values.page(
-            source, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
-        )
-        while True:
-            self.table.put_many(
-                [
-                    item
-                    for value in page.values
-                    if value.content
-                    for item in items_of(
-                        target, stage.epoch, value.name, value.content, value.written
-                    )
-                ]
-            )
-            if not page.next_cursor:
-                return True
-            if budget.is_time_up():
-                return False
-            page = self.values.page(source, limit=ROUND_VALUES, cursor=page.next_cursor)
-
-    def _last_values(self, place: Place) -> str:
-        """The name of a value up to which an unfinished copy is complete; empty for none."""
-        pages = self.table.query(
-            place.partition,
-            ranges.values(place.session_ulid),
-            backwards=True,
-            limit=ROUND_VALUES + 1,
-            only="SK",
-        )
-        latest = next(pages)
-        return keys.name_of(str(latest[-1]["SK"])) if len(latest) > ROUND_VALUES else ""
-
-    def _resume_after(self, partition: str, session_ulid: str) -> str:
-        """A message up to which an unfinished copy is complete; empty for none."""
-        pages = self.table.query(
-            partition,
-            ranges.messages_between(session_ulid),
-            backwards=True,
-            limit=OVERLAP,
-            only="SK",
-        )
-        latest = next(pages)
-        return keys.message_of(str(latest[-1]["SK"])) if len(latest) == OVERLAP else ""
+        return Copy(source, bounds, last, "has_values" in head)
 
     def _count(self, partition: str, session_ulid: str) -> int:
         pages = self.table.query(partition, ranges.messages_between(session_ulid), only="SK")
@@ -259,16 +161,3 @@ class SessionForker:
             f"{LIVE} AND changed = :seen",
             {"fork_count": 1},
         )
-
-
-def _rounds(items: Iterator[Item]) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    size = 0
-    for item in items:
-        if chunk and (len(chunk) == ROUND_ITEMS or size + size_of(item) > ROUND_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(item)
-        size += size_of(item)
-    if chunk:
-        yield chunk

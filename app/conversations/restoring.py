@@ -2,6 +2,8 @@
 
 A session is filled before anybody sees it, like an import. If a restore is interrupted, it is
 repeated with the same lines: what is there already is left as it is.
+
+This module is over 250 lines because what a line means depends on the ones before it.
 """
 
 from collections.abc import Iterable, Iterator

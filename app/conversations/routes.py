@@ -25,7 +25,7 @@ from app.conversations.schemas import (
 )
 from app.http.answers import LOCATION, JsonText, json_object, json_response
 from app.http.etags import is_unchanged
-from app.http.fields import IdempotencySchema
+from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.identity.caller import Caller

@@ -9,19 +9,14 @@ from werkzeug.exceptions import HTTPException
 
 from app.errors import MalformedJson, TooLarge, UnsupportedMediaType
 from app.http import limits
+from app.http.octets import OCTETS, VALUE_TYPE
 
 ENCODINGS = {"", "identity", "gzip", "x-gzip"}
 """RFC 9110 section 8.4.1; x-gzip is gzip's old name."""
 
-OCTETS = "application/octet-stream"
-
 CHARSETS = {"utf-8", "utf8", "us-ascii"}
 
 GZIP_MAGIC = b"\x1f\x8b"
-
-VALUE_TYPE = "Value-Type"
-"""The header with the real type of a body that is sent as `application/octet-stream`. API Gateway
-passes bytes on for the types it is told to, and this is the only one."""
 
 
 def read_json(request: flask.Request) -> bytes:
@@ -46,7 +41,8 @@ def read_any(request: flask.Request) -> tuple[str, bytes]:
 
     Raises:
         As `read_json`.
-        UnsupportedMediaType: also if API Gateway has passed on bytes as text.
+        UnsupportedMediaType: also if API Gateway has passed on bytes as text, or if it is not known
+            whether it has unpacked them.
     """
     if is_json_request(request):
         return request.mimetype, read_json(request)
@@ -57,7 +53,13 @@ def read_any(request: flask.Request) -> tuple[str, bytes]:
             f"Send bytes as Content-Type: {OCTETS}, with their type in {VALUE_TYPE}.",
             headers={"Accept": f"application/json, {OCTETS}"},
         )
-    body = _read(request, _check_coding(request))
+    coding = _check_coding(request)
+    body = _read(request, coding if event is None else "")
+    if event is not None and "gzip" in coding and body.startswith(GZIP_MAGIC):
+        raise UnsupportedMediaType(
+            "Send bytes that are gzip themselves without Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},
+        )
     if request.mimetype == OCTETS:
         content_type = request.headers.get(VALUE_TYPE, "").strip() or content_type
     return content_type, body

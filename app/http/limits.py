@@ -5,6 +5,7 @@ from typing import Any
 import flask
 
 from app.errors import TooLarge
+from app.http import octets
 
 MAX_BODY = 6 * 1024 * 1024
 """Bytes of a request's body. Flask refuses a larger body without reading it."""
@@ -20,7 +21,8 @@ def body_too_large() -> TooLarge:
 
 
 def check_event(request: flask.Request) -> None:
-    """Checks the body's size in Lambda's event, where quotes and line breaks take more space.
+    """Checks the body's size in Lambda's event, where quotes and line breaks take more space, and
+    bytes are base64.
 
     A slightly larger body would get API Gateway's own error instead of a problem of ours.
 
@@ -30,10 +32,14 @@ def check_event(request: flask.Request) -> None:
     event: dict[str, Any] | None = request.environ.get("lambda.event")
     if event is None:
         return
-    body = str(event.get("body") or "")
-    size = len(body.encode()) + sum(map(body.count, '"\\\n\r\t'))
+    size, is_base64 = octets.body_in_event(event)
     if size > MAX_EVENT_BODY:
+        how = (
+            "as base64"
+            if is_base64
+            else "where quotes, backslashes, tabs and line breaks count double"
+        )
         raise TooLarge(
-            f"The body has {size:,} bytes in Lambda's event, where quotes, backslashes, tabs and "
-            f"line breaks count double. The limit is {MAX_EVENT_BODY:,}."
+            f"The body has {size:,} bytes in Lambda's event, {how}. The limit is "
+            f"{MAX_EVENT_BODY:,}."
         )

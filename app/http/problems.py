@@ -91,6 +91,7 @@ DOCUMENTED: dict[int, type[ApiError]] = {
         errors.Unauthorized,
         errors.Forbidden,
         errors.SessionNotFound,
+        errors.NotAcceptable,
         errors.Contended,
         errors.GoneSince,
         errors.PreconditionFailed,

@@ -40,7 +40,8 @@ class Caller:
                 raise NotACaller(f"the {name} has white space around it or a control character")
         try:
             partition = keys.partition(self.tenant, self.user)
-            longest = max(len(partition), len(agent.encode()))
+            of_tenant = keys.tenant_partition(self.tenant)
+            longest = max(len(partition), len(of_tenant), len(agent.encode()))
         except UnicodeEncodeError:
             raise NotACaller("an id contains half a surrogate pair") from None
         if longest > keys.MAX_PARTITION_BYTES:

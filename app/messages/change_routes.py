@@ -14,7 +14,7 @@ from app.http.answers import (
     prefers_minimal,
 )
 from app.http.etags import accepted_versions
-from app.http.fields import AppendHeadersSchema, ChangeHeadersSchema, IfMatchSchema
+from app.http.header_schemas import AppendHeadersSchema, ChangeHeadersSchema, IfMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.messages import tails

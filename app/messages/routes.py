@@ -22,7 +22,7 @@ from app.http.answers import (
 )
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
-from app.http.fields import AppendHeadersSchema
+from app.http.header_schemas import AppendHeadersSchema
 from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller

@@ -24,7 +24,8 @@ from app.messages.metadata_schemas import METADATA, Metadata
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
-from app.values.schemas import AppendedValuesSchema, ResultSchema
+from app.values.operation_schemas import AppendedValuesSchema
+from app.values.schemas import ResultSchema
 
 MESSAGE_ID = r"^msg_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 

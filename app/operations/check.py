@@ -11,6 +11,7 @@ from app.operations.partition_check import Checked, Finding, PartitionCheck
 from app.table import budget, ids
 from app.table.db import Table
 from app.table.definition import TTL_ATTRIBUTE
+from app.table.ranges import Range
 from app.table.writes import Item
 
 __all__ = ["Checked", "Finding", "check"]
@@ -22,8 +23,8 @@ ATTRIBUTES = ", ".join(
     f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count feedback_count
     version settings_version last_ulid last_message last_count changed born session_key info cut_lo
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
-    message_status edited raters rater rated session_count erase_until first_id fingerprint
-    {TTL_ATTRIBUTE}""".split()
+    message_status edited raters rater rated session_count erase_until first_id fingerprint epoch
+    has_values written etag content_type total_bytes GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""
@@ -74,6 +75,9 @@ def _items(pages: Iterable[list[Item]]) -> Iterator[Item]:
 def _check_partition(
     table: Table, partition: str, now: int
 ) -> tuple[dict[tuple[str, str], Finding], Checked]:
-    partition_check = PartitionCheck(partition, now)
-    partition_check.run(_items(table.query(partition, EVERYTHING, only=ATTRIBUTES)))
+    def read(between: Range) -> Iterator[Item]:
+        return _items(table.query(partition, between, only=ATTRIBUTES))
+
+    partition_check = PartitionCheck(partition, now, read)
+    partition_check.run(read(EVERYTHING))
     return partition_check.findings, partition_check.checked

@@ -1,4 +1,4 @@
-"""The commands for operators: ./scripts/flask table | token | sweep | check | export | import."""
+"""The commands for operators: table | token | sweep | check | erase | export | import."""
 
 import json
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from flask.cli import AppGroup, with_appcontext
 from app.config import Config, ConfigError
 from app.conversations.restoring import BadLine, Restored
 from app.errors import ApiError
+from app.identity.caller import NotACaller
 from app.identity.dev_tokens import sign
-from app.operations import provision, transfer
+from app.operations import provision, tenant_erasure, transfer
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
 from app.table.client import operator_message
@@ -23,6 +24,9 @@ from app.table.db import Table
 table_group = AppGroup("table", help="Create, describe or delete the DynamoDB table.")
 
 P = ParamSpec("P")
+
+EXPECTED = (ConfigError, ApiError, SweepFailed, NotACaller, tenant_erasure.StillInUse)
+"""Exceptions whose text says what to do."""
 
 
 def show_errors_briefly(command: Callable[P, None]) -> Callable[P, None]:
@@ -48,7 +52,7 @@ def _one_line(error: Exception) -> str | None:
         if line := operator_message(cause):
             return line
         cause = cause.__cause__
-    return str(error) if isinstance(error, ConfigError | ApiError | SweepFailed) else None
+    return str(error) if isinstance(error, EXPECTED) else None
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -57,6 +61,7 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(token)
     app.cli.add_command(sweep_command)
     app.cli.add_command(check_command)
+    app.cli.add_command(erase_command)
     app.cli.add_command(export_command)
     app.cli.add_command(import_command)
 
@@ -143,12 +148,39 @@ def check_command() -> None:
         click.echo(str(finding))
         findings += 1
     click.echo(
-        f"checked {checked.users} users, {checked.sessions} sessions"
-        f" ({checked.pending} wait for the sweep),"
-        f" {checked.messages} messages, {checked.records} records: {findings} findings"
+        f"checked {checked.users} users, {checked.sessions} sessions, {checked.messages} messages,"
+        f" {checked.values} values, {checked.records} records ({checked.pending} wait for the"
+        f" sweep): {findings} findings"
     )
     if findings:
         raise click.exceptions.Exit(1)
+
+
+@click.command("erase")
+@click.option("--tenant", required=True)
+@click.option("--user", help="Only this user of the tenant.")
+@click.option("--confirm", help="The user again, or without --user the tenant. Asked if left out.")
+@show_errors_briefly
+def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
+    """Erase all that a user has stored, or all users and values of a tenant.
+
+    It can be interrupted and run again.
+    """
+    named = tenant if user is None else user
+    what = f"tenant {tenant}" if user is None else f"user {user} of tenant {tenant}"
+    if confirm is None:
+        confirm = click.prompt(f"Erase {what} from table {_table().name}? Type {named} to confirm")
+    if confirm != named:
+        raise click.ClickException(f"{confirm} is not {named}: nothing was erased")
+    if user is None:
+        erased = tenant_erasure.erase_tenant(_table(), tenant)
+    else:
+        erased = tenant_erasure.erase_user(_table(), tenant, user)
+    values = ", and the tenant's values" if erased.tenant_values else ""
+    click.echo(
+        f"erased {erased.users} users, {erased.sessions} sessions, {erased.messages} messages"
+        f"{values}; the sweep removes what was written meanwhile"
+    )
 
 
 @click.command("export")

@@ -1,4 +1,5 @@
-"""The check of one partition. `app.operations.session_check` checks what is under a session.
+"""The check of one partition, of a user or of a tenant's values. `app.operations.session_check`
+checks what is under a session.
 
 It shares the keys with the stores, but none of their code, so that it does not share their
 mistakes.
@@ -7,17 +8,20 @@ mistakes.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
+from urllib.parse import quote
 
 from app.operations import content
 from app.operations.session_check import SessionCheck
+from app.operations.value_check import Read, ValueCheck
 from app.table import ids, keys
-from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, TTL_ATTRIBUTE
+from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, BY_TENANT, TTL_ATTRIBUTE
 from app.table.writes import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One damaged item. `problem` is the kind of damage, `detail` has the values."""
+    """One damaged item. `problem` is the kind of damage, `detail` has the values. As text it is one
+    line: the key of a value holds its name, which may have any characters."""
 
     partition: str
     sk: str
@@ -25,17 +29,20 @@ class Finding:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.partition} {self.sk}: {self.problem}{self.detail and f' ({self.detail})'}"
+        sk = quote(self.sk, safe="#/")
+        return f"{self.partition} {sk}: {self.problem}{self.detail and f' ({self.detail})'}"
 
 
 @dataclass(slots=True)
 class Checked:
     """The numbers of what was checked. Sessions that are being deleted or have expired are not
-    damaged. They count as `pending` until the next sweep."""
+    damaged, and neither are the values of an earlier epoch that the sweep will find. They count as
+    `pending` until then."""
 
     users: int = 0
     sessions: int = 0
     messages: int = 0
+    values: int = 0
     records: int = 0
     pending: int = 0
 
@@ -47,26 +54,43 @@ class Checked:
 class PartitionCheck:
     """Goes from item to item. Call `run` once, then read `findings` and `checked`."""
 
-    def __init__(self, partition: str, now: int) -> None:
+    def __init__(self, partition: str, now: int, read: Read) -> None:
         self.findings: dict[tuple[str, str], Finding] = {}
         """By sort key and problem."""
-        self.checked = Checked(users=1)
+        self._is_tenant = keys.is_tenant(partition)
+        self.checked = Checked(users=0 if self._is_tenant else 1)
         self._partition = partition
         self._now = now
+        self._read = read
+        self._head_sk = (keys.tenant if self._is_tenant else keys.user)(partition)["SK"]
+        self._values = ValueCheck(partition, self._report, read)
         self._unmarked = 0
         self._last_born = ""
         self._user: Item | None = None
 
     def run(self, items: Iterable[Item]) -> None:
         """Checks all items of the partition, which must be sorted by SK: first the records of
-        creates, then each session followed by its messages and the records of its appends, then the
-        user."""
-        for session, group in groupby(items, key=_session_of):
-            if session:
+        creates, then each session followed by what is under it, then the user or the tenant and
+        its values."""
+        for session, group in groupby(map(self._with_tenants_keys, items), key=_session_of):
+            if session and not self._is_tenant:
                 self._check_session(session, group)
             else:
                 self._check_others(group)
-        self._check_user()
+        self._add_values(self._values)
+        if not self._is_tenant:
+            self._check_user()
+
+    def _with_tenants_keys(self, item: Item) -> Item:
+        """Only a user is in the index of users."""
+        is_user = item["SK"] == self._head_sk and not self._is_tenant
+        self._index(item, BY_TENANT, keys.by_tenant(self._partition) if is_user else {})
+        return item
+
+    def _add_values(self, check: ValueCheck) -> None:
+        check.end()
+        self.checked.values += check.values
+        self.checked.pending += check.pending
 
     def _report(self, item: Item, problem: str, detail: str = "") -> None:
         finding = Finding(self._partition, str(item["SK"]), problem, detail)
@@ -84,28 +108,29 @@ class PartitionCheck:
             sk = str(item["SK"])
             if sk.startswith(keys.CREATE_RECORD_PREFIX):
                 self._create_record(item)
-            elif sk == keys.user(self._partition)["SK"]:
-                self._user = item
-            else:
+            elif sk == self._head_sk:
+                self._user = self._values.head = item
+            elif not self._values.takes(item):
                 self._report(item, "unknown item")
 
     def _check_user(self) -> None:
-        user = self._user or {**keys.user(self._partition), "session_count": 0}
-        if user.get("session_count") != self._unmarked:
-            self._report(
-                user,
-                "session_count is wrong",
-                f"{user.get('session_count')!r}, and there are {self._unmarked} sessions",
-            )
+        user: Item = self._user or {**keys.user(self._partition)}
+        count = user.get("session_count", 0)
+        if count != self._unmarked:
+            detail = f"{count!r}, and there are {self._unmarked} sessions"
+            self._report(user, "session_count is wrong", detail)
         if str(user.get("last_ulid", "")) < self._last_born:
             self._report(user, "last_ulid is before the last session", self._last_born)
         noted = keys.by_due_time(self._partition, str(user.get("GSI2SK", "")))
         self._indexes(user, {}, noted if "erase_until" in user else {})
 
     def _session(self, session: str, head: Item, items: Iterator[Item]) -> None:
+        values = ValueCheck(self._partition, self._report, self._read, session)
         if not keys.is_session(str(head["SK"])):
             for orphan in chain([head], items):
-                self._report(orphan, "belongs to no session")
+                if not values.takes(orphan):
+                    self._report(orphan, "belongs to no session")
+            self._add_values(values)
             return
         self.checked.sessions += 1
         if "deleted_at" in head:
@@ -131,8 +156,10 @@ class PartitionCheck:
         )
         for problem, detail in content.session_faults(head):
             self._report(head, problem, detail)
-        check = SessionCheck(head, session, self._report, self._now)
+        values.head = head
+        check = SessionCheck(head, session, self._report, values, self._now)
         check.run(items)
+        self._add_values(values)
         self.checked.messages += check.messages
         self.checked.records += check.records
 
@@ -167,11 +194,14 @@ class PartitionCheck:
     def _indexes(
         self, head: Item, by_activity: dict[str, str], by_due_time: dict[str, str]
     ) -> None:
-        for index, expected in ((BY_ACTIVITY, by_activity), (BY_DUE_TIME, by_due_time)):
-            names = f"{index}PK", f"{index}SK"
-            found = {name: head[name] for name in names if name in head}
-            if found != expected:
-                self._report(head, f"its keys in {index} are wrong", f"{found}, not {expected}")
+        self._index(head, BY_ACTIVITY, by_activity)
+        self._index(head, BY_DUE_TIME, by_due_time)
+
+    def _index(self, item: Item, index: str, expected: dict[str, str]) -> None:
+        names = f"{index}PK", f"{index}SK"
+        found = {name: item[name] for name in names if name in item}
+        if found != expected:
+            self._report(item, f"its keys in {index} are wrong", f"{found}, not {expected}")
 
 
 def _session_of(item: Item) -> str:

@@ -1,15 +1,17 @@
-"""The check of what is under one session: its metadata, messages, feedback, cut and records.
+"""The check of what is under one session: its metadata, messages, feedback, cut and records. Its
+values are checked by `app.operations.value_check`.
 
 It shares the keys and the form of a message with the stores, but none of their code, so that it
 does not share their mistakes. It holds one message at a time, and the ids of at most one day.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 
 from app.literals import text_fault
 from app.operations import content
+from app.operations.value_check import Report, ValueCheck
 from app.table import ids, keys
 from app.table.definition import TTL_ATTRIBUTE
 from app.table.idempotency import LIFETIME
@@ -18,20 +20,20 @@ from app.table.writes import Item
 MOST_AT_ONCE = 100
 """Items in a transaction. An append cannot have more messages."""
 
-Report = Callable[[Item, str, str], None]
-"""Called with an item, the kind of damage, and its values."""
-
 
 class SessionCheck:
     """Call `run` once with the items after the session's own, in the order of their keys. Then read
     `messages` and `records`, the numbers of what was checked."""
 
-    def __init__(self, head: Item, session: str, report: Report, now: int) -> None:
+    def __init__(
+        self, head: Item, session: str, report: Report, values: ValueCheck, now: int
+    ) -> None:
         self.messages = 0
         self.records = 0
         self._head = head
         self._session = session
         self._report = report
+        self._values = values
         self._now = now
         self._last = str(head.get("last_message", ""))
         self._cut = str(head.get("cut_lo", "~")), str(head.get("cut_hi", ""))
@@ -112,7 +114,7 @@ class SessionCheck:
                 self._report(item, "its keys in GSI2 are wrong", str(item.get("GSI2PK")))
         elif sk.startswith(keys.append_record("", self._session, "")["SK"]):
             self._record(item)
-        else:
+        elif not self._values.takes(item):
             self._report(item, "unknown item", "")
 
     def _record(self, record: Item) -> None:

@@ -82,11 +82,12 @@ def erase(table: Table, partition: str, now: int) -> Receipt:
             ":due_pk": due["GSI2PK"],
             ":due_sk": due["GSI2SK"],
         },
-        "attribute_exists(PK)",
+        "attribute_exists(last_ulid) OR attribute_exists(session_count)",
     )
     leftovers.end_epoch(table, partition, now)
     until = ids.GREATEST
-    with suppress(ConditionFailed):  # no user item: all sessions are marked already
+    # Otherwise all sessions are marked already, or there have only been values.
+    with suppress(ConditionFailed):
         until = str(table.execute(note)["erase_until"])
     return _erase_until(table, partition, until, ids.iso_time(now))
 
@@ -220,7 +221,8 @@ def _end_erasure(table: Table, partition: str, until: str, *, keep: bool) -> Non
     user, noted = keys.user(partition), {":until": until}
     if not keep:
         empty = (
-            "erase_until = :until AND session_count = :none AND attribute_not_exists(has_values)"
+            "erase_until = :until AND attribute_not_exists(has_values)"
+            " AND (attribute_not_exists(session_count) OR session_count = :none)"
         )
         try:
             table.execute(writes.delete(user, empty, {**noted, ":none": 0}))

@@ -134,7 +134,7 @@ class SessionLister:
 
     def _count(self, caller: Caller) -> int:
         user = self.table.get(keys.user(caller.partition))
-        return int(user["session_count"]) if user else 0
+        return int((user or {}).get("session_count", 0))  # a user may have only values
 
 
 def _readable(item: Item) -> Session | None:

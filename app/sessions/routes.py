@@ -9,7 +9,7 @@ from werkzeug.local import LocalProxy
 from app.http.answers import LOCATION, json_array, json_object, json_response, location_of
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
-from app.http.fields import IfMatchSchema
+from app.http.header_schemas import IfMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.sessions.answers import row_members, session_members

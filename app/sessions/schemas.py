@@ -5,15 +5,8 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.http.fields import (
-    BodySchema,
-    IdempotencySchema,
-    JsonObject,
-    Schema,
-    StrictBoolean,
-    StrictInteger,
-    line,
-)
+from app.http.fields import BodySchema, JsonObject, Schema, StrictBoolean, StrictInteger, line
+from app.http.header_schemas import IdempotencySchema
 from app.sessions import rules
 from app.sessions.rules import (
     DEFAULT_TITLE,

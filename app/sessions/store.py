@@ -21,7 +21,8 @@ from app.errors import (
     SettingsChanged,
 )
 from app.identity.caller import Caller
-from app.literals import Literal, merge_patch, read_value, text_of
+from app.literals import Literal, read_value, text_of
+from app.merge_patch import merge_patch
 from app.sessions import erasure, model, removal, rules
 from app.sessions.creation import NewSession, creation, make_room
 from app.sessions.model import Session

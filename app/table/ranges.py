@@ -98,13 +98,14 @@ def _after_all(prefix: str) -> str:
     return kept[:-1] + chr(0xE000 if last == 0xD800 else last)
 
 
-def value_parts(session_ulid: str, name: str) -> Range:
-    """The further parts of one value.
+def value_parts(session_ulid: str, name: str, parts: int) -> Range:
+    """The further parts of one value that has so many with the first. There may be more in the
+    table, of an older value that is being removed.
 
-    >>> value_parts("", "a")
-    ('VPART#ypeBEsobvcr6wjGzmiPcTQ#01', 'VPART#ypeBEsobvcr6wjGzmiPcTQ#99')
+    >>> value_parts("", "a", 3)
+    ('VPART#ypeBEsobvcr6wjGzmiPcTQ#01', 'VPART#ypeBEsobvcr6wjGzmiPcTQ#02')
     """
-    first, last = (keys.value_part("", session_ulid, name, part)["SK"] for part in (1, 99))
+    first, last = (keys.value_part("", session_ulid, name, part)["SK"] for part in (1, parts - 1))
     return first, last
 
 

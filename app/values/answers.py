@@ -2,15 +2,19 @@
 
 import base64
 from collections.abc import Sequence
+from email.utils import formatdate
 from typing import Any
 
+import flask
+
 from app.errors import ApiError
+from app.http import octets
 from app.http.answers import JsonText, json_array, json_object
 from app.table import ids
 from app.values.batch import Outcome
 from app.values.changes import Done
-from app.values.model import Content, StoredValue
-from app.values.reader import ValuePage
+from app.values.model import Content, StoredValue, is_json
+from app.values.pages import ValuePage
 
 
 def value_members(value: StoredValue) -> dict[str, Any]:
@@ -64,3 +68,32 @@ def _result(outcome: Outcome) -> dict[str, Any]:
         "etag": outcome.etag,
         "updated_at": ids.timestamp(outcome.written),
     }
+
+
+PRIVATE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+    "Content-Disposition": "attachment",
+}
+"""Values share an origin with the pages of this service, so a browser must not show or run them."""
+
+
+def value_response(value: StoredValue) -> flask.Response:
+    """
+    Raises:
+        NotAcceptable: these are bytes, and API Gateway would not send them.
+    """
+    headers = {
+        "ETag": f'"{value.etag}"',
+        "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
+        octets.VALUE_TYPE: value.content_type,
+        **PRIVATE,
+    }
+    raw = value.content.raw if value.content else b""
+    if octets.on_lambda() and not is_json(value.content_type):
+        answer = octets.response(raw, headers)
+    else:
+        answer = flask.Response(raw, headers=headers, content_type=value.content_type)
+    # To HEAD there is no body, and on Lambda bytes are base64.
+    answer.headers["Content-Length"] = str(value.size)
+    return answer

@@ -13,22 +13,18 @@ from typing import Any
 from app.errors import (
     ApiError,
     Contended,
-    GoneSince,
     TooLarge,
     ValueNotFound,
     ValuesNotWritten,
 )
-from app.table import idempotency, keys
-from app.table.db import ConditionFailed, Table
+from app.table.db import ConditionFailed
 from app.table.idempotency import IdempotencyKey
-from app.table.ids import Clock
-from app.table.keys import Key
-from app.table.writes import Item, Write
 from app.values.changes import Change, Done, Reopen
 from app.values.model import StoredValue
 from app.values.operations import Get, Operation, Page, check, check_once
+from app.values.pages import ValuePage, wire_of
 from app.values.places import TRIES, Place
-from app.values.reader import ValuePage, wire_of
+from app.values.records import Record
 from app.values.store import Opened, ValueStore, check_together
 from app.wire import MAX_WIRE_BYTES
 
@@ -77,7 +73,7 @@ class ValueBatches:
         """
         check(operations, parsed=parsed)
         opened = self.store.open(place, [o for o in operations if isinstance(o, Change)])
-        record = _Record(place, opened.epoch, idempotency_key, self.store.ulids.clock)
+        record = Record(place, opened.epoch, idempotency_key, self.store.ulids.clock)
         replayed = record.is_there(self.store.table)
         outcomes: list[Outcome] = []
         for run in _runs(operations):
@@ -123,7 +119,7 @@ class ValueBatches:
         raise Contended
 
     def _transact(self, opened: Opened, idempotency_key: IdempotencyKey | None) -> Outcomes:
-        record = _Record(opened.place, opened.epoch, idempotency_key, self.store.ulids.clock)
+        record = Record(opened.place, opened.epoch, idempotency_key, self.store.ulids.clock)
         for _ in range(TRIES):
             written = self.store.take(opened.place)
             # Also of parts that the last try has found.
@@ -139,7 +135,8 @@ class ValueBatches:
                 outcomes = opened.judge(failed, written)
             if any(isinstance(outcome, ApiError) for outcome in outcomes):
                 raise ValuesNotWritten(outcomes)
-            if any(outcomes):  # the response to an earlier try was lost
+            if any(isinstance(done, Done) and done.written == written for done in outcomes):
+                # The response to an earlier try was lost.
                 return Outcomes(opened.done(written))
         raise Contended
 
@@ -175,52 +172,6 @@ class ValueBatches:
             return error
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """That a request was carried out, for its Idempotency-Key. It is not under the session, whose
-    records are of messages."""
-
-    place: Place
-    epoch: str
-    idempotency_key: IdempotencyKey | None
-    clock: Clock
-
-    def write(self, written: str) -> dict[str, Write]:
-        key = self.idempotency_key
-        if not key:
-            return {}
-        record = idempotency.put_record(self._place, key, written, self.clock, born=self.epoch)
-        return {"record": record}
-
-    def is_there(self, table: Table) -> bool:
-        """
-        Raises:
-            IdempotencyKeyReused, GoneSince
-        """
-        record = table.get(self._place) if self.idempotency_key else None
-        if not record or not idempotency.is_current(record, self.clock()):
-            return False
-        self.check(record)
-        return True
-
-    def check(self, record: Item) -> None:
-        """
-        Raises:
-            IdempotencyKeyReused
-            GoneSince: what was written has been deleted with all of its place.
-        """
-        if self.idempotency_key:
-            idempotency.first_id_of(record, self.idempotency_key)
-        if record.get("born") != self.epoch:
-            raise GoneSince
-
-    @property
-    def _place(self) -> Key:
-        key = self.idempotency_key
-        name = idempotency.within(key, self.place.session_ulid).name if key else ""
-        return keys.create_record(self.place.partition, name)
-
-
 def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     """Neighbours that can be carried out at once: changes of different names, or gets."""
     run: list[Operation] = []
@@ -240,9 +191,11 @@ def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     yield run
 
 
-def _found(value: StoredValue | None) -> Outcome:
+def _found(value: StoredValue | ApiError | None) -> Outcome:
     if value is None:
         return ValueNotFound()
+    if isinstance(value, ApiError):
+        return value
     return value if value.content else TooLarge("There is no room for it. Ask for it alone.")
 
 

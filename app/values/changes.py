@@ -84,22 +84,26 @@ class Change:
 
     def _condition(self, epoch: str) -> tuple[str, dict[str, Value]]:
         values: dict[str, Value] = {":epoch": epoch}
+        wanted = []
         if self.if_match is not None:
-            wanted = ["epoch = :epoch"]
+            wanted.append("epoch = :epoch")
             if ANY not in self.if_match:
                 tags = {f":tag{n}": tag for n, tag in enumerate(self.if_match or (NOTHING,))}
                 wanted.append(f"etag IN ({', '.join(tags)})")
                 values |= tags
         elif self.must_exist:
-            wanted = ["epoch = :epoch"]
-        else:
+            wanted.append("epoch = :epoch")
+        if self.only_new or not wanted:
             earlier = "<" if self.only_new else "<="
-            wanted = [f"(attribute_not_exists(PK) OR epoch {earlier} :epoch)"]
+            wanted.append(f"(attribute_not_exists(epoch) OR epoch {earlier} :epoch)")
         if self._seen is None:
             wanted.append("attribute_not_exists(parts)")
-        elif self._seen:
+        elif "written" in self._seen:
             wanted.append("written = :seen")
-            values[":seen"] = self._seen.get("written", NOTHING)
+            values[":seen"] = self._seen["written"]
+        elif self._seen:  # damaged
+            wanted.append("NOT attribute_type(written, :text)")
+            values[":text"] = "S"
         else:
             wanted.append("attribute_not_exists(PK)")
         return " AND ".join(wanted), values
@@ -125,9 +129,12 @@ class Change:
                 return self.done(written)
             matches = etag is not None and (ANY in self.if_match or etag in self.if_match)
             if not matches:
-                if self.content is not None and etag == self.content.etag:
-                    return self.done(written)  # RFC 9110 section 13.1.1
-                raise ValueChanged(etag)
+                if self.content is None or etag != self.content.etag:
+                    raise ValueChanged(etag)
+                # It is as wanted already (RFC 9110 section 13.1.1). A transaction that failed for
+                # this alone is tried again.
+                self.if_match = (*self.if_match, etag)
+                return self.done(str(found.get("written")))
         elif self.must_exist and etag is None:
             if repeated:
                 return self.done(written)

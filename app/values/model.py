@@ -17,6 +17,9 @@ from app.values.places import Place
 MAX_VALUES = 1000
 """Values of one page."""
 
+MOST_PARTS = 8
+"""Items of a value of 3 MB."""
+
 Order = Literal["asc", "desc"]
 
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -118,9 +121,10 @@ def _divide(data: str | bytes) -> Sequence[str | bytes]:
 
 
 def parts_of(item: Item) -> int:
-    """The number of a value's items. A damaged number is read as one."""
+    """The number of a value's items. A damaged number is read as the greatest, so that none of them
+    is left when the value is replaced."""
     parts = item.get("parts", 1)
-    return parts if isinstance(parts, int) and parts > 0 else 1
+    return parts if isinstance(parts, int) and 0 < parts < MOST_PARTS else MOST_PARTS
 
 
 def describe(name: str, first: Item) -> StoredValue | None:

@@ -1,51 +1,31 @@
 """Reads values: one, or many by the beginning of their names (access patterns 21 and 22)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
-from app.errors import InvalidCursor, SessionNotFound, ValueDamaged, ValueNotFound
+from app.errors import (
+    ApiError,
+    InvalidCursor,
+    Unavailable,
+    ValueDamaged,
+    ValueNotFound,
+)
 from app.logs import log_damaged
 from app.table import ids, keys, ranges
-from app.table.cursors import make_cursor, read_cursor
+from app.table.cursors import read_cursor
 from app.table.db import Table
 from app.table.retries import READS_OF_A_TRANSACTION
-from app.table.writes import Item
+from app.table.writes import Item, Value
 from app.values.model import MAX_VALUES, Order, StoredValue, assemble, describe, parts_of
+from app.values.pages import ValuePage, wire_of
 from app.values.places import Place, current_epoch, now_of
-from app.wire import MAX_ANSWER, wire_size
+from app.wire import MAX_ANSWER
 
 MAX_READ = 8
 """Pages of 1 MB that DynamoDB reads for one page of ours. It reads whole items, also for names."""
 
-ABOUT = 3_000
-"""More bytes in an answer than a value has besides its name and content."""
-
 NAMES = "PK, SK, epoch, written, etag, content_type, parts, total_bytes"
-
-
-@dataclass(frozen=True, slots=True)
-class ValuePage:
-    """`end` is the name after which the next page begins, None if no values follow. `start` is that
-    of this page, empty for the first one."""
-
-    values: list[StoredValue]
-    end: str | None
-    scope: str
-    start: str = ""
-
-    @property
-    def next_cursor(self) -> str | None:
-        return None if self.end is None else make_cursor(self.scope, self.end)
-
-    def within(self, room: int) -> "ValuePage":
-        """As much of the page as has at most so many bytes in an answer."""
-        for number, value in enumerate(self.values):
-            room -= wire_of(value)
-            if room < 0:
-                end = self.values[number - 1].name if number else self.start
-                return replace(self, values=self.values[:number], end=end)
-        return self
 
 
 class ValueReader:
@@ -62,6 +42,8 @@ class ValueReader:
         [value] = self.find(place, [name], with_content=with_content)
         if not value:
             raise ValueNotFound
+        if isinstance(value, ApiError):
+            raise value
         return value
 
     def find(
@@ -71,29 +53,45 @@ class ValueReader:
         *,
         with_content: bool = True,
         room: int | None = None,
-    ) -> list[StoredValue | None]:
-        """Some values, in this order; None for those that are not there. At most 99. If they have
-        more than `room` bytes in an answer, the last ones come without content.
+    ) -> list[StoredValue | ApiError | None]:
+        """Some values, in this order; None for those that are not there, and an error for those
+        that cannot be read. At most 99. If they have more than `room` bytes in an answer, the last
+        ones come without content.
 
         Costs 1 batch get, and 1 query for each value that is divided.
 
         Raises:
-            SessionNotFound, ValueDamaged
+            SessionNotFound
         """
         wanted = {name: place.value_key(name) for name in names}
         found = self.table.get_many([place.head_key, *wanted.values()])
         head = found.get(place.head_key["SK"])
         epoch = current_epoch(place, head, now_of(self.clock))
-        values = []
+        values: list[StoredValue | ApiError | None] = []
         for name in names:
             first = found.get(wanted[name]["SK"])
-            value = self.whole(place, name, first, epoch, with_content=with_content)
-            if value and room is not None:
+            value = self._value(place, name, first, epoch, with_content=with_content)
+            if isinstance(value, StoredValue) and room is not None:
                 room -= wire_of(value)
                 if room < 0:
                     value, with_content = replace(value, content=None), False
             values.append(value)
         return values
+
+    def _value(
+        self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool
+    ) -> StoredValue | ApiError | None:
+        try:
+            return self.whole(place, name, first, epoch, with_content=with_content)
+        except Unavailable as error:
+            return error
+        except ValueDamaged as error:
+            # A removal takes the items one by one, after the head has told of it.
+            head = self.table.get(place.head_key)
+            if current_epoch(place, head, now_of(self.clock)) != epoch:
+                return None
+            _log(place, name)
+            return error
 
     def whole(
         self, place: Place, name: str, first: Item | None, epoch: str, *, with_content: bool = True
@@ -102,10 +100,13 @@ class ValueReader:
 
         Raises:
             ValueDamaged
+            Unavailable: it was replaced each time.
         """
+        seen: list[Value | None] = []
         for _ in range(READS_OF_A_TRANSACTION):
             if not first or first.get("epoch") != epoch:
                 return None
+            seen.append(first.get("written"))
             if not with_content:
                 value = describe(name, first)
             else:
@@ -119,14 +120,14 @@ class ValueReader:
             if value:
                 return value
             break
-        # Not its name, which is a user's text.
-        log_damaged(place.partition, place.part_key(name, 0)["SK"])
+        if len(set(seen)) == READS_OF_A_TRANSACTION:
+            raise Unavailable("The value was replaced while it was read.")
         raise ValueDamaged
 
     def _parts(self, place: Place, name: str, first: Item) -> list[Item]:
         if parts_of(first) == 1:
             return []
-        parts = ranges.value_parts(place.session_ulid, name)
+        parts = ranges.value_parts(place.session_ulid, name, parts_of(first))
         return list(chain.from_iterable(self.table.query(place.partition, parts)))
 
     def page(
@@ -208,14 +209,11 @@ class ValueReader:
     ) -> StoredValue | None:
         try:
             return self.whole(place, name, item, epoch, with_content=with_content)
-        except (ValueDamaged, SessionNotFound):
+        except ValueDamaged:
+            _log(place, name)
             return None
 
 
-def wire_of(value: StoredValue) -> int:
-    """At most so many bytes of an answer are this value."""
-    size = ABOUT + 12 * len(value.name)
-    if not value.content:
-        return size
-    data = value.content.data
-    return size + (wire_size(data) if isinstance(data, str) else len(data) * 4 // 3)
+def _log(place: Place, name: str) -> None:
+    """Logs that a value is damaged. Not its name, which is a user's text."""
+    log_damaged(place.partition, place.part_key(name, 0)["SK"])

@@ -1,7 +1,6 @@
 """The routes of values. Each exists three times: for a session, a user and a tenant."""
 
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any
 
 import flask
@@ -14,21 +13,20 @@ from app.http import bodies, strict_json
 from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
+from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.literals import Literal
-from app.table import ids
 from app.values import places, rules
-from app.values.answers import page_members, results, written_members
+from app.values.answers import page_members, results, value_response, written_members
 from app.values.batch import ValueBatches
 from app.values.changes import Change
-from app.values.model import Content, StoredValue, is_json, plain_type
+from app.values.model import Content, is_json, plain_type
+from app.values.operation_schemas import BatchSchema
 from app.values.places import Place
 from app.values.reader import ValueReader
 from app.values.schemas import (
-    BatchHeadersSchema,
-    BatchSchema,
     DeletedValuesSchema,
     DeleteValuesSchema,
     GetValueHeadersSchema,
@@ -117,7 +115,7 @@ def get_value(headers: Headers, name: str, **place: str) -> flask.Response:
             return flask.Response(status=304, headers={"ETag": f'"{value.etag}"'})
         if flask.request.method == "GET":
             value = reader.get(where, name)
-    return _shown(value)
+    return value_response(value)
 
 
 @each_place("put", "/<value_name:name>", "put_{}_value")
@@ -175,7 +173,10 @@ def patch_value(patch: Literal, headers: Headers, name: str, **place: str) -> fl
 @blp.response(204)
 @blp.problems(404, 409, 412, 422)
 def delete_value(headers: Headers, name: str, **place: str) -> flask.Response:
-    """Delete a value"""
+    """Delete a value
+
+    If there is none of this name, the response is 404.
+    """
     where, name = place_of(**place), _checked(name)
     store.delete(where, name, if_match=accepted_tags(headers.get("if_match")))
     return flask.Response(status=204)
@@ -215,7 +216,7 @@ def delete_values(query: dict[str, str], **place: str) -> Any:
     BatchSchema,
     example={"operations": [{"put": "agent/state", "json": {"step": 3}}, {"list": "agent/"}]},
 )
-@blp.arguments(BatchHeadersSchema, location="headers")
+@blp.arguments(IdempotencySchema, location="headers")
 @blp.response(200, ResultsSchema)
 @blp.problems(400, 404, 409, 410, 412, 413, 415, 422)
 def batch_values(body: dict[str, Any], headers: Headers, **place: str) -> flask.Response:
@@ -251,25 +252,3 @@ def _checked(name: str) -> str:
     if fault:
         raise ValidationFailed([FieldError(location="path", field="name", message=fault)])
     return name
-
-
-PRIVATE = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox",
-    "Content-Disposition": "attachment",
-}
-"""Values share an origin with the pages of this service, so a browser must not show or run them."""
-
-
-def _shown(value: StoredValue) -> flask.Response:
-    headers = {
-        "ETag": f'"{value.etag}"',
-        "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
-        bodies.VALUE_TYPE: value.content_type,
-        **PRIVATE,
-    }
-    raw = value.content.raw if value.content else b""
-    answer = flask.Response(raw, headers=headers, content_type=value.content_type)
-    if not value.content:
-        answer.headers["Content-Length"] = str(value.size)
-    return answer

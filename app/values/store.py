@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.errors import ApiError, Contended, TooLarge, Unavailable, ValueChanged, ValueNotJson
-from app.literals import merge_patch
+from app.merge_patch import merge_patch
 from app.table import budget, ids, keys, ranges
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table

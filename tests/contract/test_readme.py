@@ -1,5 +1,7 @@
 """The README's examples work."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -26,13 +28,34 @@ def test_the_library_snippet_appends_a_grounded_message(alice, table, client, mo
     assert Table(table.name, client).name == table.name
 
 
+def test_the_requests_for_values_work_as_pasted(address, alice):
+    session_id = alice.create_session()["session_id"]
+    [block] = re.findall(r"<!-- commands: values -->\n```sh\n(.*?)```", README, re.DOTALL)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "API": f"{address}/api/v1",
+        "SESSION": session_id,
+        "TOKEN": str(alice.token),
+    }
+    done = subprocess.run(
+        ["bash", "-euc", block.replace("curl -s", "echo; curl -sSf")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *_, shown = done.stdout.splitlines()
+    assert json.loads(shown)["values"][0]["json"] == {"step": 4, "tools": ["search"]}
+    assert alice.get("/values/notes/today.txt").text == "Call the city about the pothole."
+
+
 def test_the_stores_need_no_web_framework():
     """Uses a new interpreter that cannot import Flask and related packages."""
     code = """
 import sys
 for name in ("flask", "flask_smorest", "flask_cors", "marshmallow", "werkzeug", "jwt"):
     sys.modules[name] = None
-import app.messages.store, app.sessions.store, app.identity.caller
+import app.messages.store, app.sessions.store, app.values.store, app.identity.caller
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

@@ -9,6 +9,7 @@ import pytest
 
 from app.operations.sweep import sweep
 from app.table import db
+from app.table.definition import BY_TENANT
 from tests.deploy.emulator import ROOT
 from tests.people import Client, make_token
 
@@ -104,14 +105,18 @@ def ask_everything(alice: Client, clock: Any, table: db.Table) -> None:
         alice.get(f"{path}/messages{query}")
     alice.get(f"{path}/messages/{large['message_id']}")
     change_everything(alice, path, session["session_id"])
+    use_values(alice, path)
     alice.delete(path, headers=current)
     alice.delete(path)
     expiring = alice.create_session(expires_in_days=1)
     alice.fill(expiring["session_id"], 60)
     clock.move(days=2)
     sweep(table, clock)
-    alice.create_session()
+    use_values(alice, f"/sessions/{alice.create_session(key='values')['session_id']}")
+    alice.get("/export")
     alice.delete("/sessions?confirm=all")
+    clock.move(days=2)
+    sweep(table, clock)  # looks for values that were put late
     absent = "/sessions/sess_01ARZ3NDEKTSV4RRFFQ69G5FAV"
     for method in ("get", "delete"):
         getattr(alice, method)(absent)
@@ -155,12 +160,38 @@ def change_everything(alice: Client, path: str, session: str) -> None:
     done("DELETE", f"{path}/messages?all=true")
 
 
+def use_values(alice: Client, session: str) -> None:
+    """Of each place, whole and in parts, alone and together, and with messages."""
+    for path in (f"{session}/values", "/values", "/tenant/values"):
+        for body in (b"1", b"x" * 900_000, b"{}"):
+            kind = {"Content-Type": "application/json" if body == b"{}" else "text/plain"}
+            assert alice.request("PUT", f"{path}/a", data=body, headers=kind).status_code < 300
+            assert alice.get(f"{path}/a").data == body
+        assert alice.request("PATCH", f"{path}/a", json={"b": 1}).status_code == 200
+        operations = [{"put": "b", "json": 1}, {"put": "c", "base64": "AA=="}]
+        once = {"Idempotency-Key": "values"}
+        for atomic in (True, False, True):
+            body = {"atomic": atomic, "operations": operations}
+            assert alice.post(f"{path}/batch", body, headers=once).status_code in (200, 422)
+        operations += [{"get": "a"}, {"list": ""}, {"delete": "c"}]
+        assert alice.post(f"{path}/batch", {"operations": operations}).status_code == 200
+        assert len(alice.get(f"{path}?names_only=true").json["values"]) >= 2
+        assert alice.delete(f"{path}/a").status_code == 204
+        assert alice.delete(f"{path}?prefix=b").status_code == 200
+        assert alice.put(f"{path}/kept", {}).status_code < 300
+    values = {of: [{"put": "d", "json": 1}] for of in ("session", "user", "tenant")}
+    said = {"messages": [{"role": "user", "content": "x"}], "values": values}
+    assert alice.post(f"{session}/messages/batch", said).status_code == 201
+    assert alice.get(f"{session}?values=").status_code == 200
+
+
 def test_the_role_allows_exactly_what_the_app_does(app, clock, table, used, asked):
-    scope = "sessions:read sessions:write sessions:import"
+    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
     ask_everything(Client(app, make_token("acme", "alice", scope=scope)), clock, table)
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
     assert routes <= asked, "a route was not called: add it to ask_everything"
     assert used == granted("production")
+    assert not [part for _, part in used if part == BY_TENANT], "only an operator may read it"
 
 
 def test_the_roles_of_the_stages_differ_only_in_names():

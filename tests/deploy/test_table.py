@@ -64,8 +64,13 @@ def no_indexes(definition: dict[str, Any]) -> None:
 
 
 def one_index(definition: dict[str, Any]) -> None:
-    del definition["GlobalSecondaryIndexes"][1]
+    del definition["GlobalSecondaryIndexes"][1:]
     definition["AttributeDefinitions"] = definition["AttributeDefinitions"][:4]
+
+
+def before_values(definition: dict[str, Any]) -> None:
+    del definition["GlobalSecondaryIndexes"][2]
+    definition["AttributeDefinitions"] = definition["AttributeDefinitions"][:6]
 
 
 def another_sort_key(definition: dict[str, Any]) -> None:
@@ -87,7 +92,9 @@ def another_projection(definition: dict[str, Any]) -> None:
 
 def another_index_key(definition: dict[str, Any]) -> None:
     definition["GlobalSecondaryIndexes"][1]["KeySchema"][1]["AttributeName"] = "GSI1SK"
-    definition["AttributeDefinitions"].pop()
+    definition["AttributeDefinitions"] = [
+        told for told in definition["AttributeDefinitions"] if told["AttributeName"] != "GSI2SK"
+    ]
 
 
 def test_a_table_is_made_as_production_needs_it(on_aws):
@@ -123,7 +130,11 @@ def test_a_second_time_nothing_is_changed(either):
 
 @pytest.mark.parametrize(
     ("without", "added"),
-    [(no_indexes, ["added index GSI1", "added index GSI2"]), (one_index, ["added index GSI2"])],
+    [
+        (no_indexes, ["added index GSI1", "added index GSI2", "added index GSI3"]),
+        (one_index, ["added index GSI2", "added index GSI3"]),
+        (before_values, ["added index GSI3"]),
+    ],
 )
 def test_missing_indexes_are_added(either, without, added):
     make(either, differing(without))
@@ -195,7 +206,7 @@ def test_an_index_of_somebody_else_is_left_alone(either):
 
     make(either, differing(with_another))
     assert not [line for line in say(either) if "index" in line]
-    assert len(provision.describe(either)["GlobalSecondaryIndexes"]) == 3
+    assert len(provision.describe(either)["GlobalSecondaryIndexes"]) == 4
 
 
 @pytest.fixture

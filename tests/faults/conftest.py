@@ -1,5 +1,6 @@
 """A proxy that injects faults, apps that use it, and the checker that must find nothing wrong."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,6 +68,31 @@ def assert_sound(table: db.Table, clock: Any) -> Callable[[], None]:
         assert [str(finding) for finding in check.check(table, clock)] == []
 
     return look
+
+
+@pytest.fixture
+def findings(table: db.Table, clock: Any) -> Callable[[], list[str]]:
+    """The findings without the keys, which differ each time."""
+    return lambda: [finding.problem for finding in check.check(table, clock)]
+
+
+@pytest.fixture
+def change(raw: Any, table: db.Table, items: Callable[[], list[Any]]) -> Callable[..., None]:
+    """Changes attributes of the one item whose key matches, directly in the table."""
+
+    def find(pattern: str) -> Any:
+        found = [i for i in items() if re.search(pattern, i["PK"]["S"] + " " + i["SK"]["S"])]
+        assert len(found) >= 1, pattern
+        return found[0]
+
+    def change(pattern: str, **attributes: Any) -> None:
+        item = find(pattern)
+        raw.delete_item(TableName=table.name, Key={"PK": item["PK"], "SK": item["SK"]})
+        if attributes:
+            changed = {k: v for k, v in {**item, **attributes}.items() if v is not None}
+            raw.put_item(TableName=table.name, Item=changed)
+
+    return change
 
 
 @pytest.fixture

@@ -428,7 +428,7 @@ def load(_: Alice) -> Request:
 
 EARLIER = "2024-01-01T00:00:00Z"
 
-SCOPE = "sessions:read sessions:write sessions:import"
+SCOPE = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
 
 
 @pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])

@@ -19,19 +19,22 @@ from typing import Any
 from urllib.parse import quote
 
 import flask
+import jwt
 import pytest
 from werkzeug.test import TestResponse
 
 import app as package
 from app.http.api import Blueprint
-from app.http.fields import IfMatchSchema
+from app.http.header_schemas import IfMatchSchema
 from app.identity import auth
 from app.identity.caller import Caller
 from app.messages.store import MessageStore
 from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.table import ids
-from tests.people import API, Client, make_token, problem
+from app.table.cursors import make_cursor
+from app.values import places
+from tests.people import API, SECRET, Client, make_token, problem
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +52,7 @@ ACT_FOR_USER = Place("header", auth.ACT_FOR_USER_HEADER)
 
 MESSAGE = ("", "messages[].")  # a single message, and one in a batch
 
-# What each place holds. Each place of each operation must be in exactly one of these three.
+# What each place holds. Each place of each operation must be in exactly one of these four.
 
 IDENTIFIERS: dict[Place, str] = {
     Place("path", "session_id"): "session_id",
@@ -66,6 +69,9 @@ IDENTIFIERS: dict[Place, str] = {
     **{Place("body", f"{at}metadata.references[].reference_id"): "reference_id" for at in MESSAGE},
 }
 """Places that identify something. Every attacker puts Alice's value there."""
+
+NAMED = {Place("path", "name"): "agent/state"}
+"""Names that callers give to things of their own. Everybody has a thing of this name."""
 
 CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 """Conditions on what the path identifies. Whether they hold for Alice's data or not, the answer to
@@ -84,7 +90,7 @@ DATA = {
     *(
         Place("query", name)
         for name in (
-            *("archived", "pinned", "q", "messages"),
+            *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
     ),
@@ -107,6 +113,16 @@ DATA = {
         if at + name != "domain_id"
     ),
     *(Place("body", f"messages[].{name}") for name in ("created_at", "created_by")),
+    # Names, like those in a path; and a cursor, which has a test of its own.
+    Place("body", "atomic"),
+    *(
+        Place("body", f"{at}[].{name}")
+        for at in ("operations", "values.session", "values.user", "values.tenant")
+        for name in (
+            *("put", "delete", "json", "base64", "content_type", "if_match", "if_none_match"),
+            *("get", "list", "order", "limit", "cursor", "names_only"),
+        )
+    ),
     *(
         Place("body", at + name)
         for at in MESSAGE
@@ -131,8 +147,14 @@ DATA = {
 
 # The operations, as documented
 
-QUERIES = {"delete_messages": {"all": "true"}}
+QUERIES = {
+    "delete_messages": {"all": "true"},
+    **{f"delete_{of}_values": {"all": "true"} for of in ("session", "user", "tenant")},
+}
 """What a request needs besides the required parameters."""
+
+BODIES = {f"put_{of}_value": {"step": 4} for of in ("session", "user", "tenant")}
+"""Bodies of requests that may have any content, and so no example."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +169,8 @@ class Operation:
 
     @property
     def path_places(self) -> list[Place]:
-        return sorted(place for place in self.places if place.where == "path")
+        """Those of identifiers."""
+        return sorted(p for p in self.places if p.where == "path" and p not in NAMED)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -189,7 +212,7 @@ def operations(app: flask.Flask) -> list[Operation]:
                         for p in parameters
                         if p["in"] == "query" and p.get("required")
                     },
-                    body=media.get("example"),
+                    body=media.get("example", BODIES.get(described["operationId"])),
                 )
             )
     return found
@@ -222,7 +245,8 @@ def complaints(app: flask.Flask) -> list[str]:
         if rule.endpoint not in documented:
             found.append(f"{rule.rule} ({rule.endpoint}) is not in the document")
     for operation in known:
-        for place in sorted(operation.places - IDENTIFIERS.keys() - CONDITIONS - DATA):
+        declared = IDENTIFIERS.keys() | NAMED.keys() | CONDITIONS | DATA
+        for place in sorted(operation.places - declared):
             found.append(f"{operation}: is {place} an identifier, a condition or data?")
         if not operation.path_places and operation.name not in WITHOUT_ID:
             found.append(
@@ -274,7 +298,11 @@ class Person:
 
 ALICE = Person(
     "alice",
-    make_token("acme", "alice", scope="sessions:read sessions:write sessions:import"),
+    make_token(
+        "acme",
+        "alice",
+        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write",
+    ),
 )
 
 BOB = Person("bob of Alice's tenant", make_token("acme", "bob"))
@@ -294,11 +322,21 @@ ATTACKERS = (
 NOBODY = Person("nobody", None)
 
 
+def with_the_tenants_scopes(person: Person) -> Person:
+    claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
+    scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
+    claims["scope"] = f"{scope} tenant-values:write"
+    token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
+    return Person(person.name, token, person.headers)
+
+
 def ask(app: flask.Flask, person: Person, operation: Operation, **options: Any) -> TestResponse:
     """Sends a request. `values` holds the value for each place; the rest is from the example."""
     values: Mapping[Place, str] = options.pop("values")
     path, query, headers = operation.path, dict(operation.query), dict(person.headers)
     body = copy.deepcopy(operation.body)
+    for place, value in NAMED.items():
+        path = path.replace(f"{{{place.name}}}", value)
     for place, value in values.items():
         if place.where == "path":
             path = path.replace(f"{{{place.name}}}", value)
@@ -350,7 +388,8 @@ class World:
     own: dict[str, Things] = field(default_factory=dict)
 
     def furnish(self, person: Person, user: str) -> Things:
-        """Creates two sessions, and three messages in the first. All texts name their owner."""
+        """Creates two sessions, three messages in the first, and values. All texts name their
+        owner."""
         client = Client(self.app, person.token)
         key, told = f"key-of-{user}-{len(self.own)}", dict(person.headers)
         domain_id, reference_id = f"domain-of-{user}-{len(self.own)}", f"ref-{user}-{len(self.own)}"
@@ -370,6 +409,16 @@ class World:
         message["metadata"]["references"].append(reference)
         message_id = post(path, message)["message_id"]
         post(path, message)
+        places = [f"/sessions/{session_id}/values", "/values"]
+        tenants = Client(self.app, with_the_tenants_scopes(person).token)
+        for values in (*places, "/tenant/values"):
+            for name in (*NAMED.values(), "other"):
+                answer = tenants.put(f"{values}/{name}", {"said": f"{user}'s value"}, headers=told)
+                assert answer.status_code in (200, 201), answer.text
+
+        def values_cursor(path: str) -> str:
+            return tenants.get(f"{path}?limit=1", headers=told).json["next_cursor"]
+
         things = Things(
             session_id=session_id,
             message_id=message_id,
@@ -383,6 +432,10 @@ class World:
                     "next_cursor"
                 ],
                 "list_messages": client.get(f"{path}?limit=1", headers=told).json["next_cursor"],
+                "list_session_values": values_cursor(places[0]),
+                "list_user_values": values_cursor("/values"),
+                "list_tenant_values": values_cursor("/tenant/values"),
+                "export_user": make_cursor("acme#alice export", "SESSION#0"),  # only hers is used
             },
         )
         self.own[person.name] = things
@@ -395,7 +448,8 @@ class World:
         del self.sent[:]
         answer = ask(self.app, person, operation, values=values, **options)
         for call in self.sent:
-            assert "acme#alice" not in call.text, f"{person.name} reached Alice's data: {call}"
+            for partition in HERS:
+                assert partition not in call.text, f"{person.name} reached Alice's data: {call}"
         return answer, [call.operation for call in self.sent]
 
 
@@ -461,6 +515,10 @@ def told(answer: TestResponse) -> dict[str, Any]:
     return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
 
 
+HERS = ("acme#alice", "acme##VALUES")
+"""Partitions that no attacker may reach. The second one is of her tenant's values."""
+
+
 # The attack
 
 
@@ -488,8 +546,9 @@ def attack(world: World, operation: Operation) -> None:
                 if ACT_FOR_USER in extra:  # without the scope, nothing is read
                     assert got.status_code == 403, what
                     assert calls == [], what
-                else:
-                    assert got.status_code == 404, f"{what}: {got.status} {got.text}"
+                elif got.status_code != 404:  # a cursor is looked at first
+                    problem(got, 422, "INVALID_CURSOR")
+                    assert Place("query", "cursor") in extra, what
                 assert told(got) == told(expected), what
                 assert calls == usual, f"{what}: not the same calls as for data that does not exist"
                 assert world.items() == before, f"{what}: something changed"
@@ -506,7 +565,8 @@ def subsets(places: list[Place]) -> Iterator[tuple[Place, ...]]:
 
 def conditions(operation: Operation, theirs: Things) -> Iterator[dict[Place, str]]:
     for place in sorted(operation.places & CONDITIONS):
-        for value in (theirs.etag, NO_VERSION, "*"):
+        only_new = place.name == "If-None-Match" and operation.method != "GET"
+        for value in ("*",) if only_new else (theirs.etag, NO_VERSION, "*"):
             yield {place: value}
 
 
@@ -555,7 +615,7 @@ def nobody_tries(world: World, operation: Operation, theirs: Things, never: Thin
 
 
 def of_alice(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [item for item in items if item["PK"]["S"] == "acme#alice"]
+    return [item for item in items if item["PK"]["S"] in HERS]
 
 
 # What must hold for operations without an identifier in their path
@@ -585,8 +645,8 @@ def erasing_leaves_alices(world: World, attacker: Person, operation: Operation) 
     answer, _ = world.watch(attacker, operation, {})
     assert answer.json == {"deleted_sessions": 2, "deleted_messages": 3}, "their own"
     partitions, left = (
-        # The records of creates stay for their day.
-        {item["PK"]["S"] for item in items if not item["SK"]["S"].startswith("REQUEST#")}
+        # The records of creates stay for their day, the rest until the sweep has looked once more.
+        {item["PK"]["S"] for item in items if re.search("SESSION#[^#]*$|VALUE#", item["SK"]["S"])}
         for items in (before, world.items())
     )
     assert len(partitions - left) == 1
@@ -600,11 +660,59 @@ def importing_needs_its_scope(world: World, attacker: Person, operation: Operati
     assert world.items() == before
 
 
+def only_own_values(world: World, attacker: Person, operation: Operation) -> None:
+    answer, _ = world.watch(attacker, operation, {})
+    assert answer.status_code < 300, answer.text
+    shows(answer, attacker, operation)
+    assert not [t for t in world.own["alice"].traces() if t in answer.text]
+
+
+def shows(answer: TestResponse, attacker: Person, operation: Operation) -> None:
+    """Otherwise, that nothing of Alice's is shown would prove nothing."""
+    if operation.method == "GET":
+        assert "somebody's value" in answer.text, f"{attacker.name}, {operation}: {answer.text}"
+
+
+def only_with_the_scope_and_in_their_tenant(
+    world: World, attacker: Person, operation: Operation
+) -> None:
+    before = world.items()
+    answer, calls = world.watch(attacker, operation, {})
+    problem(answer, 403, "INSUFFICIENT_SCOPE")
+    assert calls == []
+    assert world.items() == before
+    if attacker != BOB:
+        scoped = with_the_tenants_scopes(attacker)
+        own = f"/tenant/values/{NAMED[Place('path', 'name')]}"  # another may have deleted it
+        Client(world.app, scoped.token).put(own, {"said": "somebody's value"})
+        only_own_values(world, scoped, operation)
+    assert of_alice(world.items()) == of_alice(before)
+
+
+def keeping_alices(
+    check: Callable[[World, Person, Operation], None],
+) -> Callable[[World, Person, Operation], None]:
+    def checked(world: World, attacker: Person, operation: Operation) -> None:
+        before = of_alice(world.items())
+        check(world, attacker, operation)
+        assert of_alice(world.items()) == before
+
+    return checked
+
+
+VALUE_VIEWS = (
+    *("get_{}_value", "put_{}_value", "patch_{}_value", "delete_{}_value"),
+    *("list_{}_values", "delete_{}_values", "batch_{}_values"),
+)
+
 WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "list_sessions": list_shows_none_of_alices,
     "create_session": creating_adds_nothing_to_alices,
     "delete_all_sessions": erasing_leaves_alices,
     "import_session": importing_needs_its_scope,
+    "export_user": keeping_alices(only_own_values),
+    **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
+    **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
 }
 
 
@@ -632,6 +740,8 @@ NAMES = [
     "check_history",
     "fork_session",
     "import_session",
+    "export_user",
+    *(view.format(of) for of in ("session", "user", "tenant") for view in VALUE_VIEWS),
 ]
 """Listed so that each is a test of its own. A test checks that the list is complete."""
 
@@ -695,6 +805,22 @@ def test_naming_alice_in_an_unknown_field_has_no_effect(shared, name):
             assert "alice's" not in client.get("/sessions", headers=told).text
             assert client.get(session, headers=told).status_code == 404
     assert of_alice(shared.items()) == before
+
+
+@pytest.mark.parametrize("of", ["session", "user", "tenant"])
+def test_a_cursor_of_alices_values_is_refused_in_a_batch(shared, of):
+    theirs = shared.own["alice"]
+    for attacker in ATTACKERS[1:]:  # not Bob, who is of her tenant
+        own = shared.own[attacker.name]
+        path = {"session": f"/sessions/{own.session_id}/values", "tenant": "/tenant/values"}
+        client = Client(shared.app, with_the_tenants_scopes(attacker).token)
+        wanted = {"list": "", "cursor": theirs.cursors[f"list_{of}_values"]}
+        body = {"operations": [wanted]}
+        answer = client.post(
+            f"{path.get(of, '/values')}/batch", body, headers=dict(attacker.headers)
+        )
+        [result] = answer.json["results"]
+        assert (result["status"], result["code"]) == (422, "INVALID_CURSOR")
 
 
 # A route that does not exist yet
@@ -910,9 +1036,9 @@ SOURCES = sorted(Path(package.__path__[0]).rglob("*.py"))
 
 
 def test_only_the_verifier_makes_callers():
-    """This is about HTTP. An operator's commands may make callers too."""
+    """This is about HTTP. An operator's commands may make callers too: erase and import."""
     makers = {source.name for source in SOURCES if "Caller" in set(calls_in(source))}
-    assert makers == {"auth.py", "tokens.py"}
+    assert makers == {"auth.py", "tokens.py", "tenant_erasure.py", "restoring.py"}
 
 
 def test_only_a_caller_makes_a_partition():
@@ -921,7 +1047,19 @@ def test_only_a_caller_makes_a_partition():
         for source in SOURCES
         if {"keys.partition", "partition"} & set(calls_in(source)) and source.name != "keys.py"
     }
-    assert makers == {"caller.py"}
+    assert makers <= {"caller.py", "transfer.py"}  # the second for an operator's export
+
+
+def test_only_a_caller_makes_a_place_of_values():
+    for make in (places.of_session, places.of_user, places.of_tenant):
+        first, *others = inspect.signature(make).parameters.values()
+        assert (first.name, first.annotation) == ("caller", Caller)
+        assert {other.name for other in others} <= {"session_id"}
+    makers = {
+        source.name for source in SOURCES if {"places.Place", "Place"} & set(calls_in(source))
+    }
+    # The others get the partition that a caller or an operator has named.
+    assert makers <= {"places.py", "exporting.py", "restoring.py", "fork.py"}
 
 
 def test_every_header_that_is_read_by_hand_is_known_here():
@@ -938,6 +1076,9 @@ def test_every_header_that_is_read_by_hand_is_known_here():
         ("auth.py", "'Authorization'"),
         ("auth.py", "ACT_FOR_USER_HEADER"),
         ("bodies.py", "'Content-Encoding'"),
+        ("bodies.py", "'Content-Type'"),
+        ("bodies.py", "VALUE_TYPE"),
+        ("octets.py", "'Accept'"),
         ("request_log.py", "'X-Request-Id'"),
     }
 

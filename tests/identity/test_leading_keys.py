@@ -82,7 +82,8 @@ def accesses(call: Any) -> Iterator[Access]:
     elif name == "Scan":
         yield "dynamodb:Scan", index, []
     else:
-        yield f"dynamodb:{name}", TABLE, [body["Key"]["PK"]["S"]]
+        key = body.get("Item") or body["Key"]
+        yield f"dynamodb:{name}", TABLE, [key["PK"]["S"]]
 
 
 def use_everything(person: Client) -> None:
@@ -105,6 +106,12 @@ def use_everything(person: Client) -> None:
     ):
         assert person.get(path).status_code == 200
     assert person.get(f"/sessions/{second}", headers={"If-None-Match": "*"}).status_code == 304
+    for path in (f"/sessions/{first}/values", "/values", "/tenant/values"):
+        for body in ({}, {"long": "x" * 900_000}):
+            assert person.put(f"{path}/a", body).status_code in (200, 201)
+        assert person.get(path).status_code == 200
+    assert person.get("/export").status_code == 200
+    assert person.delete("/tenant/values?all=true").status_code == 200
     assert person.delete(f"/sessions/{first}").status_code == 200
     assert person.delete("/sessions?confirm=all").status_code == 200
 
@@ -114,7 +121,8 @@ def used(app_with, sent_in_module) -> list[Access]:
     """Everything that the API does in DynamoDB for Alice."""
     app = app_with()
     del sent_in_module[:]
-    use_everything(Client(app, make_token("acme", "alice")))
+    scope = "sessions:read sessions:write tenant-values:read tenant-values:write"
+    use_everything(Client(app, make_token("acme", "alice", scope=scope)))
     return [access for call in sent_in_module for access in accesses(call)]
 
 

@@ -12,6 +12,7 @@ from app.config import Config
 from app.errors import Unauthorized
 from app.identity.caller import Caller, NotACaller
 from app.identity.tokens import Verifier
+from app.sessions.users import users_of
 from app.table import keys
 from tests.identity.issuer import hs256, write
 from tests.people import SECRET
@@ -85,6 +86,40 @@ def test_a_tenants_prefix_never_matches_another_tenants_partition(pair, tenant):
     partition = partition_of(pair)
     assume(partition is not None)
     assert not partition.startswith(keys.partition(tenant, ""))
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS, IDS)
+@example(("acme", "#VALUES"), "acme")
+@example(("acme#", "VALUES"), "acme")
+@example(("acme##VALUES", "x"), "acme")
+@example(("acme", "%23VALUES"), "acme")
+def test_the_partition_of_a_tenants_values_is_that_of_no_user(pair, tenant):
+    partition = partition_of(pair)
+    assume(partition is not None)
+    assert partition != keys.tenant_partition(tenant)
+    assert not keys.is_tenant(partition)
+    assert keys.is_tenant(keys.tenant_partition(tenant))
+    own = keys.tenant_partition(pair[0])
+    assert len(own) <= keys.MAX_PARTITION_BYTES
+    assert own.startswith(keys.partition(pair[0], "")), "the tenant's policy covers it"
+    assert (own == keys.tenant_partition(tenant)) is (pair[0] == tenant)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PAIRS, IDS)
+@example(("acme", "alice"), "acme#9")
+@example(("acme#9", "alice"), "acme")
+@example(("acme", "x" * 1024), "acm")
+def test_the_index_by_tenant_has_no_user_of_another_tenant(pair, tenant):
+    partition = partition_of(pair)
+    assume(partition is not None)
+    entry = keys.by_tenant(partition)
+    assert entry["GSI3PK"] in keys.tenant_shards(pair[0])
+    assert (entry["GSI3PK"] in keys.tenant_shards(tenant)) <= (tenant == pair[0])
+    assert len(entry["GSI3PK"]) <= keys.MAX_PARTITION_BYTES
+    assert partition.startswith(entry["GSI3SK"])
+    assert len(entry["GSI3SK"]) <= keys.MAX_SORT_KEY_BYTES
 
 
 @settings(max_examples=200, deadline=None)
@@ -162,14 +197,21 @@ def test_an_id_that_is_not_text_makes_no_caller(value):
 def test_the_longest_ids_that_fit_a_key_are_accepted():
     assert partition_of(("x" * 1023, "y" * 1024))
     assert partition_of(("x" * 1024, "y" * 1024)) is None
+    assert partition_of(("x" * 2040, "y"))
+    assert partition_of(("x" * 2041, "y")) is None  # its values would have too long a key
 
 
 @pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü /#%" * 25, "😀" * 60)])
-def test_long_and_unusual_ids_work_end_to_end(app, items, pair):
+def test_long_and_unusual_ids_work_end_to_end(app, table, items, pair):
     from tests.people import Client, make_token
 
-    person = Client(app, make_token(*pair))
+    scope = "sessions:read sessions:write tenant-values:write"
+    person = Client(app, make_token(*pair, scope=scope))
     session_id = person.create_session()["session_id"]
     person.append(session_id)
+    for path in ("/values/a", "/tenant/values/a"):
+        assert person.put(path, {}).status_code == 201
     assert person.get(f"/sessions/{session_id}").json["message_count"] == 1
-    assert {item["PK"]["S"] for item in items()} == {keys.partition(*pair)}
+    own = {keys.partition(*pair), keys.tenant_partition(pair[0])}
+    assert {item["PK"]["S"] for item in items()} == own
+    assert list(users_of(table, pair[0])) == [keys.partition(*pair)]

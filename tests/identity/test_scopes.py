@@ -4,8 +4,20 @@ import pytest
 
 from tests.people import Client, make_token, problem
 
-READS = (("GET", "/sessions"), ("GET", "/sessions/{id}"), ("GET", "/sessions/{id}/messages"))
+READS = (
+    ("GET", "/sessions"),
+    ("GET", "/sessions/{id}"),
+    ("GET", "/sessions/{id}/messages"),
+    ("GET", "/sessions/{id}/values"),
+    ("GET", "/values"),
+    ("GET", "/export"),
+)
 WRITES = (
+    ("PUT", "/sessions/{id}/values/a"),
+    ("PUT", "/values/a"),
+    ("PATCH", "/values/a"),
+    ("POST", "/values/batch"),
+    ("DELETE", "/values/a"),
     ("POST", "/sessions"),
     ("PUT", "/sessions/{id}"),
     ("POST", "/sessions/{id}/messages"),
@@ -16,6 +28,10 @@ WRITES = (
 
 
 BODIES = {
+    ("PUT", "/sessions/{id}/values/a"): {"b": 1},
+    ("PUT", "/values/a"): {"b": 1},
+    ("PATCH", "/values/a"): {"b": 2},
+    ("POST", "/values/batch"): {"operations": [{"put": "b", "json": 1}]},
     ("POST", "/sessions"): {"domain_id": "d"},
     ("PUT", "/sessions/{id}"): {"title": "t"},
     ("POST", "/sessions/{id}/messages"): {"role": "user", "content": "c"},
@@ -83,7 +99,7 @@ def test_a_write_token_can_write_and_cannot_read(app, alice, claims):
     for method, path in READS:
         lacks(ask(writer, session_id, method, path), "sessions:read")
     for method, path in WRITES:
-        assert ask(writer, session_id, method, path).status_code in (200, 201)
+        assert ask(writer, session_id, method, path).status_code in (200, 201, 204)
 
 
 @pytest.mark.parametrize("claims", NEITHER.values(), ids=NEITHER)
@@ -101,7 +117,98 @@ def test_a_token_with_other_scopes_can_do_neither(app, alice, items, claims):
 def test_a_token_without_scopes_can_do_both(alice):
     session_id = alice.create_session()["session_id"]
     for method, path in READS + WRITES:
-        assert ask(alice, session_id, method, path).status_code in (200, 201)
+        assert ask(alice, session_id, method, path).status_code in (200, 201, 204)
+
+
+# The values of a tenant
+
+TENANT_READS = (("GET", "/tenant/values/a"), ("GET", "/tenant/values"), ("HEAD", "/tenant/values"))
+TENANT_WRITES = (
+    ("PUT", "/tenant/values/a", {"b": 1}),
+    ("PATCH", "/tenant/values/a", {"b": 2}),
+    ("POST", "/tenant/values/batch", {"operations": [{"put": "c", "json": 1}]}),
+    ("DELETE", "/tenant/values/c", None),
+    ("DELETE", "/tenant/values?prefix=c", None),
+)
+
+
+@pytest.fixture
+def with_scope(app):
+    def make(scope, **claims):
+        return Client(
+            app, make_token("acme", "alice", **claims, **({"scope": scope} if scope else {}))
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("scope", [None, "sessions:read sessions:write sessions:import", "openid"])
+def test_no_token_may_use_the_values_of_its_tenant_without_saying_so(
+    with_scope, items, sent, scope
+):
+    client, before = with_scope(scope), items()
+    del sent[:]
+    for method, path in TENANT_READS:
+        answer = client.request(method, path)
+        assert answer.status_code == 403
+        assert 'scope="tenant-values:read"' in answer.headers["WWW-Authenticate"]
+    for method, path, body in TENANT_WRITES:
+        lacks(client.request(method, path, json=body), "tenant-values:write")
+    assert sent == []
+    assert items() == before
+
+
+def test_the_values_of_a_tenant_need_no_other_scope(with_scope):
+    reader, writer = with_scope("tenant-values:read"), with_scope("tenant-values:write")
+    for method, path, body in TENANT_WRITES:
+        lacks(reader.request(method, path, json=body), "tenant-values:write")
+        assert writer.request(method, path, json=body).status_code in (200, 201, 204)
+    for method, path in TENANT_READS:
+        assert reader.request(method, path).status_code == 200
+        assert writer.request(method, path).status_code == 403
+    lacks(writer.get("/values"), "sessions:read")
+    lacks(writer.put("/values/a", {}), "sessions:write")
+    lacks(reader.get("/export"), "sessions:read")
+
+
+@pytest.mark.parametrize("claim", ["roles", "permissions"])
+def test_they_can_be_granted_by_role_or_permission(with_scope, claim):
+    assert (
+        with_scope(None, **{claim: ["tenant-values:read"]}).get("/tenant/values").status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "write", "read"),
+    [
+        ("/values", "sessions:write", "sessions:read"),
+        ("/tenant/values", "tenant-values:write", "tenant-values:read"),
+    ],
+)
+@pytest.mark.parametrize("reading", [{"get": "a"}, {"list": ""}])
+def test_a_batch_that_reads_needs_the_scope_to_read_too(
+    with_scope, items, path, write, read, reading
+):
+    body = {"operations": [{"put": "read-in-batch", "json": 1}, reading]}
+    before = items()
+    lacks(with_scope(write).post(f"{path}/batch", body), read)
+    lacks(with_scope(read).post(f"{path}/batch", body), write)
+    assert items() == before
+    assert with_scope(f"{write} {read}").post(f"{path}/batch", body).status_code == 200
+
+
+def test_values_of_the_tenant_beside_messages_need_the_scope_too(with_scope, alice, items):
+    path = f"/sessions/{alice.create_session()['session_id']}/messages/batch"
+    said = {"messages": [{"role": "user", "content": "c"}]}
+    body = {**said, "values": {"tenant": [{"put": "a", "json": 1}]}}
+    before = items()
+    lacks(alice.post(path, body), "tenant-values:write")
+    assert items() == before
+    both = with_scope("sessions:write tenant-values:write")
+    assert both.post(path, body).status_code == 201
+    assert (
+        alice.post(path, {**said, "values": {"user": body["values"]["tenant"]}}).status_code == 201
+    )
 
 
 def test_scopes_can_be_required(make_app):
@@ -112,7 +219,7 @@ def test_scopes_can_be_required(make_app):
     both = Client(app, make_token("acme", "alice", scope="sessions:read sessions:write"))
     session_id = both.create_session()["session_id"]
     for method, path in READS + WRITES:
-        assert ask(both, session_id, method, path).status_code in (200, 201)
+        assert ask(both, session_id, method, path).status_code in (200, 201, 204)
 
 
 def test_head_needs_what_get_needs(app):

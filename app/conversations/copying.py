@@ -1,0 +1,137 @@
+"""Copies what is under a session into another that nobody sees yet, for forks.
+
+A copy that was interrupted goes on where it stopped. What is in the table tells where.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.identity.caller import Caller
+from app.messages.bounds import Bounds
+from app.messages.model import Message
+from app.messages.reader import MessageReader
+from app.sessions.model import Session
+from app.sessions.staging import Stage
+from app.table import budget, ids, keys, ranges
+from app.table.db import Table
+from app.table.item_sizes import size_of
+from app.table.writes import Item
+from app.values import places
+from app.values.model import items_of
+from app.values.places import Place
+from app.values.reader import ValueReader
+
+ROUND_ITEMS, ROUND_BYTES = 200, 4_000_000
+"""What is copied at a time. All rounds but the last are complete, whenever a request is cut off."""
+
+ROUND_VALUES = 50
+
+OVERLAP = ROUND_ITEMS + 10
+"""Items at the end of an unfinished copy that are copied again. A message has up to 8 items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is copied: a session as it was read, up to the message `last`."""
+
+    source: Session
+    bounds: Bounds
+    last: Message | None
+    has_values: bool
+
+
+class Copier:
+    def __init__(self, table: Table, clock: ids.Clock) -> None:
+        self.table = table
+        self.reader = MessageReader(table, clock)
+        self.values = ValueReader(table, clock)
+
+    def copy(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+        """Copies messages, then values. Returns whether all of it is copied."""
+        return self._messages(caller, copy, stage) and self._values(caller, copy, stage)
+
+    def _messages(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+        """Returns whether all of it is copied."""
+        if not copy.last:
+            return True
+        session_ulid = keys.session_of(stage.key["SK"])
+        low = "" if stage.is_new else self._resume_after(caller.partition, session_ulid)
+        high = ids.series(copy.last.ulid, 2)[1]
+        old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
+        items = self.reader.items(caller, copy.bounds, low, high)
+        for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
+            if budget.is_time_up():
+                return False
+            self.table.put_many(
+                [
+                    {
+                        **{name: value for name, value in item.items() if name != "raters"},
+                        "SK": new + str(item["SK"]).removeprefix(old),
+                    }
+                    for item in chunk
+                ]
+            )
+        return True
+
+    def _values(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+        """Returns whether all of them are copied."""
+        if not copy.has_values:
+            return True
+        source = places.of_session(caller, copy.source.session_id)
+        target = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
+        page = self.values.page(
+            source, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
+        )
+        while True:
+            self.table.put_many(
+                [
+                    item
+                    for value in page.values
+                    if value.content
+                    for item in items_of(
+                        target, stage.epoch, value.name, value.content, value.written
+                    )
+                ]
+            )
+            if not page.next_cursor:
+                return True
+            if budget.is_time_up():
+                return False
+            page = self.values.page(source, limit=ROUND_VALUES, cursor=page.next_cursor)
+
+    def _last_values(self, place: Place) -> str:
+        """The name of a value up to which an unfinished copy is complete; empty for none."""
+        pages = self.table.query(
+            place.partition,
+            ranges.values(place.session_ulid),
+            backwards=True,
+            limit=ROUND_VALUES + 1,
+            only="SK",
+        )
+        latest = next(pages)
+        return keys.name_of(str(latest[-1]["SK"])) if len(latest) > ROUND_VALUES else ""
+
+    def _resume_after(self, partition: str, session_ulid: str) -> str:
+        """A message up to which an unfinished copy is complete; empty for none."""
+        pages = self.table.query(
+            partition,
+            ranges.messages_between(session_ulid),
+            backwards=True,
+            limit=OVERLAP,
+            only="SK",
+        )
+        latest = next(pages)
+        return keys.message_of(str(latest[-1]["SK"])) if len(latest) == OVERLAP else ""
+
+
+def _rounds(items: Iterator[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    size = 0
+    for item in items:
+        if chunk and (len(chunk) == ROUND_ITEMS or size + size_of(item) > ROUND_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += size_of(item)
+    if chunk:
+        yield chunk

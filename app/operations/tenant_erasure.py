@@ -1,0 +1,144 @@
+"""Erases one user, or a whole tenant: its users, then its own values.
+
+It may be killed at any moment and be run again. What it has erased is erased, and what it has begun
+is noted in the table, so that the sweep finishes it, too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.errors import Unavailable
+from app.identity.caller import Caller
+from app.sessions import erasure, leftovers
+from app.sessions.users import users_of
+from app.table import budget, ids, keys
+from app.table.database_time import MAX_AHEAD, checked_time
+from app.table.db import Table
+
+PASSES = 10
+"""How often the users are looked for. The last time, none must be left."""
+
+SETTLES = 2.0
+"""Seconds between two looks. The index usually lags by less than one."""
+
+
+class StillInUse(Exception):
+    """Users were found again and again."""
+
+
+@dataclass(slots=True)
+class Erased:
+    """`messages` are those of sessions that had not been deleted before."""
+
+    users: int = 0
+    sessions: int = 0
+    messages: int = 0
+    tenant_values: bool = False
+
+
+def erase_user(table: Table, tenant: str, user: str, clock: ids.Clock = ids.system_clock) -> Erased:
+    """
+    Raises:
+        NotACaller: not the id of a tenant or a user.
+        ClockDisagrees: this clock differs from DynamoDB's by over a minute. Nothing was erased.
+        Unavailable: DynamoDB refuses the calls. Run it again.
+    """
+    partition = Caller(tenant, user).partition
+    erased = Erased()
+    try:
+        now = _time(table, clock, partition)
+        erased.users = int(_has_something(table, partition))
+        _erase(table, partition, now, erased)
+    finally:
+        budget.end()
+    return erased
+
+
+def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock) -> Erased:
+    """
+    Raises:
+        NotACaller: not the id of a tenant.
+        ClockDisagrees: this clock differs from DynamoDB's by over a minute. Nothing was erased.
+        Unavailable: DynamoDB refuses the calls. Run it again.
+        StillInUse: the tenant's users are still writing.
+    """
+    tenant = Caller(tenant, "any").tenant  # checks it
+    partition = keys.tenant_partition(tenant)
+    erased = Erased()
+    try:
+        _time(table, clock, partition)
+        for number in range(PASSES):
+            if number:
+                table.pause(SETTLES)
+            found = 0
+            for user in _each(users_of(table, tenant)):
+                has_something = _has_something(table, user)
+                if has_something or not number:  # an erasure may have been killed
+                    _erase(table, user, _time(table, clock, user), erased)
+                found += has_something
+            erased.users += found
+            if not found:
+                break
+        else:
+            raise StillInUse(
+                f"in each of {PASSES} passes there were users to erase: tokens of the tenant are "
+                "still in use, or an item is damaged (flask check); run it again"
+            )
+        _erase_values(table, partition, _time(table, clock, partition), erased)
+    finally:
+        budget.end()
+    return erased
+
+
+def _each(users: Iterator[str]) -> Iterator[str]:
+    """Each user, with a budget for the query and for what is done to the user."""
+    while True:
+        budget.begin()
+        user = next(users, None)
+        if user is None:
+            return
+        yield user
+
+
+def _time(table: Table, clock: ids.Clock, partition: str) -> int:
+    return checked_time(table, clock, partition, behind=MAX_AHEAD)
+
+
+def _has_something(table: Table, partition: str) -> bool:
+    """Whether there is anything to erase. If not, the user's item is gone, though the index may
+    still show it, or it waits for the sweep to look for late values."""
+    user = table.get(keys.user(partition))
+    if not user:
+        return False
+    holds = user.get("session_count", 0) or user.keys() & {"has_values", "erase_until"}
+    return bool(holds) or not table.get(keys.stale(partition))
+
+
+def _erase(table: Table, partition: str, now: int, erased: Erased) -> None:
+    finished = False
+    while not finished:
+        turn = budget.begin()
+        receipt = erasure.erase(table, partition, now)
+        erased.sessions += receipt.deleted_sessions
+        erased.messages += receipt.deleted_messages
+        finished = receipt.finished
+        if not finished and turn.failure not in (None, budget.OUT_OF_TIME):
+            raise Unavailable(f"{turn.failure}. What was erased is erased; run it again.")
+
+
+def _erase_values(table: Table, partition: str, now: int, erased: Erased) -> None:
+    """The sweep looks once more, and then removes the tenant's item."""
+    finished = False
+    while not finished:
+        turn = budget.begin()
+        leftovers.end_epoch(table, partition, now)
+        left = table.get(keys.stale(partition))
+        if not left:
+            return
+        erased.tenant_values = True
+        try:
+            leftovers.remove_values(table, partition, "", str(left.get("epoch", "")))
+            finished = True
+        except Unavailable:
+            if turn.failure not in (None, budget.OUT_OF_TIME):
+                raise
