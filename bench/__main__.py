@@ -10,13 +10,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import calls, compare, growth, machine, overhead, profiles, report, throughput
+from bench import (
+    calls,
+    checkpoints,
+    compare,
+    growth,
+    machine,
+    overhead,
+    profiles,
+    report,
+    throughput,
+)
 from bench.world import World, world
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
-NAMES = ("calls", "overhead", "growth", "throughput", "peers", "cold", "verification")
+NAMES = (
+    "calls",
+    "overhead",
+    "growth",
+    "throughput",
+    "peers",
+    "checkpoints",
+    "cold",
+    "verification",
+)
 
 
 def main() -> None:
@@ -59,6 +78,7 @@ def _run(name: str, arguments: argparse.Namespace) -> Any:
         "growth": lambda world: growth.measure(world, large=arguments.large),
         "throughput": throughput.measure,
         "peers": compare.measure,
+        "checkpoints": checkpoints.measure,
     }
     with world() as made:
         return measures[name](made)

@@ -66,6 +66,10 @@ def _measure(world: World, route: Route) -> dict[str, Any]:
 
 
 def routes(world: World) -> list[Route]:
+    return [*_session_routes(world), *_value_routes(world)]
+
+
+def _session_routes(world: World) -> list[Route]:
     def request(method: str, path: str, body: Any = None, **headers: str) -> Any:
         return lambda: world.request(USER, method, path, body, **headers)
 
@@ -180,4 +184,91 @@ def routes(world: World) -> list[Route]:
         Route("batch that makes its session", 2, making_its_session),
         Route("delete a tail of 10,000", 23, hiding, 1),
         Route(f"delete, {DELETED} messages", 3 + ceil(DELETED / 25), delete, 10),
+    ]
+
+
+STATE = {"step": 3, "notes": "x" * 200}
+VALUES = 10
+
+
+def _value_routes(world: World) -> list[Route]:
+    def request(method: str, path: str, body: Any = None, **headers: str) -> Any:
+        return lambda: world.request(USER, method, path, body, **headers)
+
+    def puts(prefix: str, count: int = VALUES) -> list[dict[str, Any]]:
+        return [{"put": f"{prefix}/{number:03}", "json": STATE} for number in range(count)]
+
+    def filled(user: str = USER, messages: int = 0, count: int = VALUES) -> str:
+        """The path of a session with values `agent/000` and so on."""
+        path = f"/sessions/{world.new_session(user, messages)}"
+        world.send(user, "POST", f"{path}/values/batch", {"operations": puts("agent", count)})
+        return path
+
+    def removing(path: str) -> Any:
+        return lambda: world.request(USER, "DELETE", filled() + path)
+
+    def first_put() -> Any:
+        path = f"/sessions/{world.new_session(USER)}/values/agent/state"
+        return world.request(USER, "PUT", path, STATE)
+
+    def export() -> Any:
+        """A user has one session of 20 messages and 10 values, and 10 values of their own."""
+        filled("export", 20)
+        world.send("export", "POST", "/values/batch", {"operations": puts("own")})
+        return lambda: world.request("export", "GET", "/export")()
+
+    def batch(operations: list[dict[str, Any]], *, atomic: bool = False) -> Any:
+        body = {"operations": operations, "atomic": atomic}
+        return request("POST", f"{session}/values/batch", body)
+
+    session = filled(messages=20)
+    value = f"{session}/values/agent/000"
+    divided = f"{session}/values/image"
+    world.send(USER, "PUT", divided, bytes(1_000_000))
+    world.send(USER, "PUT", "/values/theme", "dark")
+    etag = world.send(USER, "PUT", value, STATE)["etag"]
+    listing = f"{session}/values?prefix=agent/"
+    exported = export()
+    mixed = [*puts("mixed", 3), {"get": "agent/000"}, {"list": "agent/"}]
+    reads = [{"get": f"agent/{number:03}"} for number in range(VALUES)]
+    turn = {"messages": [message(role="user"), message()]}
+    own = {"session": puts("agent", 2)}
+    of_user = {**own, "user": [{"put": "theme", "json": "dark"}]}
+    append = f"{session}/messages/batch"
+    return [
+        Route("value: put, the first of a session", 3, first_put),
+        Route("value: put", 2, request("PUT", value, STATE)),
+        Route("value: put, If-Match", 2, request("PUT", value, STATE, if_match=f'"{etag}"')),
+        Route("value: put, 1 MB", 3, request("PUT", divided, bytes(1_000_000)), 5),
+        Route("value: put, the user's own", 2, request("PUT", "/values/theme", "dark")),
+        Route("value: patch", 3, request("PATCH", f"{session}/values/agent/001", {"step": 4})),
+        Route("value: get", 1, request("GET", value)),
+        Route("value: get, unchanged (304)", 1, request("GET", value, if_none_match=f'"{etag}"')),
+        Route("value: get, changed (200)", 2, request("GET", value, if_none_match='"of another"')),
+        Route("value: get, 1 MB", 2, request("GET", divided), 5),
+        Route("value: list 10", 2, request("GET", listing)),
+        Route(
+            "value: list 3 of 10, descending", 2, request("GET", f"{listing}&order=desc&limit=3")
+        ),
+        Route("value: list 10, names only", 2, request("GET", f"{listing}&names_only=true")),
+        Route("value: delete", 2, removing("/values/agent/000"), 10),
+        Route("values: delete 10 by prefix", 2 + VALUES, removing("/values?prefix=agent/"), 10),
+        Route("values: batch of 10 puts", 1 + VALUES, batch(puts("agent"))),
+        Route("values: batch of 10 puts, atomic", 2, batch(puts("agent"), atomic=True)),
+        Route("values: batch of 10 gets", 2, batch(reads)),
+        Route("values: batch of 3 puts, a get, a list", 7, batch(mixed)),
+        Route("append a turn", 1, request("POST", append, turn)),
+        Route("append a turn with 2 values", 2, request("POST", append, {**turn, "values": own})),
+        Route(
+            "append a turn with 2 values and 1 of the user",
+            3,
+            request("POST", append, {**turn, "values": of_user}),
+        ),
+        Route("open: 10 values, no messages", 3, request("GET", f"{session}?messages=0&values=a")),
+        Route(
+            "open: 10 values, the last 20 messages",
+            5,
+            request("GET", f"{session}?messages=20&values=agent/"),
+        ),
+        Route("export a page: 20 messages, 20 values", 3, lambda: exported),
     ]

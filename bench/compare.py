@@ -46,7 +46,7 @@ class Worker:
 
 
 @contextmanager
-def _worker(world: World, module: str, python: str) -> Iterator[Worker]:
+def worker_of(world: World, module: str, python: str) -> Iterator[Worker]:
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL_DYNAMODB": world.engine.url,
@@ -70,7 +70,9 @@ def _worker(world: World, module: str, python: str) -> Iterator[Worker]:
 
 def measure(world: World) -> dict[str, Any]:
     with ExitStack() as stack:
-        workers = {name: stack.enter_context(_worker(world, *peer)) for name, peer in PEERS.items()}
+        workers = {
+            name: stack.enter_context(worker_of(world, *peer)) for name, peer in PEERS.items()
+        }
         keeps = {name: worker("create_tables") for name, worker in workers.items()}
         user, turn = "alice", [message(role="user"), message()]
         rows: list[dict[str, Any]] = []

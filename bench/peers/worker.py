@@ -32,6 +32,9 @@ class Worker:
             self.peer.append(user, session, [message] * min(50, count - start))
         return len(self.peer.get(user, session))
 
+    def call(self, method: str, *arguments: Any) -> Any:
+        return getattr(self.peer, method)(*arguments)
+
     def meter(self, method: str, *arguments: Any) -> dict[str, Any]:
         with metered(self.peer.client) as found:
             result = getattr(self.peer, method)(*arguments)
