@@ -54,33 +54,41 @@ json_values = st.recursive(
     lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3),
     max_leaves=6,
 )
-objects = st.dictionaries(st.sampled_from("abc"), json_values, max_size=3)
+or_null = st.none() | json_values
+objects = st.dictionaries(st.sampled_from("ab"), or_null, min_size=1, max_size=2)
 small = st.builds(lambda value: Body(JSON, json.dumps(value).encode()), objects | json_values)
-same_bodies = st.sampled_from([Body(JSON, b"1"), Body(JSON, b"{}"), Body(BYTES, b"")])
-small_bytes = same_bodies | st.builds(
-    Body, st.sampled_from([BYTES, "text/plain"]), st.binary(max_size=20)
-)
+same_bodies = st.sampled_from([Body(JSON, b"1"), Body(JSON, b'{"a":1,"b":{}}'), Body(BYTES, b"")])
+small_bytes = st.builds(Body, st.sampled_from([BYTES, "text/plain"]), st.binary(max_size=20))
 sizes = st.sampled_from([0, PART - 1, PART, PART + 1, 2 * PART, MOST])
 large = st.builds(lambda size: Body(BYTES, b"x", size), sizes)
 large_json = st.builds(
     lambda size: Body(JSON, b" " * size + b"1"), st.sampled_from([PART, PART - 1])
 )
-bodies = mostly(small, small_bytes, rarely=large | large_json)
+bodies = mostly(small, small_bytes, same_bodies, rarely=large | large_json)
 
-conditions = st.sampled_from(["none", "none", "any", "right", "wrong", "new"])
+conditions = st.sampled_from(["none", "none", "none", "any", "right", "wrong", "new"])
 orders = st.sampled_from(["asc", "desc"])
 
 puts = st.tuples(st.just("put"), names, bodies, conditions)
 deletes = st.tuples(st.just("delete"), names, conditions.filter("new".__ne__))
-patches = st.tuples(st.just("patch"), names, objects, conditions.filter("new".__ne__))
+patches = st.tuples(st.just("patch"), few_names, objects, conditions.filter("new".__ne__))
 gets = st.tuples(st.just("get"), names)
 pages = st.tuples(st.just("page"), prefixes, orders, st.integers(1, 5), st.booleans())
-deletes_many = st.tuples(st.just("delete many"), prefixes)
-small_puts = st.tuples(st.just("put"), names, small | small_bytes, conditions)
-batches = st.tuples(st.just("batch"), st.lists(small_puts | deletes | gets, min_size=1, max_size=6))
+deletes_many = st.tuples(
+    st.just("delete many"), mostly(st.sampled_from(["a/", "a/a", "b/"]), rarely=prefixes)
+)
+few = few_names.filter(lambda name: name < "b")  # so that a batch has a name twice
+in_batch = mostly(
+    st.tuples(st.just("put"), few, mostly(small, same_bodies, rarely=small_bytes), conditions),
+    rarely=st.tuples(st.just("delete"), few, conditions.filter("new".__ne__)),
+)
+batch_gets = st.tuples(st.just("get"), few)
+batches = st.tuples(
+    st.just("batch"), st.lists(mostly(in_batch, batch_gets, rarely=gets), min_size=2, max_size=8)
+)
 atomic_batches = st.tuples(
     st.just("atomic"),
-    st.lists(small_puts | deletes, min_size=1, max_size=6, unique_by=lambda step: step[1]),
+    st.lists(in_batch, min_size=1, max_size=6, unique_by=lambda step: step[1]),
 )
 common = st.one_of(deletes, patches, gets, pages, batches, atomic_batches)
 steps = st.lists(mostly(puts, common, rarely=deletes_many), min_size=15, max_size=25)
