@@ -29,6 +29,7 @@ from app.sessions.store import SessionStore
 from app.table.db import Table
 from app.table.ids import UlidSource
 from app.values import routes as values
+from app.values.addresses import ValueNameConverter
 from app.values.batch import ValueBatches
 from app.values.store import ValueStore
 
@@ -93,7 +94,7 @@ def create_app(
     )
     app.json.sort_keys, app.json.compact = False, True  # type: ignore[attr-defined]
     app.url_map.converters["message_id"] = messages.MessageIdConverter
-    app.url_map.converters["value_name"] = values.ValueNameConverter
+    app.url_map.converters["value_name"] = ValueNameConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())

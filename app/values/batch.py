@@ -22,11 +22,12 @@ from app.table.db import ConditionFailed
 from app.table.idempotency import IdempotencyKey
 from app.values.changes import Change, Done, Reopen
 from app.values.model import StoredValue
+from app.values.opened import Opened, check_together
 from app.values.operations import Get, Operation, Page, check, check_once
 from app.values.pages import ValuePage, wire_of
 from app.values.places import TRIES, Place
 from app.values.records import Record
-from app.values.store import Opened, ValueStore, check_together
+from app.values.store import ValueStore
 from app.wire import MAX_WIRE_BYTES
 
 GETS_AT_ONCE = 25

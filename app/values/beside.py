@@ -9,9 +9,10 @@ from app.sessions.model import is_live
 from app.table.db import ConditionFailed
 from app.table.writes import Item, Write
 from app.values.changes import Change, Done, Reopen
+from app.values.opened import Opened, check_together
 from app.values.operations import check, check_once
 from app.values.places import Place
-from app.values.store import Opened, ValueStore, check_together
+from app.values.store import ValueStore
 
 SESSION = "session"
 

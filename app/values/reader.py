@@ -1,6 +1,6 @@
 """Reads values: one, or many by the beginning of their names (access patterns 21 and 22)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -33,13 +33,21 @@ class ValueReader:
         self.table = table
         self.clock = clock
 
-    def get(self, place: Place, name: str, *, with_content: bool = True) -> StoredValue:
-        """Pattern 21: one value.
+    def get(
+        self,
+        place: Place,
+        name: str,
+        *,
+        with_content: bool = True,
+        known: Callable[[str], bool] | None = None,
+    ) -> StoredValue:
+        """Pattern 21: one value. If its ETag is `known`, further parts are not read, and it comes
+        without content.
 
         Raises:
             SessionNotFound, ValueNotFound, ValueDamaged
         """
-        [value] = self.find(place, [name], with_content=with_content)
+        [value] = self.find(place, [name], with_content=with_content, known=known)
         if not value:
             raise ValueNotFound
         if isinstance(value, ApiError):
@@ -52,6 +60,7 @@ class ValueReader:
         names: Sequence[str],
         *,
         with_content: bool = True,
+        known: Callable[[str], bool] | None = None,
         room: int | None = None,
     ) -> list[StoredValue | ApiError | None]:
         """Some values, in this order; None for those that are not there, and an error for those
@@ -70,7 +79,9 @@ class ValueReader:
         values: list[StoredValue | ApiError | None] = []
         for name in names:
             first = found.get(wanted[name]["SK"])
-            value = self._value(place, name, first, epoch, with_content=with_content)
+            is_known = known is not None and first is not None and known(str(first.get("etag")))
+            wants = with_content and not is_known
+            value = self._value(place, name, first, epoch, with_content=wants)
             if isinstance(value, StoredValue) and room is not None:
                 room -= wire_of(value)
                 if room < 0:

@@ -1,14 +1,13 @@
 """The routes of values. Each exists three times: for a session, a user and a tenant."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flask
 from flask import current_app
 from werkzeug.local import LocalProxy
-from werkzeug.routing import BaseConverter
 
-from app.errors import FieldError, ValidationFailed
 from app.http import bodies, strict_json
 from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
@@ -18,13 +17,12 @@ from app.http.repeats import key_of, request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.literals import Literal
-from app.values import places, rules
+from app.values.addresses import checked, place_of
 from app.values.answers import page_members, results, value_response, written_members
 from app.values.batch import ValueBatches
 from app.values.changes import Change
 from app.values.model import Content, is_json, plain_type
 from app.values.operation_schemas import BatchSchema
-from app.values.places import Place
 from app.values.reader import ValueReader
 from app.values.schemas import (
     DeletedValuesSchema,
@@ -65,13 +63,6 @@ ANY_BODY = {
 Headers = dict[str, str]
 
 
-class ValueNameConverter(BaseConverter):
-    """The rest of the path, with any characters. A slash separates segments, encoded or not."""
-
-    regex = r"(?s:.+)"
-    part_isolating = False
-
-
 PLACES = {
     "session": "/sessions/<session_id>/values",
     "user": "/values",
@@ -93,18 +84,6 @@ def each_place(method: str, path: str, name: str) -> Callable[[Any], Any]:
     return register
 
 
-def place_of(of: str = "session", session_id: str = "") -> Place:
-    """The place in the path of the request.
-
-    Raises:
-        SessionNotFound: not a session id.
-    """
-    caller = current_caller()
-    if of == "session":
-        return places.of_session(caller, session_id)
-    return places.of_user(caller) if of == "user" else places.of_tenant(caller)
-
-
 @each_place("get", "/<value_name:name>", "get_{}_value")
 @blp.arguments(GetValueHeadersSchema, location="headers")
 @blp.response(200, description="The value, with its own content type", headers=ETAG)
@@ -115,15 +94,16 @@ def get_value(headers: Headers, name: str, **place: str) -> flask.Response:
 
     The body is the value as it was sent, with its content type. HEAD gives its headers alone.
     """
-    where, name = place_of(**place), _checked(name)
+    where, name = place_of(**place), checked(name)
     known = headers.get("if_none_match")
-    with_content = flask.request.method == "GET" and not known
-    value = reader.get(where, name, with_content=with_content)
-    if known:
-        if is_unchanged(value.etag, known):
-            return flask.Response(status=304, headers={"ETag": f'"{value.etag}"'})
-        if flask.request.method == "GET":
-            value = reader.get(where, name)
+    value = reader.get(
+        where,
+        name,
+        with_content=flask.request.method == "GET",
+        known=partial(is_unchanged, if_none_match=known) if known else None,
+    )
+    if known and is_unchanged(value.etag, known):
+        return flask.Response(status=304, headers={"ETag": f'"{value.etag}"'})
     return value_response(value)
 
 
@@ -141,7 +121,7 @@ def put_value(headers: Headers, name: str, **place: str) -> flask.Response:
     `Idempotency-Key`, a repeated request is not refused for what the first one has written. Names
     are UTF-8 of up to 700 bytes, with segments between slashes.
     """
-    where, name = place_of(**place), _checked(name)
+    where, name = place_of(**place), checked(name)
     caller = current_caller()
     content_type, raw = bodies.read_any(flask.request)
     content = Content(content_type, raw)
@@ -175,7 +155,7 @@ def patch_value(patch: Literal, headers: Headers, name: str, **place: str) -> fl
     By RFC 7396: members of the body replace those of the value, null removes them. What is not in
     the body keeps its text. The body may be `application/merge-patch+json`.
     """
-    where, name = place_of(**place), _checked(name)
+    where, name = place_of(**place), checked(name)
     done, content = store.patch(
         where, name, patch.text, if_match=accepted_tags(headers.get("if_match"))
     )
@@ -192,7 +172,7 @@ def delete_value(headers: Headers, name: str, **place: str) -> flask.Response:
 
     If there is none of this name, the response is 404.
     """
-    where, name = place_of(**place), _checked(name)
+    where, name = place_of(**place), checked(name)
     store.delete(where, name, if_match=accepted_tags(headers.get("if_match")))
     return flask.Response(status=204)
 
@@ -252,18 +232,3 @@ def batch_values(body: dict[str, Any], headers: Headers, **place: str) -> flask.
     done = carry_out(where, operations, idempotency_key=key, parsed=True)
     replay = {"Idempotent-Replayed": "true"} if done.replayed else {}
     return json_response(json_object({"results": results(done.outcomes)}), headers=replay)
-
-
-def _checked(name: str) -> str:
-    """
-    Raises:
-        ValidationFailed: not a name, or not UTF-8. Werkzeug replaces what is no UTF-8.
-    """
-    fault = rules.name_fault(name)
-    try:
-        flask.request.environ["PATH_INFO"].encode("latin-1").decode()
-    except UnicodeDecodeError:
-        fault = "Not UTF-8."
-    if fault:
-        raise ValidationFailed([FieldError(location="path", field="name", message=fault)])
-    return name

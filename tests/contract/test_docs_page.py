@@ -85,8 +85,9 @@ def test_the_examples_are_accepted_unchanged(app, alice):
     paths = app.test_client().get("/openapi.json").json["paths"]
     session_id = alice.create_session()["session_id"]
     said = alice.append(session_id)["message_id"]
-    scope = "sessions:read sessions:write sessions:import"
+    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
     importer = Client(app, make_token("acme", "alice", scope=scope))
+    names = {"session_id": session_id, "name": "agent/state"}
     tried = 0
     for path, operations in paths.items():
         for method, operation in operations.items():
@@ -94,10 +95,10 @@ def test_the_examples_are_accepted_unchanged(app, alice):
                 continue
             example = operation["requestBody"]["content"]["application/json"]["example"]
             example |= {name: said for name in ("from", "until") if name in example}
-            filled = path.removeprefix("/api/v1").format(session_id=session_id, message_id=said)
+            filled = path.removeprefix("/api/v1").format(**names, message_id=said)
             answer = importer.request(method.upper(), filled, json=example)
             if example.get("from"):
                 said = answer.json["messages"][0]["message_id"]
             assert answer.status_code in (200, 201), answer.text
             tried += 1
-    assert tried == 11
+    assert tried == 11 + 3 * 3

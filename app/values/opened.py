@@ -1,0 +1,76 @@
+"""Changes of values in one transaction: their writes, and what its failure says about each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.errors import ApiError, TooLarge
+from app.table.db import ConditionFailed
+from app.table.writes import Item, Write
+from app.values.changes import Change, Done
+from app.values.places import Place
+
+MAX_ITEMS = 100
+"""Items of a transaction."""
+
+MAX_TOGETHER = 4 * 1024 * 1024 - 192 * 1024
+"""Bytes of the names and contents of one transaction, which may have 4 MB. The other attributes
+need the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A place to write to, with its head and the epoch of its values."""
+
+    place: Place
+    head: Item
+    epoch: str
+    changes: Sequence[Change] = ()
+
+    def writes(self, written: str) -> dict[str, Write]:
+        """The writes of all changes, by the keys of their items."""
+        together: dict[str, Write] = {}
+        for change in self.changes:
+            parts = change.writes(self.place, self.epoch, written)
+            together |= {f"{self.place.partition} {sk}": write for sk, write in parts.items()}
+        return together
+
+    @property
+    def size(self) -> int:
+        """Bytes of names and contents."""
+        return sum(change.size for change in self.changes)
+
+    def judge(self, failed: ConditionFailed, written: str) -> list[Done | ApiError | None]:
+        """What a failed transaction says of each change: an error, or None if it was not the cause.
+
+        Raises:
+            Reopen
+        """
+        outcomes: list[Done | ApiError | None] = []
+        for change in self.changes:
+            key = self.place.value_key(change.name)["SK"]
+            found = failed.found.get(f"{self.place.partition} {key}")
+            try:
+                outcomes.append(
+                    None
+                    if found is None
+                    else change.judge(found, self.epoch, written, repeated=failed.repeated)
+                )
+            except ApiError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def done(self, written: str) -> list[Done]:
+        return [change.done(written) for change in self.changes]
+
+
+def check_together(items: int, size: int) -> None:
+    """Checks that all fits into one transaction.
+
+    Raises:
+        TooLarge: the detail has the sizes and the limits.
+    """
+    if items > MAX_ITEMS or size > MAX_TOGETHER:
+        raise TooLarge(
+            f"Together these are {items} items and {size:,} bytes. One DynamoDB transaction takes "
+            f"{MAX_ITEMS} items and {MAX_TOGETHER:,} bytes. Nothing was written."
+        )
