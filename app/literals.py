@@ -32,9 +32,9 @@ class Sent(dict[str, Any]):
 
 class Inside(NamedTuple):
     """What `read_object` knows of a member that is an object or an array of objects: the most
-    elements of the array, and such members of the objects."""
+    elements of the array, and such members of the objects. With None, an array is no such array."""
 
-    most: int
+    most: int | None
     members: "Mapping[str, Inside]"
 
 
@@ -65,7 +65,7 @@ def read_object(text: str, inside: Mapping[str, Inside] | None = None) -> Sent:
         json.JSONDecodeError, NotJson, RepeatedName
         TooManyElements: the text is not read any further, so that the work is bounded.
     """
-    sent, end = _object(text, _skip(text, 0), inside or {})
+    sent, end = _object(text, _skip(text, 0), {} if inside is None else inside)
     if _skip(text, end) != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return sent
@@ -117,7 +117,7 @@ def _object(text: str, position: int, inside: Mapping[str, Inside]) -> tuple[Sen
         if name in sent:
             raise RepeatedName(name)
         opening = text[start : start + 1]
-        if name in inside and opening == "[":
+        if name in inside and opening == "[" and inside[name].most is not None:
             sent[name], position = _array(text, start, name, inside[name])
         elif name in inside and opening == "{":
             sent[name], position = _object(text, start, inside[name].members)
@@ -141,7 +141,7 @@ def _array(text: str, position: int, name: str, inside: Inside) -> tuple[list[An
         else:
             item, position = _value(text, position)
         items.append(item)
-        if len(items) > inside.most:
+        if inside.most is not None and len(items) > inside.most:
             raise TooManyElements(name, inside.most)
         position = _skip(text, position)
         if text[position : position + 1] == "]":

@@ -1,10 +1,20 @@
-"""Merges JSON texts (RFC 7396)."""
+"""Merges JSON texts (RFC 7396). What the patch does not touch keeps its text."""
 
-from app.literals import read_object, text_of
+from app.literals import Inside, Sent, read_object, text_of
+
+
+class _EveryObject(dict[str, Inside]):
+    """All members that are objects, at any depth."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> Inside:
+        return Inside(None, self)
 
 
 def merge_patch(target: str, patch: str) -> str:
-    """Merges objects by RFC 7396. What the patch does not touch keeps its text.
+    """Each text is read once, however deep the patch is.
 
     https://www.rfc-editor.org/rfc/rfc7396#section-2
 
@@ -16,13 +26,26 @@ def merge_patch(target: str, patch: str) -> str:
     """
     if not patch.startswith("{"):
         return patch
-    merged = read_object(target).texts if target.lstrip(" \t\n\r").startswith("{") else {}
-    for name, text in read_object(patch).texts.items():
-        if text == "null":
+    changes = read_object(patch, _EveryObject())
+    is_object = target.lstrip(" \t\n\r").startswith("{")
+    return _merged(read_object(target, _touched(changes)) if is_object else Sent(), changes)
+
+
+def _touched(changes: Sent) -> dict[str, Inside]:
+    """The objects in the target that the changes go into."""
+    objects = {name: value for name, value in changes.items() if isinstance(value, Sent)}
+    return {name: Inside(None, _touched(value)) for name, value in objects.items()}
+
+
+def _merged(target: Sent, changes: Sent) -> str:
+    merged = dict(target.texts)
+    for name, value in changes.items():
+        if value is None:
             merged.pop(name, None)
-        elif text.startswith("{"):
-            merged[name] = merge_patch(merged.get(name, "{}"), text)
+        elif isinstance(value, Sent):
+            old = target.get(name)
+            merged[name] = _merged(old if isinstance(old, Sent) else Sent(), value)
         else:
-            merged[name] = text
+            merged[name] = changes.texts[name]
     members = (f"{text_of(name)}:{text}" for name, text in merged.items())
     return f"{{{','.join(members)}}}"

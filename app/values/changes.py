@@ -119,11 +119,12 @@ class Change:
             ValueChanged: the precondition does not hold.
             Reopen: the value is of a later epoch.
         """
-        if self.content is not None and _mark_of(found.get("written")) == _mark_of(written):
-            return self.done(str(found["written"]))  # the response to an earlier try was lost
-        there = str(found.get("epoch", "")) if found else ""
+        there = str(found.get("epoch", ""))
         if there > epoch:
             raise Reopen
+        is_own = _mark_of(found.get("written")) == _mark_of(written)
+        if self.content is not None and is_own and there == epoch:
+            return self.done(str(found["written"]))  # the response to an earlier try was lost
         etag = str(found.get("etag")) if found and there == epoch else None
         if self.only_new and etag is not None:
             raise ValueChanged(etag)

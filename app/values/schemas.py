@@ -128,7 +128,8 @@ class ResultSchema(ListedValueSchema):
         required=True,
         metadata={
             "description": "201 or 200: written, or read; 204: deleted, or not there; 404: no such "
-            "value; 412: the precondition does not hold; 413: no room in this response; 424: "
+            "value; 409: others were first each time; 412: the precondition does not hold; 413: no "
+            "room in this response; 424: "
             "another operation of an atomic batch failed; 503: try again"
         },
     )
