@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 from app.errors import (
     ApiError,
@@ -26,6 +27,14 @@ MAX_READ = 8
 """Pages of 1 MB that DynamoDB reads for one page of ours. It reads whole items, also for names."""
 
 NAMES = "PK, SK, epoch, written, etag, content_type, parts, total_bytes"
+
+
+class _Found(NamedTuple):
+    """A value as it was listed, None if it is damaged or is just being removed."""
+
+    epoch: str
+    name: str
+    value: StoredValue | None
 
 
 class ValueReader:
@@ -180,10 +189,13 @@ class ValueReader:
             found, end = self._fill(place, between[1], pages, limit, names_only=names_only)
             head = self.table.get(place.head_key)
             epoch = current_epoch(place, head, now_of(self.clock))
-            if all(of_epoch == epoch for of_epoch, _ in found):  # else it was made again meanwhile
+            if all(each.epoch == epoch for each in found):  # else it was made again meanwhile
                 break
-        values = [value for of_epoch, value in found if of_epoch == epoch]
-        return ValuePage(values, end, scope, start)
+        present = [each for each in found if each.epoch == epoch]
+        for each in present:
+            if not each.value:
+                _log(place, each.name)
+        return ValuePage([each.value for each in present if each.value], end, scope, start)
 
     def _fill(
         self,
@@ -193,27 +205,27 @@ class ValueReader:
         limit: int,
         *,
         names_only: bool,
-    ) -> tuple[list[tuple[str, StoredValue]], str | None]:
-        """Values, each with its epoch, and the name after which the next page begins."""
-        values: list[tuple[str, StoredValue]] = []
-        size, last = 0, ""
+    ) -> tuple[list[_Found], str | None]:
+        """What was found, and the name after which the next page begins."""
+        found: list[_Found] = []
+        count, size, last = 0, 0, ""
         for number, items in enumerate(pages):
             if number == MAX_READ:
-                return values, last
+                return found, last
             for item in items:
                 if item["SK"] == end:
                     continue
                 name, epoch = keys.name_of(str(item["SK"])), str(item.get("epoch"))
-                if len(values) == limit:
-                    return values, last
+                if count == limit:
+                    return found, last
                 value = self._read(place, name, item, epoch, with_content=not names_only)
-                if value:
-                    size += wire_of(value)
-                    if values and size > MAX_ANSWER:
-                        return values, last
-                    values.append((epoch, value))
+                size += wire_of(value) if value else 0
+                if count and size > MAX_ANSWER:
+                    return found, last
+                found.append(_Found(epoch, name, value))
+                count += value is not None
                 last = name
-        return values, None
+        return found, None
 
     def _read(
         self, place: Place, name: str, item: Item, epoch: str, *, with_content: bool
@@ -221,7 +233,6 @@ class ValueReader:
         try:
             return self.whole(place, name, item, epoch, with_content=with_content)
         except ValueDamaged:
-            _log(place, name)
             return None
 
 
