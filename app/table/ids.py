@@ -95,7 +95,7 @@ def from_key(key: str) -> str:
 def marked(milliseconds: int, mark: bytes) -> str:
     """The id of this time with ten given bytes instead of random ones.
 
-    >>> marked(1469922850259, b"\0" * 10)
+    >>> marked(1469922850259, bytes(10))
     '01ARZ3NDEK0000000000000000'
     """
     return str(ULID(milliseconds.to_bytes(6, "big") + mark))

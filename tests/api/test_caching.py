@@ -48,22 +48,34 @@ BODIES = {
     ("PUT", "/sessions/{session_id}/messages/{message_id}/feedback"): {"rating": "up"},
 }
 
+PLACES = ("/sessions/{session_id}/values", "/values", "/tenant/values")
+
+for place in PLACES:
+    BODIES |= {
+        ("PUT", f"{place}/{{name}}"): {"step": 1},
+        ("PATCH", f"{place}/{{name}}"): {"step": 2},
+        ("POST", f"{place}/batch"): {"operations": [{"list": ""}]},
+    }
+
 QUERIES = {
     ("DELETE", "/sessions"): "?confirm=all",
     ("DELETE", "/sessions/{session_id}/messages"): "?all=true",
+    **{("DELETE", place): "?all=true" for place in PLACES},
 }
 
 
 def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
-    scope = "sessions:read sessions:write sessions:import"
+    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
     alice = Client(app, make_token("acme", "alice", scope=scope))
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]
-        filled = path.format(session_id=session, message_id=message)
+        filled = path.format(session_id=session, message_id=message, name="state")
         filled += QUERIES.get((method, path), "")
         if (method, path.rsplit("/", 1)[1]) == ("DELETE", "feedback"):
             alice.put(filled, {"rating": "up"})
+        if path.endswith("/{name}"):
+            alice.put(filled, {"step": 0})
         headers = {"Origin": "https://a.example"}
         body = BODIES.get((method, path))
         done = alice.request(method, filled, json=body, headers=headers)

@@ -254,7 +254,7 @@ class Run:
     def atomic(self, parts: list[Any]) -> None:
         operations = [self.operation(*part) for part in parts]
         answer = self.values.batch(*operations, atomic=True)
-        held = [self.model.holds(name, more[-1], *more[:-1]) for _, name, *more in parts]
+        held = [self.model.holds(name, more[-1]) for _, name, *more in parts]
         assert answer.status_code == (200 if all(held) else 412)
         told = [result["status"] for result in answer.json["results"]]
         if not all(held):

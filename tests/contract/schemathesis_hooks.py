@@ -25,13 +25,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.query:
         case.query.pop("cursor", None)
         _choose_one(case.query, case.path)
-    if case.method == "DELETE" and case.path.endswith("/messages"):
+    if case.method == "DELETE" and case.path.endswith(("/messages", "/values")):
         case.query = {"all": "true"}
     if isinstance(case.body, dict):
         _choose_one(case.body, case.path)
         _complete(case.body, case.method, case.path)
         for message in case.body.get("messages") or ():
             _complete(message, "POST", "/messages")
+        if case.path.endswith("/values/batch"):
+            case.body["operations"] = [{"put": "a", "json": 1}, {"get": "a"}]
+            case.body.pop("atomic", None)
+        elif case.body.get("values"):
+            case.body["values"] = {"session": [{"put": "a", "json": 1}]}
     # The generator supports `items`, but not `prefixItems`.
     for point in _points(case.body):
         longitude, latitude, *altitude = point["coordinates"]

@@ -33,7 +33,8 @@ def is_consistent(request: Any) -> bool:
 
 def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     app = make_far_app()
-    token = make_token("acme", "alice", scope="sessions:read sessions:write sessions:import")
+    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+    token = make_token("acme", "alice", scope=scope)
     seen = set()
 
     def ask(method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -73,6 +74,21 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     ask("DELETE", f"{path}/messages/{message}/feedback")
     ask("POST", f"{path}/fork", {}, Idempotency_Key="fork")
     ask("POST", "/import", {"session": made, "messages": []}, Idempotency_Key="import")
+    for values in (f"{path}/values", "/values", "/tenant/values"):
+        ask("PUT", f"{values}/a", {"n": 1})
+        ask("PUT", f"{values}/large", "x" * 900_000)
+        ask("PATCH", f"{values}/a", {"n": 2})
+        ask("GET", f"{values}/large")
+        ask("GET", f"{values}?prefix=a")
+        operations = [{"put": "b", "json": 1}, {"get": "large"}, {"list": ""}]
+        for atomic, some in ((False, operations), (True, operations[:1])):
+            body = {"atomic": atomic, "operations": some}
+            ask("POST", f"{values}/batch", body, Idempotency_Key=f"{atomic}")
+        ask("DELETE", f"{values}/a")
+    ask("GET", f"{path}?values=")
+    ask("GET", "/export")
+    for values in (f"{path}/values", "/values", "/tenant/values"):
+        ask("DELETE", f"{values}?all=true")
     ask("DELETE", f"{path}/messages/{message}")
     ask("POST", f"{path}/messages/pop", {}, Idempotency_Key="pop")
     replacement = {"all": True, "messages": [{"role": "user"}]}

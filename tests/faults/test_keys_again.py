@@ -121,7 +121,8 @@ def test_a_late_remover_of_the_old_session_touches_nothing_of_the_new(
             shown = alice.get(PATH)
             if shown.status_code == 404:  # it began with the new one, and removed that wholly
                 assert marked_before
-                assert number == 1
+                # An erasure looks for values first, then notes which sessions it covers.
+                assert number <= (2 if remove is delete_all else 1)
             elif remove is make_room_for_a_batch:
                 contents = [message["content"] for message in shown.json["messages"]]
                 assert contents == ["new"] * 4 + ["late"]

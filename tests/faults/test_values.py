@@ -542,7 +542,9 @@ def test_one_of_many_atomic_batches_wins(alice):
     answers = at_once(
         4,
         lambda n: values.batch(
-            {"put": "a", "json": n, "if_match": etag}, {"put": f"b{n}", "json": n}, atomic=True
+            {"put": "a", "json": n + 1, "if_match": etag},
+            {"put": f"b{n + 1}", "json": n},
+            atomic=True,
         ),
     )
     assert answers == [200, 412, 412, 412]
