@@ -56,7 +56,7 @@ class SessionForker:
         source is edited or cut back while it is copied, the copy is dropped. Changes of values do
         not count.
 
-        Costs 3 to 5 reads and 2 writes, 1 query per MB and ⌈items/25⌉ batch writes; with values
+        Costs 4 to 6 reads and 2 writes, 1 query per MB and ⌈items/25⌉ batch writes; with values
         1 query and 1 get for each 50.
 
         Args:

@@ -49,7 +49,7 @@ class SessionImporter:
         list of sessions shows it where it belongs. The second value of the result is true if this
         repeats an earlier request. Nobody sees the session before it is whole.
 
-        Costs 1 write, ⌈items/25⌉ batch writes and 1 transaction.
+        Costs 1 or 2 gets, 1 write, ⌈items/25⌉ batch writes and 1 transaction.
 
         Args:
             created_at: by default the time of the first message.

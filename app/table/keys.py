@@ -56,7 +56,7 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 | 8  | unchanged since `If-None-Match`? | 1 get                                                             |
 | 9  | one message                      | 1 batch get: session and message; 1 query if it is divided or has |
 |    |                                  | feedback                                                          |
-| 10 | erase a user                     | 1 update of the user, then as 6 over the whole partition          |
+| 10 | erase a user                     | 2 gets, 1 update of the user, then as 6 over the whole partition  |
 | 11 | find what the sweep must remove  | 1 query of GSI2 per shard                                         |
 | 12 | delete one message               | 1 batch get of the session, 1 query, 1 transaction                |
 | 13 | delete all messages from one on  | as 12; a long tail is counted, 1 query per MB, and hidden in      |
@@ -65,9 +65,9 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 | 15 | replace all messages from one on | as 13                                                             |
 | 16 | edit a message, or its status    | 1 transaction; 1 more if it is not the last message, or divided   |
 | 17 | give feedback on a message       | 1 transaction; 1 more to replace older feedback                   |
-| 18 | fork a session                   | 3 to 5 reads, 1 query per MB twice, 2 writes, ⌈items/25⌉ batch    |
+| 18 | fork a session                   | 4 to 6 reads, 1 query per MB twice, 2 writes, ⌈items/25⌉ batch    |
 |    |                                  | writes                                                            |
-| 19 | import a session                 | 1 or 2 reads, 2 writes, ⌈items/25⌉ batch writes                   |
+| 19 | import a session                 | 2 or 3 reads, 2 writes, ⌈items/25⌉ batch writes                   |
 | 20 | check a history                  | as 7                                                              |
 | 21 | one value                        | 1 batch get: what it belongs to, and the value; 1 query if it is  |
 |    |                                  | divided                                                           |

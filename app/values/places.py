@@ -78,7 +78,7 @@ def open_for_reading(table: Table, place: Place, now: str) -> tuple[Item | None,
 
 def open_for_writing(table: Table, place: Place, now: str) -> tuple[Item, str]:
     """Reads the head, and makes sure that it notes its values. Returns it with the epoch. Costs 1
-    get, and 1 update before the first value.
+    get; before the first value 1 update more, and for a user or a tenant another get.
 
     Raises:
         SessionNotFound
