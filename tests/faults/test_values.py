@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from app.operations.sweep import sweep
+from app.sessions import leftovers
 from app.sessions.leftovers import SETTLED
 from tests.faults.proxy import (
     Call,
@@ -306,6 +307,23 @@ def test_a_value_of_which_a_part_is_erased_is_not_told_to_be_damaged(
             problem(got, 404, "VALUE_NOT_FOUND")
         if not ended():
             problem(values.get("a"), 404, "VALUE_NOT_FOUND")
+
+
+@pytest.mark.parametrize("place", ["user", "tenant"])
+def test_a_new_value_outlives_a_sweep_that_was_killed_after_it_removed_the_head(
+    place, alice, table, clock, settle, raw
+):
+    values = values_of(alice, place)
+    values.put("a", "1")
+    partition = "acme#alice" if place == "user" else "acme##VALUES"
+    leftovers.end_epoch(table, partition, clock())
+    head = {"PK": {"S": partition}, "SK": {"S": "USER" if place == "user" else "TENANT"}}
+    raw.delete_item(TableName=table.name, Key=head)  # as the sweep does, before STALE
+    assert values.put("a", "2").status_code == 201
+    settle()
+    assert values.get("a").text == "2"
+    settle()
+    assert shown(values) == {"a": "2"}
 
 
 # Reads at the same time
