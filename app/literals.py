@@ -91,18 +91,34 @@ def text_fault(text: str, members: Sequence[str] = ()) -> str | None:
     """
     if not text.startswith("{"):
         return "not an object"
+    found, fault = _read(text)
+    if fault:
+        return fault
+    missing = [name for name in members if name not in found]
+    return f"without {', '.join(missing)}" if missing else None
+
+
+def json_fault(text: str) -> str | None:
+    """The same for a text that may be any JSON value.
+
+    >>> json_fault("[NaN]"), json_fault('{"a":1,"a":2}'), json_fault("1 2"), json_fault("1e999")
+    ('NaN is not JSON', 'a name appears twice', 'not JSON', None)
+    """
+    return _read(text)[1]
+
+
+def _read(text: str) -> tuple[Any, str | None]:
+    """The value of a text, or what is wrong with it."""
     try:
-        found = read_object(text)
-        missing = [name for name in members if name not in found]
-        return f"without {', '.join(missing)}" if missing else None
+        return read_value(text), None
     except json.JSONDecodeError:
-        return "not JSON"
+        return None, "not JSON"
     except RepeatedName:
-        return "a name appears twice"
+        return None, "a name appears twice"
     except RecursionError:
-        return "nested too deeply"
+        return None, "nested too deeply"
     except NotJson as error:
-        return str(error)
+        return None, str(error)
 
 
 def _object(text: str, position: int, inside: Mapping[str, Inside]) -> tuple[Sent, int]:

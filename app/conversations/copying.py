@@ -31,10 +31,10 @@ OVERLAP = ROUND_ITEMS + 10
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class Source:
     """What is copied: a session as it was read, up to the message `last`."""
 
-    source: Session
+    session: Session
     bounds: Bounds
     last: Message | None
     has_values: bool
@@ -46,19 +46,19 @@ class Copier:
         self.reader = MessageReader(table, clock)
         self.values = ValueReader(table, clock)
 
-    def copy(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+    def copy(self, caller: Caller, source: Source, stage: Stage) -> bool:
         """Copies messages, then values. Returns whether all of it is copied."""
-        return self._messages(caller, copy, stage) and self._values(caller, copy, stage)
+        return self._messages(caller, source, stage) and self._values(caller, source, stage)
 
-    def _messages(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+    def _messages(self, caller: Caller, source: Source, stage: Stage) -> bool:
         """Returns whether all of it is copied."""
-        if not copy.last:
+        if not source.last:
             return True
         session_ulid = keys.session_of(stage.key["SK"])
         low = "" if stage.is_new else self._resume_after(caller.partition, session_ulid)
-        high = ids.series(copy.last.ulid, 2)[1]
-        old, new = keys.session(caller.partition, copy.source.ulid)["SK"], stage.key["SK"]
-        items = self.reader.items(caller, copy.bounds, low, high)
+        high = ids.series(source.last.ulid, 2)[1]
+        old, new = keys.session(caller.partition, source.session.ulid)["SK"], stage.key["SK"]
+        items = self.reader.items(caller, source.bounds, low, high)
         for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
             if budget.is_time_up():
                 return False
@@ -73,14 +73,14 @@ class Copier:
             )
         return True
 
-    def _values(self, caller: Caller, copy: Copy, stage: Stage) -> bool:
+    def _values(self, caller: Caller, source: Source, stage: Stage) -> bool:
         """Returns whether all of them are copied."""
-        if not copy.has_values:
+        if not source.has_values:
             return True
-        source = places.of_session(caller, copy.source.session_id)
+        old = places.of_session(caller, source.session.session_id)
         target = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
         page = self.values.page(
-            source, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
+            old, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
         )
         while True:
             self.table.put_many(
@@ -97,7 +97,7 @@ class Copier:
                 return True
             if budget.is_time_up():
                 return False
-            page = self.values.page(source, limit=ROUND_VALUES, cursor=page.next_cursor)
+            page = self.values.page(old, limit=ROUND_VALUES, cursor=page.next_cursor)
 
     def _last_values(self, place: Place) -> str:
         """The name of a value up to which an unfinished copy is complete; empty for none."""

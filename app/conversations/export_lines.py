@@ -43,13 +43,13 @@ def position_of(sent: Sent) -> str:
         KeyError, ValueError
     """
     session = str(sent.get("session_id", "")).removeprefix(ids.SESSION_PREFIX)
-    if sent["type"] == "gone":
-        return ranges.all_of_session(session)[1]
     if "message_id" in sent:
         return end_of_message(session, str(sent["message_id"]).removeprefix(ids.MESSAGE_PREFIX))
     if "name" in sent:
         return keys.value("", session, sent["name"])["SK"]
-    return keys.session("", session)["SK"]
+    if sent["type"] == "session":
+        return keys.session("", session)["SK"]
+    return ranges.all_of_session(session)[1]  # of a damaged session, or one that is gone
 
 
 def end_of_message(session_ulid: str, message_ulid: str) -> str:
@@ -129,11 +129,11 @@ def feedback_in(partition: str, message: Message, given: Iterable[Sent]) -> Iter
     rated = ""
     for each in given:
         rater = str(each["by"])
-        said = {name: text for name, text in each.texts.items() if name not in ("by", "at")}
-        body = ",".join(f'"{name}":{text}' for name, text in said.items())
+        rules.check_feedback(each["rating"], each["comment"])
+        body = feedback.body_of(Literal(each.texts["rating"], each["rating"]), each["comment"])
         [rated] = ids.UlidSource().new(after=rated, now=milliseconds_in(each["at"]))
         key = feedback.key_of(partition, message.session_ulid, message.ulid, rater)
-        yield {**key, "rater": rater, "rated": rated, "body": f"{{{body}}}"}
+        yield {**key, "rater": rater, "rated": rated, "body": body}
 
 
 def content_in(sent: Sent) -> Content:

@@ -74,6 +74,7 @@ class Exporter:
         self, partition: str, session_ulid: str, items: Iterator[Item], walk: Walk
     ) -> Iterator[Line]:
         key, session_id = keys.session(partition, session_ulid), ids.SESSION_PREFIX + session_ulid
+        end = ranges.all_of_session(session_ulid)[1]
         first, page = next(items), walk.page
         begins = keys.is_session(str(first["SK"]))
         head = first if begins else self.table.get(key)
@@ -85,7 +86,7 @@ class Exporter:
             except SessionNotFound:
                 return
             except SessionDamaged:
-                yield _damaged(key["SK"], {"session_id": session_id})
+                yield _damaged(end, {"session_id": session_id})
                 return
             yield Line(key["SK"], _line("session", _about(session)))
         messages = 0
@@ -96,7 +97,6 @@ class Exporter:
         if (not read_at_once or "has_values" in head) and not is_live(
             self.table.get(key), self._now()
         ):
-            end = ranges.all_of_session(session_ulid)[1]
             yield Line(end, _line("gone", {"session_id": session_id}))
 
     def _under(

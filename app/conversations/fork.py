@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from app.conversations import filling
-from app.conversations.copying import Copier, Copy
+from app.conversations.copying import Copier, Source
 from app.errors import Contended, SessionNotFound, Unavailable
 from app.identity.caller import Caller
 from app.literals import Literal, read_value
@@ -73,29 +73,31 @@ class SessionForker:
         replay = filling.earlier(self.table, caller, idempotency_key, now)
         if replay:
             return Forked(replay.session_id, replay, replayed=True)
-        copy = self._choose(caller, session_id, until, ids.iso_time(now))
+        source = self._choose(caller, session_id, until, ids.iso_time(now))
         new = NewSession(
-            domain_id=copy.source.domain_id,
-            title=copy.source.title if title is None else title,
-            metadata=Literal(str(copy.source.metadata), read_value(str(copy.source.metadata))),
+            domain_id=source.session.domain_id,
+            title=source.session.title if title is None else title,
+            metadata=Literal(
+                str(source.session.metadata), read_value(str(source.session.metadata))
+            ),
             key=key,
         )
         new.check()
-        last = copy.last.ulid if copy.last else ""
+        last = source.last.ulid if source.last else ""
         [staged] = self.ulids.new(now=now)
         name = key or ""
         if not key and idempotency_key:  # no client's key has a control character
-            name = f"\0{copy.source.ulid} {last} {idempotency_key.name}"
+            name = f"\0{source.session.ulid} {last} {idempotency_key.name}"
         session_ulid = ids.from_key(name) if name else staged
         about = {
-            "staged_from": copy.source.ulid,
+            "staged_from": source.session.ulid,
             "staged_last": last,
-            "staged_seen": copy.source.changed,
+            "staged_seen": source.session.changed,
         }
         stage = filling.stage(
             self.table, caller, session_ulid, staged, now, about, name or session_ulid
         )
-        if not self.copier.copy(caller, copy, stage):
+        if not self.copier.copy(caller, source, stage):
             staging.give_back(self.table, stage)
             if not name:
                 raise Unavailable("The session is too large to be copied without Idempotency-Key.")
@@ -108,22 +110,22 @@ class SessionForker:
                 ulid=session_ulid,
                 message_count=count,
                 last_message=last or None,
-                last_role=copy.last.role if copy.last else None,
-                excerpt=excerpt(copy.last) if copy.last else None,
-                expires_at=copy.source.expires_at,
-                forked_from=f"{copy.source.ulid}#{last}",
+                last_role=source.last.role if source.last else None,
+                excerpt=excerpt(source.last) if source.last else None,
+                expires_at=source.session.expires_at,
+                forked_from=f"{source.session.ulid}#{last}",
             )
 
-        source = {"source": self._still_so(caller, copy.source)}
+        unchanged = {"source": self._still_so(caller, source.session)}
         session = filling.show(
             self.table,
             self.ulids,
             caller,
             stage,
             make,
-            source,
+            unchanged,
             idempotency_key,
-            with_values=copy.has_values,
+            with_values=source.has_values,
         )
         if not session:
             removal.remove(self.table, caller.partition, session_ulid)
@@ -131,7 +133,7 @@ class SessionForker:
             raise Contended
         return Forked(session.session_id, session)
 
-    def _choose(self, caller: Caller, session_id: str, until: str | None, now: str) -> Copy:
+    def _choose(self, caller: Caller, session_id: str, until: str | None, now: str) -> Source:
         """
         Raises:
             SessionNotFound, SessionDamaged, MessageNotFound
@@ -145,7 +147,7 @@ class SessionForker:
             last = self.reader.get(caller, session_id, until)
         elif bounds.last:
             last = self.reader.get(caller, session_id, ids.MESSAGE_PREFIX + bounds.last)
-        return Copy(source, bounds, last, "has_values" in head)
+        return Source(source, bounds, last, "has_values" in head)
 
     def _count(self, partition: str, session_ulid: str) -> int:
         pages = self.table.query(partition, ranges.messages_between(session_ulid), only="SK")

@@ -23,7 +23,7 @@ from app.conversations.schemas import (
     SessionWithMessagesSchema,
     UnfinishedForkSchema,
 )
-from app.http.answers import LOCATION, JsonText, json_object, json_response
+from app.http.answers import LOCATION, json_object, json_response, with_members
 from app.http.etags import is_unchanged
 from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import request_key
@@ -84,14 +84,14 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
     if prefix is not None:  # before the session, which tells then that nothing was removed
         beside = values.page(places.of_session(caller, session_id), prefix)
     session, members = _with_messages(caller, session_id, query.get("messages"))
-    text = JsonText(str(json_object(members)))
+    text = str(json_object(members))
     etag = session.etag
     if beside is not None:
-        within = beside.within(MAX_WIRE_BYTES - ROOM_FOR_HEADERS - wire_size(str(text)))
+        within = beside.within(MAX_WIRE_BYTES - ROOM_FOR_HEADERS - wire_size(text))
         shown = value_page_members(within)
         also = {"values": shown["values"], "values_cursor": shown["next_cursor"]}
-        text = json_object({**members, **also})
-        etag = f'"{hashlib.sha256(str(text).encode()).hexdigest()[:32]}"'
+        text = with_members(text, also)
+        etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
         if known and is_unchanged(etag.strip('"'), known):
             return flask.Response(status=304, headers={"ETag": etag})
     return json_response(text, headers={"ETag": etag})

@@ -201,8 +201,9 @@ def limit(*, default: int, most: int) -> WholeNumber:
     )
 
 
-def cursor(*, most: int = 1024) -> fields.String:
+def cursor(*, most: int = 1024, **options: Any) -> fields.String:
     return fields.String(
+        **options,
         validate=validate.Length(1, most),
         metadata={"description": "`next_cursor` of the previous page"},
     )

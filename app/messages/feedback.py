@@ -53,7 +53,7 @@ class FeedbackStore:
         """
         if not checked:
             rules.check_feedback(rating, comment)
-        body = f'{{"rating":{text_of(rating)},"comment":{text_of(comment)}}}'
+        body = body_of(rating, comment)
         sizes.check_feedback(caller.writer, body)
         rated = self._write(caller, session_id, message_id, body, is_new=True)
         return Given(caller.writer, rated, body)
@@ -128,6 +128,11 @@ def _parts(
     more = writes.change(message_key, {}, {":most": MAX_RATERS}, room, {"raters": 1})
     absent = "attribute_not_exists(PK)"
     return {"message": more, "feedback": writes.put(key, attributes, absent)}
+
+
+def body_of(rating: Any, comment: str | None) -> str:
+    """The text that is stored."""
+    return f'{{"rating":{text_of(rating)},"comment":{text_of(comment)}}}'
 
 
 def key_of(partition: str, session_ulid: str, message_ulid: str, rater: str) -> keys.Key:

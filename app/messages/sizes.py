@@ -7,15 +7,11 @@ from app.errors import TooLarge, ValidationFailed
 from app.messages.model import MAX_BATCH, MAX_RATERS, STATUSES, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
+from app.table.item_sizes import MAX_TOGETHER
 from app.wire import AS_SENT, MAX_WIRE_BYTES, wire_size
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """Maximum bytes of one message as JSON text in UTF-8."""
-
-MAX_BATCH_BYTES = 4 * 1024 * 1024 - 192 * 1024
-"""Maximum bytes of all messages of a batch. A transaction may have 4 MB; the session, the record
-and the keys need the rest.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 MAX_FEEDBACK_WIRE = 3_000
 """Maximum bytes of one feedback on a message in such a body."""
@@ -74,10 +70,10 @@ def bodies(
     """
     texts = [body(index, message, created_by) for index, message in enumerate(messages)]
     sizes = [len(text.encode()) for text in texts]
-    if sum(sizes) > MAX_BATCH_BYTES:
+    if sum(sizes) > MAX_TOGETHER:
         raise TooLarge(
             f"The messages have {sum(sizes):,} bytes as JSON. The limit for a batch is "
-            f"{MAX_BATCH_BYTES:,}, because it is one DynamoDB transaction. Send smaller batches."
+            f"{MAX_TOGETHER:,}, because it is one DynamoDB transaction. Send smaller batches."
         )
     if answered_whole and _may_exceed(sum(sizes), MAX_WIRE_BYTES):
         wires = (_wire(*each, created_by) for each in zip(messages, texts, strict=True))

@@ -114,7 +114,7 @@ class MessageStore:
             )
             others = self._others(caller, appended, idempotency_key, may_create=bool(session))
             parts = {"session": advance, **others, **beside.writes(ulids[0])}
-            beside.check_size(len(parts), sum(len(body.encode()) for body in bodies))
+            beside.check_size(len(parts), bodies)
             try:
                 self.table.transact(parts)
                 return Appended(appended, ulids[-1], values=beside.done(ulids[0]))
@@ -169,7 +169,7 @@ class MessageStore:
             parts = head_writes.create(caller.partition, made, ulids, messages, beside)
             parts |= self._others(caller, appended, idempotency_key, may_create=True)
             parts |= beside.writes(ulids[0])
-            beside.check_size(len(parts), sum(len(body.encode()) for body in bodies))
+            beside.check_size(len(parts), bodies)
             try:
                 self.table.transact(parts)
                 return Appended(appended, ulids[-1], values=beside.done(ulids[0]))

@@ -2,11 +2,10 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
-from app.literals import NotJson, RepeatedName, read_value, text_fault
+from app.literals import json_fault, text_fault
 from app.messages.model import COMPLETE, MEMBERS, STATUSES
 from app.table import ids
 from app.table.writes import Item, Value
@@ -63,22 +62,3 @@ def value_fault(items: Sequence[Item]) -> str | None:
     if str(first.get("etag")) != base64.urlsafe_b64encode(digest).decode().rstrip("="):
         return "its etag is not its hash"
     return json_fault(raw.decode()) if is_json else None
-
-
-def json_fault(text: str) -> str | None:
-    """Why text is not JSON that every parser reads the same way; None if it is.
-
-    >>> json_fault("[NaN]"), json_fault('{"a":1,"a":2}'), json_fault("1 2"), json_fault("1e999")
-    ('NaN is not JSON', 'a name appears twice', 'not JSON', None)
-    """
-    try:
-        read_value(text)
-    except json.JSONDecodeError:
-        return "not JSON"
-    except RepeatedName:
-        return "a name appears twice"
-    except RecursionError:
-        return "nested too deeply"
-    except NotJson as error:
-        return str(error)
-    return None

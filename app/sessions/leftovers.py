@@ -31,11 +31,11 @@ def epoch_of(head: Mapping[str, Value] | None, session_ulid: str = "") -> str:
     return str(head.get("epoch") or head.get("born") or session_ulid or ids.LEAST)
 
 
-def new_epoch(table: Table, partition: str, now: str, session_ulid: str = "") -> str:
+def new_epoch(table: Table, partition: str, now: int, session_ulid: str = "") -> str:
     """An epoch after all earlier ones whose values may still be on their way. Costs 1 get."""
     left = table.get(keys.stale(partition, session_ulid)) or {}
     latest = str(left.get("epoch", ids.LEAST))
-    return max(ids.UlidSource(lambda: ids.milliseconds_of(now)).new()[0], _next(latest))
+    return max(ids.greatest_of(now), _next(latest))
 
 
 def _next(epoch: str) -> str:
@@ -61,7 +61,7 @@ def remove_values(table: Table, partition: str, session_ulid: str, epoch: str) -
     pages = table.query(partition, ranges.all_values(session_ulid), only=NEEDED)
     for page in budget.while_time_allows(pages):
         old = [item for item in page if str(item.get("epoch", "")) <= epoch]
-        table.each([partial(_remove, table, item, epoch) for item in old])
+        table.in_parallel([partial(_remove, table, item, epoch) for item in old])
 
 
 def _remove(table: Table, item: Item, epoch: str) -> None:

@@ -62,7 +62,7 @@ def begin(
         ConditionFailed: there is something else with this key. Its `item` is that.
         Busy: another request fills it.
     """
-    epoch = leftovers.new_epoch(table, key["PK"], ids.iso_time(now), keys.session_of(key["SK"]))
+    epoch = leftovers.new_epoch(table, key["PK"], now, keys.session_of(key["SK"]))
     due = keys.by_due_time(keys.session_of(key["SK"]), ids.iso_time(now + KEPT))
     state: dict[str, Value | None] = {
         "deleted_at": due["GSI2SK"],

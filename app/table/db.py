@@ -219,16 +219,16 @@ class Table:
             if later_limit and "Limit" in options:
                 options["Limit"] = max(options["Limit"], later_limit)
 
-    def execute(self, write: Write) -> Item:
-        """Carries out one write from `app.table.writes`. Returns the new item for an update, and
-        what was there before for a put or delete.
+    def execute(self, write: Write, *, show_old: bool = False) -> Item:
+        """Carries out one write from `app.table.writes`. Returns the new item for an update. For a
+        put, `show_old` returns what was there before, which is transferred, but costs no units.
 
         Raises:
             ConditionFailed: its `item` is the item found.
         """
         [(kind, parameters)] = write.items()
-        wanted = {"ReturnValues": "ALL_NEW" if kind == "Update" else "ALL_OLD"}
-        answer = self._call(_SINGLE[kind], **parameters, **wanted)
+        shown = "ALL_NEW" if kind == "Update" else "ALL_OLD" if show_old else "NONE"
+        answer = self._call(_SINGLE[kind], **parameters, ReturnValues=shown)
         return decode(answer.get("Attributes", {}))
 
     def transact(self, writes: Mapping[str, Write]) -> None:
@@ -265,7 +265,7 @@ class Table:
         requests = [{"PutRequest": {"Item": encode(item)}} for item in items]
         self._in_batches(requests)
 
-    def each(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+    def in_parallel(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """Makes calls of this table, up to 8 at a time. Returns their results in order."""
         if len(calls) <= 1:
             return [call() for call in calls]
@@ -274,7 +274,7 @@ class Table:
 
     def _in_batches(self, requests: Sequence[Any]) -> None:
         batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
-        self.each([partial(self._write_batch, batch) for batch in batches])
+        self.in_parallel([partial(self._write_batch, batch) for batch in batches])
 
     def _write_batch(self, requests: Any) -> None:
         retry = Retry(self.pause, writes=False)

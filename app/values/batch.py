@@ -88,7 +88,7 @@ class ValueBatches:
             else:
                 _mark(run, idempotency_key, len(outcomes))
                 calls = [partial(self._write, opened, change) for change in run]
-                outcomes += self.store.table.each(calls)
+                outcomes += self.store.table.in_parallel(calls)
         failed = any(
             isinstance(operation, Change) and isinstance(outcome, ApiError)
             for operation, outcome in zip(operations, outcomes, strict=True)

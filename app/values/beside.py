@@ -82,13 +82,14 @@ class Beside:
             together |= opened.writes(written)
         return together
 
-    def check_size(self, items: int, size: int) -> None:
-        """`items` are all items of the transaction, `size` the bytes of the messages.
+    def check_size(self, items: int, messages: Sequence[str]) -> None:
+        """`items` are all items of the transaction.
 
         Raises:
             TooLarge
         """
         if self.changes:
+            size = sum(len(text.encode()) for text in messages)
             check_together(items, size + sum(opened.size for opened in self._opened.values()))
 
     def follow(
@@ -120,8 +121,7 @@ class Beside:
         outcomes = {name: each.judge(failed, written) for name, each in self._opened.items()}
         if any(isinstance(outcome, ApiError) for each in outcomes.values() for outcome in each):
             raise ValuesNotWritten(outcomes)
-        keys = {key for each in self._opened.values() for key in each.writes(written)}
-        return bool(keys & failed.found.keys())
+        return any(each.is_cause(failed) for each in self._opened.values())
 
     def done(self, written: str) -> dict[str, list[Done]]:
         return {name: opened.done(written) for name, opened in self._opened.items()}

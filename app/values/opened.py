@@ -5,16 +5,10 @@ from dataclasses import dataclass
 
 from app.errors import ApiError, TooLarge
 from app.table.db import ConditionFailed
+from app.table.item_sizes import MAX_ITEMS, MAX_TOGETHER
 from app.table.writes import Item, Write
 from app.values.changes import Change, Done
 from app.values.places import Place
-
-MAX_ITEMS = 100
-"""Items of a transaction."""
-
-MAX_TOGETHER = 4 * 1024 * 1024 - 192 * 1024
-"""Bytes of the names and contents of one transaction, which may have 4 MB. The other attributes
-need the rest. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +41,7 @@ class Opened:
         """
         outcomes: list[Done | ApiError | None] = []
         for change in self.changes:
-            key = self.place.value_key(change.name)["SK"]
-            found = failed.found.get(f"{self.place.partition} {key}")
+            found = failed.found.get(self._name(change))
             try:
                 outcomes.append(
                     None
@@ -58,6 +51,15 @@ class Opened:
             except ApiError as error:
                 outcomes.append(error)
         return outcomes
+
+    def is_cause(self, failed: ConditionFailed) -> bool:
+        """Whether a condition of one of the changes did not hold."""
+        return any(self._name(change) in failed.found for change in self.changes)
+
+    def _name(self, change: Change) -> str:
+        """The name of the write of a change's first item. No other write of the transaction has it,
+        because two places may have values of the same name."""
+        return f"{self.place.partition} {self.place.value_key(change.name)['SK']}"
 
     def done(self, written: str) -> list[Done]:
         return [change.done(written) for change in self.changes]

@@ -25,31 +25,40 @@ from app.values.schemas import PREFIX, Name, Prefix
 
 
 class OperationSchema(Schema):
-    """Exactly one of `put`, `delete`, `get` and `list`."""
+    """Exactly one of `put`, `delete`, `get` and `list`. A member that is null counts as left out,
+    but for `json`."""
 
-    put = Name(metadata={"description": "The name of a value to write: `json` or `base64`"})
-    delete = Name(metadata={"description": "The name of a value to delete, if it is there"})
-    get = Name(metadata={"description": "The name of a value to read"})
-    list = Prefix(metadata={"description": PREFIX})
+    put = Name(
+        allow_none=True,
+        metadata={"description": "The name of a value to write: `json` or `base64`"},
+    )
+    delete = Name(
+        allow_none=True, metadata={"description": "The name of a value to delete, if it is there"}
+    )
+    get = Name(allow_none=True, metadata={"description": "The name of a value to read"})
+    list = Prefix(allow_none=True, metadata={"description": PREFIX})
     json = JsonValue(allow_none=True, metadata={"description": "The content, any JSON value"})
-    base64 = fields.String(metadata={"description": "The content, any bytes"})
+    base64 = fields.String(allow_none=True, metadata={"description": "The content, any bytes"})
     content_type = fields.String(
-        metadata={"description": f"The default is `{JSON}` or `{BYTES}`", "example": JSON}
+        allow_none=True,
+        metadata={"description": f"The default is `{JSON}` or `{BYTES}`", "example": JSON},
     )
     if_match = fields.String(
-        metadata={"description": "The etag that the value must have; `*`: any"}
+        allow_none=True, metadata={"description": "The etag that the value must have; `*`: any"}
     )
     if_none_match = fields.String(
+        allow_none=True,
         validate=validate.Regexp(r"\*\Z", error="Only * is possible here."),
         metadata={"description": "`*`: write only if there is no such value", "pattern": r"^\*$"},
     )
-    order = fields.String(validate=validate.OneOf(("asc", "desc")))
-    limit = StrictInteger(validate=validate.Range(1, MAX_VALUES))
-    cursor = cursor()
-    names_only = StrictBoolean()
+    order = fields.String(allow_none=True, validate=validate.OneOf(("asc", "desc")))
+    limit = StrictInteger(allow_none=True, validate=validate.Range(1, MAX_VALUES))
+    cursor = cursor(allow_none=True)
+    names_only = StrictBoolean(allow_none=True)
 
     @ma.post_load
     def _operation(self, data: dict[str, Any], **_: Any) -> Operation:
+        data = {n: value for n, value in data.items() if value is not None or n == "json"}
         kinds = data.keys() & _MEMBERS.keys()
         if len(kinds) != 1:
             raise ma.ValidationError("Give exactly one of put, delete, get, list.")

@@ -98,8 +98,10 @@ def open_for_writing(table: Table, place: Place, now: str) -> tuple[Item, str]:
                 conditions.append(f"attribute_not_exists({name})")
         sets: dict[str, Value | None] = {"has_values": 1}
         if epoch == ids.LEAST:  # a user's or tenant's first one
-            sets["epoch"] = epoch = leftovers.new_epoch(table, place.partition, now)
-        if place.head_key["SK"] == keys.user("")["SK"]:
+            sets["epoch"] = epoch = leftovers.new_epoch(
+                table, place.partition, ids.milliseconds_of(now)
+            )
+        if not place.session_ulid and not keys.is_tenant(place.partition):
             sets |= keys.by_tenant(place.partition)
         note = writes.change(place.head_key, sets, values, " AND ".join(conditions))
         try:
@@ -107,7 +109,3 @@ def open_for_writing(table: Table, place: Place, now: str) -> tuple[Item, str]:
         except ConditionFailed:
             continue
     raise Contended
-
-
-def now_of(clock: ids.Clock) -> str:
-    return ids.iso_time(clock())

@@ -20,7 +20,7 @@ from app.table.retries import READS_OF_A_TRANSACTION
 from app.table.writes import Item, Value
 from app.values.model import MAX_VALUES, Order, StoredValue, assemble, describe, parts_of
 from app.values.pages import ValuePage, wire_of
-from app.values.places import Place, current_epoch, now_of
+from app.values.places import Place, current_epoch
 from app.wire import MAX_ANSWER
 
 MAX_READ = 8
@@ -84,7 +84,7 @@ class ValueReader:
         wanted = {name: place.value_key(name) for name in names}
         found = self.table.get_many([place.head_key, *wanted.values()])
         head = found.get(place.head_key["SK"])
-        epoch = current_epoch(place, head, now_of(self.clock))
+        epoch = current_epoch(place, head, self._now())
         values: list[StoredValue | ApiError | None] = []
         for name in names:
             first = found.get(wanted[name]["SK"])
@@ -108,7 +108,7 @@ class ValueReader:
         except ValueDamaged as error:
             # A removal takes the items one by one, after the head has told of it.
             head = self.table.get(place.head_key)
-            if current_epoch(place, head, now_of(self.clock)) != epoch:
+            if current_epoch(place, head, self._now()) != epoch:
                 return None
             _log(place, name)
             return error
@@ -188,7 +188,7 @@ class ValueReader:
             )
             found, end = self._fill(place, between[1], pages, limit, names_only=names_only)
             head = self.table.get(place.head_key)
-            epoch = current_epoch(place, head, now_of(self.clock))
+            epoch = current_epoch(place, head, self._now())
             if all(each.epoch == epoch for each in found):  # else it was made again meanwhile
                 break
         present = [each for each in found if each.epoch == epoch]
@@ -196,6 +196,9 @@ class ValueReader:
             if not each.value:
                 _log(place, each.name)
         return ValuePage([each.value for each in present if each.value], end, scope, start)
+
+    def _now(self) -> str:
+        return ids.iso_time(self.clock())
 
     def _fill(
         self,

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
+from app import literals
 from app.errors import TooLarge, ValidationFailed
 from app.json_rules import HALF_A_PAIR, MAX_DEPTH, SURROGATE, is_too_deep
-from app.literals import NotJson, RepeatedName, read_value
 from app.table.keys import MAX_NAME_BYTES
 from app.values.model import Content, is_json
 from app.wire import AS_SENT, wire_size
@@ -97,10 +97,5 @@ def json_fault(text: str | bytes) -> str | None:
             return "Not UTF-8."
     if is_too_deep(text):
         return f"Nested more than {MAX_DEPTH} levels deep."
-    try:
-        read_value(text)
-    except RepeatedName:
-        return "A name appears twice in one object."
-    except (ValueError, NotJson):
-        return "Not JSON."
-    return None
+    fault = literals.json_fault(text)
+    return f"{fault[0].upper()}{fault[1:]}." if fault else None

@@ -112,7 +112,9 @@ class ValueStore:
         try:
             for page in budget.while_time_allows(pages):
                 old = [item for item in page if item["SK"] != end]
-                done = self.table.each([partial(self._remove, place, epoch, item) for item in old])
+                done = self.table.in_parallel(
+                    [partial(self._remove, place, epoch, item) for item in old]
+                )
                 deleted += sum(done)
         except Unavailable:
             return Removed(deleted, finished=False)
@@ -165,7 +167,8 @@ class ValueStore:
             first, *further = parts = change.writes(place, epoch, written)
             try:
                 if not further:
-                    return change.done(written, self.table.execute(parts[first]), epoch)
+                    old = self.table.execute(parts[first], show_old=change.content is not None)
+                    return change.done(written, old, epoch)
                 self.table.transact(parts)
                 return change.done(written)
             except ConditionFailed as failed:
@@ -185,4 +188,4 @@ class ValueStore:
         return ids.marked(now, mark) if mark else self.ulids.new(now=now)[0]
 
     def now(self) -> str:
-        return places.now_of(self.ulids.clock)
+        return ids.iso_time(self.ulids.clock())
