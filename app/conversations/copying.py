@@ -46,9 +46,12 @@ class Copier:
         self.reader = MessageReader(table, clock)
         self.values = ValueReader(table, clock)
 
-    def copy(self, caller: Caller, source: Source, stage: Stage) -> bool:
-        """Copies messages, then values. Returns whether all of it is copied."""
-        return self._messages(caller, source, stage) and self._values(caller, source, stage)
+    def copy(self, caller: Caller, source: Source, stage: Stage) -> str | None:
+        """Copies messages, then values. Returns None if all of it is copied, and otherwise the name
+        of the last value that is copied; empty for none."""
+        if not self._messages(caller, source, stage):
+            return ""
+        return self._values(caller, source, stage) if source.has_values else None
 
     def _messages(self, caller: Caller, source: Source, stage: Stage) -> bool:
         """Returns whether all of it is copied."""
@@ -73,43 +76,25 @@ class Copier:
             )
         return True
 
-    def _values(self, caller: Caller, source: Source, stage: Stage) -> bool:
-        """Returns whether all of them are copied."""
-        if not source.has_values:
-            return True
+    def _values(self, caller: Caller, source: Source, stage: Stage) -> str | None:
         old = places.of_session(caller, source.session.session_id)
-        target = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
-        page = self.values.page(
-            old, limit=ROUND_VALUES, after="" if stage.is_new else self._last_values(target)
-        )
+        new = Place(caller.partition, dict(stage.key), keys.session_of(stage.key["SK"]))
+        after = stage.values_after
         while True:
+            page = self.values.page(old, limit=ROUND_VALUES, after=after)
             self.table.put_many(
                 [
                     item
                     for value in page.values
                     if value.content
-                    for item in items_of(
-                        target, stage.epoch, value.name, value.content, value.written
-                    )
+                    for item in items_of(new, stage.epoch, value.name, value.content, value.written)
                 ]
             )
-            if not page.next_cursor:
-                return True
+            if page.end is None:
+                return None
+            after = page.end
             if budget.is_time_up():
-                return False
-            page = self.values.page(old, limit=ROUND_VALUES, cursor=page.next_cursor)
-
-    def _last_values(self, place: Place) -> str:
-        """The name of a value up to which an unfinished copy is complete; empty for none."""
-        pages = self.table.query(
-            place.partition,
-            ranges.values(place.session_ulid),
-            backwards=True,
-            limit=ROUND_VALUES + 1,
-            only="SK",
-        )
-        latest = next(pages)
-        return keys.name_of(str(latest[-1]["SK"])) if len(latest) > ROUND_VALUES else ""
+                return after
 
     def _resume_after(self, partition: str, session_ulid: str) -> str:
         """A message up to which an unfinished copy is complete; empty for none."""

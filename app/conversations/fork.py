@@ -97,8 +97,9 @@ class SessionForker:
         stage = filling.stage(
             self.table, caller, session_ulid, staged, now, about, name or session_ulid
         )
-        if not self.copier.copy(caller, source, stage):
-            staging.give_back(self.table, stage)
+        copied = self.copier.copy(caller, source, stage)
+        if copied is not None:
+            staging.give_back(self.table, stage, copied or stage.values_after)
             if not name:
                 raise Unavailable("The session is too large to be copied without Idempotency-Key.")
             return Forked(ids.SESSION_PREFIX + session_ulid, None)

@@ -35,12 +35,14 @@ class Busy(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Stage:
     """`staged` is the id of this attempt to fill it. `is_new` is false if an earlier one began.
-    `epoch` is that of the values it is filled with, the same for all attempts."""
+    `epoch` is that of the values it is filled with, the same for all attempts. `values_after` is
+    the name of a value up to which an earlier attempt has copied all; empty for none."""
 
     key: Mapping[str, str]
     staged: str
     is_new: bool
     epoch: str
+    values_after: str = ""
 
 
 def begin(
@@ -90,14 +92,21 @@ def begin(
         table.execute(writes.change(key, state, {":old": found["staged"]}, free))
     except ConditionFailed:
         raise Busy from None
-    return Stage(key, staged, is_new=False, epoch=str(found.get("epoch", found["staged"])))
+    return Stage(
+        key,
+        staged,
+        is_new=False,
+        epoch=str(found.get("epoch", found["staged"])),
+        values_after=str(found.get("staged_values", "")),
+    )
 
 
-def give_back(table: Table, stage: Stage) -> None:
-    """Ends the lease, so that the next request can go on at once."""
+def give_back(table: Table, stage: Stage, values_after: str) -> None:
+    """Ends the lease, so that the next request can go on at once, and where this one ended."""
+    ended: dict[str, Value | None] = {"staged_until": "", "staged_values": values_after or None}
     with_id = {":staged": stage.staged}
     try:
-        table.execute(writes.change(stage.key, {"staged_until": ""}, with_id, MINE))
+        table.execute(writes.change(stage.key, ended, with_id, MINE))
     except (ConditionFailed, Unavailable):
         return
 

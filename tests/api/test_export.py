@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from app.config import Config
+from app.errors import Unavailable
 from app.factory import create_app
 from app.operations import cli, provision, transfer
 from app.operations.sweep import sweep
@@ -252,6 +253,45 @@ def test_a_line_that_is_none_is_named(run, tmp_path, lines, fault):
     result = run(args=["import", str(path), "--tenant", "acme"])
     assert result.exit_code == 1
     assert fault in result.output
+
+
+def test_one_user_of_a_tenant_is_exported(filled, bob, table, run, tmp_path):
+    bob.create_session()
+    path = tmp_path / "file"
+    done = run(args=["export", "--tenant", "acme", "--user", "alice", "--to", str(path)])
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line) for line in path.read_text().splitlines()] == lines_of(filled)
+
+
+def test_a_damaged_session_is_left_out_and_passed_over_when_the_export_goes_on(
+    filled, table, raw, run, tmp_path
+):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    session_id = filled.post("/sessions", {"key": "thread-1", "domain_id": "x"}).json["session_id"]
+    key = {"PK": "acme#alice", "SK": f"SESSION#{session_id.removeprefix('sess_')}"}
+    raw.update_item(
+        TableName=table.name,
+        Key={name: {"S": value} for name, value in key.items()},
+        UpdateExpression="REMOVE title",
+    )
+    done = run(args=["export", "--tenant", "acme", "--to", str(whole)])
+    assert done.exit_code == 1
+    assert "1 lines tell of what cannot be read" in done.output
+    lines = whole.read_bytes().splitlines(keepends=True)
+    assert sum(session_id.encode() in line for line in lines) >= 1
+    for count in range(len(lines) + 1):
+        part.write_bytes(b"".join(lines[:count]))
+        transfer.export(table, "acme", None, part, resume=True)
+        assert part.read_bytes() == whole.read_bytes(), count
+
+
+def test_nothing_is_imported_for_a_user_who_is_being_erased(filled, table, empty, raw, tmp_path):
+    path = tmp_path / "file"
+    transfer.export(table, "acme", None, path, resume=False)
+    user = {"PK": {"S": "acme#alice"}, "SK": {"S": "USER"}, "erase_until": {"S": "7" * 26}}
+    raw.put_item(TableName=empty.name, Item=user)
+    with pytest.raises(Unavailable, match="being erased"):
+        list(transfer.restore(empty, "acme", path))
 
 
 def test_the_commands_say_what_they_did(filled, run, tmp_path: Path):

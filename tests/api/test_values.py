@@ -892,6 +892,17 @@ def test_an_atomic_batch_writes_all(values):
     assert values.names() == ["a", "c"]
 
 
+def test_members_that_are_null_count_as_left_out(values):
+    nothing = dict.fromkeys(("delete", "get", "list", "base64", "content_type", "if_match"))
+    rest = dict.fromkeys(("if_none_match", "order", "limit", "cursor", "names_only"))
+    [put, got, listed] = values.batch(
+        {"put": "a", "json": None, **nothing, **rest},
+        {"get": "a", "put": None, **rest},
+        {"list": "", "put": None, **rest},
+    ).json["results"]
+    assert (put["status"], got["json"], len(listed["values"])) == (201, None, 1)
+
+
 def test_an_atomic_batch_writes_nothing_if_one_fails(values):
     etag = values.put("b", "1").json["etag"]
     before = values.page().json

@@ -326,6 +326,38 @@ def test_a_new_value_outlives_a_sweep_that_was_killed_after_it_removed_the_head(
     assert shown(values) == {"a": "2"}
 
 
+# Requests whose time is up
+
+
+def test_a_delete_by_prefix_is_repeated_until_all_is_gone(alice, hurried_alice):
+    values = values_of(alice, "session")
+    for number in range(12):
+        values.put(f"a/{number}", SMALL.ljust(PART))
+    values.put("b", "1")
+    deleted, answers = 0, []
+    while 200 not in answers:
+        answer = through(hurried_alice, values).delete_many(prefix="a/")
+        deleted += answer.json["deleted_values"]
+        answers.append(answer.status_code)
+    assert answers[0] == 202
+    assert deleted == 12
+    assert shown(values) == {"b": "1"}
+
+
+def test_a_fork_is_repeated_until_all_values_are_copied(alice, hurried_alice):
+    values = values_of(alice, "session")
+    texts = {f"{number:03}": f"{number}" for number in range(180)}
+    for start in (0, 90):
+        some = list(texts.items())[start : start + 90]
+        values.batch(*({"put": name, "json": json.loads(text)} for name, text in some))
+    session, answers = values.path.removesuffix("/values"), []
+    while 201 not in answers:
+        fork = hurried_alice.post(f"{session}/fork", {"key": "copy"})
+        answers.append(fork.status_code)
+    assert answers[0] == 202
+    assert shown(Values(alice, f"/sessions/{fork.json['session_id']}/values")) == texts
+
+
 # Reads at the same time
 
 
