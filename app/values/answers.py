@@ -70,7 +70,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-PRIVATE = {
+DOWNLOAD_ONLY = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox",
     "Content-Disposition": "attachment",
@@ -87,7 +87,7 @@ def value_response(value: StoredValue) -> flask.Response:
         "ETag": f'"{value.etag}"',
         "Last-Modified": formatdate(ids.milliseconds(value.written) // 1000, usegmt=True),
         octets.VALUE_TYPE: value.content_type,
-        **PRIVATE,
+        **DOWNLOAD_ONLY,
     }
     raw = value.content.raw if value.content else b""
     if octets.on_lambda() and not is_json(value.content_type):

@@ -16,7 +16,7 @@ from app.values.store import ValueStore
 
 SESSION = "session"
 
-NOBODY = "-"
+UNBORN = "-"
 """The birth of a session that does not exist yet, so that nothing is written to it."""
 
 
@@ -54,7 +54,7 @@ class Beside:
             if not is_live(head, self.store.now()):
                 if not may_create:
                     raise SessionNotFound
-                head = {"born": NOBODY}
+                head = {"born": UNBORN}
             self.open_session(head)
 
     def open_session(self, head: Item) -> None:

@@ -57,8 +57,8 @@ class Opened:
         return any(self._name(change) in failed.found for change in self.changes)
 
     def _name(self, change: Change) -> str:
-        """The name of the write of a change's first item. No other write of the transaction has it,
-        because two places may have values of the same name."""
+        """The name of the write of a change's first item. It begins with the partition, because two
+        places may have values of the same name."""
         return f"{self.place.partition} {self.place.value_key(change.name)['SK']}"
 
     def done(self, written: str) -> list[Done]:
