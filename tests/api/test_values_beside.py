@@ -73,6 +73,27 @@ def test_a_precondition_that_does_not_hold_stops_everything(agent, session_id, w
     assert len(agent.read_all(session_id)) == 2
 
 
+def test_a_stale_writer_writes_neither_message_nor_state(agent, session_id):
+    """As ADK's: an event with the state of session, user and app, if nobody else has written."""
+    known = agent.get(f"/sessions/{session_id}").headers["ETag"]
+    state = {where: [{"put": "s", "json": 1}] for where in ("session", "user", "tenant")}
+    first = batch(agent, session_id, state, headers={"If-Match": known})
+    assert first.status_code == 201, first.text
+    later = {where: [{"put": "s", "json": 2}] for where in state}
+    problem(
+        batch(agent, session_id, later, headers={"If-Match": known}), 412, "PRECONDITION_FAILED"
+    )
+    after = f"?after={session_id}"  # the other way to say so
+    body = {"messages": [{"role": "user"}], "values": later}
+    stale = agent.post(f"/sessions/{session_id}/messages/batch{after}", body)
+    assert stale.status_code == 412
+    for base in (f"/sessions/{session_id}/values", "/values", "/tenant/values"):
+        assert agent.get(f"{base}/s").json == 1
+    fresh = {"If-Match": first.headers["Session-ETag"]}
+    assert batch(agent, session_id, later, headers=fresh).status_code == 201
+    assert agent.get("/tenant/values/s").json == 2
+
+
 def test_a_session_is_created_with_its_first_messages_and_values(agent):
     session_id = ids.SESSION_PREFIX + ids.from_key("thread-1")
     new = {"key": "thread-1", "domain_id": "adk"}

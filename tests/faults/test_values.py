@@ -326,6 +326,18 @@ def test_a_new_value_outlives_a_sweep_that_was_killed_after_it_removed_the_head(
     assert shown(values) == {"a": "2"}
 
 
+@pytest.mark.parametrize("key", [{}, {"key": "k"}], ids=["without key", "with key"])
+def test_the_values_of_an_expired_session_leave_the_table(key, alice, clock, settle, items):
+    session_id = alice.create_session(expires_in_days=1, **key)["session_id"]
+    values = Values(alice, f"/sessions/{session_id}/values")
+    for name, text in (("small", SMALL), ("large", LARGER)):
+        values.put(name, text)
+    clock.move(days=2)
+    settle()
+    settle()  # the first one has left an item that makes the next one look once more
+    assert {item["SK"]["S"] for item in items()} == {"USER"}
+
+
 # Requests whose time is up
 
 
