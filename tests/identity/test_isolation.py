@@ -1059,7 +1059,7 @@ def test_only_a_caller_makes_a_place_of_values():
         source.name for source in SOURCES if {"places.Place", "Place"} & set(calls_in(source))
     }
     # The others get the partition that a caller or an operator has named.
-    assert makers <= {"places.py", "exporting.py", "restoring.py", "copying.py"}
+    assert makers <= {"places.py", "exporting.py", "refilling.py", "copying.py"}
 
 
 def test_every_header_that_is_read_by_hand_is_known_here():
