@@ -5,6 +5,7 @@ messages.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -27,6 +28,7 @@ from app.http.answers import LOCATION, json_object, json_response, with_members
 from app.http.etags import is_unchanged
 from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import request_key
+from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.answers import page_members
@@ -42,6 +44,8 @@ from app.table.budget import is_time_up
 from app.table.cursors import make_cursor, read_cursor
 from app.values import places
 from app.values.answers import page_members as value_page_members
+from app.values.pages import wire_of
+from app.values.places import Place
 from app.values.routes import reader as values
 from app.wire import MAX_ANSWER, MAX_WIRE_BYTES, wire_size
 
@@ -52,6 +56,13 @@ exporter: Exporter = LocalProxy(lambda: current_app.extensions["exporter"])  # t
 importer: SessionImporter = LocalProxy(lambda: current_app.extensions["session_importer"])  # type: ignore[assignment]
 messages: MessageReader = LocalProxy(lambda: current_app.extensions["message_reader"])  # type: ignore[assignment]
 
+
+PLACES: dict[str, Callable[[Caller, str], Place]] = {
+    "values": places.of_session,
+    "user_values": lambda caller, _: places.of_user(caller),
+    "tenant_values": lambda caller, _: places.of_tenant(caller),
+}
+"""Whose values are shown with a session, by the parameter of the query."""
 
 ROOM_FOR_HEADERS = 20_000
 """Bytes of Lambda's response, besides its body, and of the members around the values."""
@@ -70,31 +81,41 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
     `/sessions/{session_id}/messages`. With `messages`, only the last ones are returned, and
     `earlier_cursor` continues at `/sessions/{session_id}/messages?order=desc`.
 
-    With `values`, the session's values with that prefix are returned, too. The ETag is then that of
-    the whole response, and a 304 costs as much as a 200.
+    With `values`, the session's values with that prefix are returned, too; with `user_values` and
+    `tenant_values` those of the user and the tenant. They are read after the messages. The ETag is
+    then that of the whole response, and a 304 costs as much as a 200.
     """
     caller = current_caller()
     known = headers.get("if_none_match")
-    prefix = query.get("values")
-    if known and prefix is None:
+    asked = {name: query[name] for name in PLACES if name in query}
+    if "tenant_values" in asked:
+        auth.require(auth.TENANT_READ)
+    if known and not asked:
         current = sessions.get(caller, session_id)
         if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
-    beside = None
-    if prefix is not None:  # before the session, which tells then that nothing was removed
-        beside = values.page(places.of_session(caller, session_id), prefix)
     session, members = _with_messages(caller, session_id, query.get("messages"))
     text = str(json_object(members))
     etag = session.etag
-    if beside is not None:
-        within = beside.within(MAX_WIRE_BYTES - ROOM_FOR_HEADERS - wire_size(text))
-        shown = value_page_members(within)
-        also = {"values": shown["values"], "values_cursor": shown["next_cursor"]}
-        text = with_members(text, also)
+    if asked:
+        text = with_members(text, _values(caller, session_id, asked, wire_size(text)))
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
         if known and is_unchanged(etag.strip('"'), known):
             return flask.Response(status=304, headers={"ETag": etag})
     return json_response(text, headers={"ETag": etag})
+
+
+def _values(caller: Caller, session_id: str, asked: dict[str, str], size: int) -> dict[str, Any]:
+    """The members with the values of each prefix, beside an answer of `size` bytes. They are never
+    older than that. So who appends after its last message, knows the values that it has led to."""
+    room = MAX_WIRE_BYTES - ROOM_FOR_HEADERS - size
+    members: dict[str, Any] = {}
+    for name, prefix in asked.items():
+        page = values.page(PLACES[name](caller, session_id), prefix).within(room)
+        room -= sum(map(wire_of, page.values))
+        shown = value_page_members(page)
+        members |= {name: shown["values"], f"{name}_cursor": shown["next_cursor"]}
+    return members
 
 
 def _with_messages(

@@ -1,5 +1,7 @@
 """The JSON form of a session with its messages."""
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
@@ -25,6 +27,23 @@ MAX_POSITION = 2048
 """Characters of a cursor that holds a whole sort key, of up to 1,024 bytes."""
 
 
+def _listed(parameter: str) -> fields.Field[Any]:
+    return fields.List(
+        fields.Nested(ListedValueSchema),
+        metadata={"description": f"Only if the request had `{parameter}`"},
+    )
+
+
+def _cursor(parameter: str, path: str) -> fields.String:
+    return fields.String(
+        allow_none=True,
+        metadata={
+            "description": f"Only if the request had `{parameter}`: the `cursor` of the next ones "
+            f"at `{path}` with the same prefix; null if there are none"
+        },
+    )
+
+
 class SessionWithMessagesSchema(SessionSchema):
     messages = fields.List(fields.Nested(MessageSchema), required=True)
     next_cursor = NEXT_CURSOR
@@ -36,17 +55,12 @@ class SessionWithMessagesSchema(SessionSchema):
         },
     )
     changed = CHANGED
-    values = fields.List(
-        fields.Nested(ListedValueSchema),
-        metadata={"description": "Only if the request had `values`"},
-    )
-    values_cursor = fields.String(
-        allow_none=True,
-        metadata={
-            "description": "Only if the request had `values`: the `cursor` of the next ones at "
-            "`/sessions/{session_id}/values` with the same prefix; null if there are none"
-        },
-    )
+    values = _listed("values")
+    values_cursor = _cursor("values", "/sessions/{session_id}/values")
+    user_values = _listed("user_values")
+    user_values_cursor = _cursor("user_values", "/values")
+    tenant_values = _listed("tenant_values")
+    tenant_values_cursor = _cursor("tenant_values", "/tenant/values")
 
 
 class GetQuerySchema(Schema):
@@ -55,6 +69,15 @@ class GetQuerySchema(Schema):
         metadata={"description": "Only the last so many messages; 0 for the session alone"},
     )
     values = Prefix(metadata={"description": f"Also the values with this prefix. {PREFIX}"})
+    user_values = Prefix(
+        metadata={"description": f"Also your own values with this prefix. {PREFIX}"}
+    )
+    tenant_values = Prefix(
+        metadata={
+            "description": "Also the tenant's values with this prefix; needs the scope "
+            f"`tenant-values:read`. {PREFIX}"
+        }
+    )
 
 
 class GetHeadersSchema(ma.Schema):

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from tests.people import Client, problem
+from tests.people import Client, make_token, problem
+
+
+@pytest.fixture
+def tenant_agent(app):
+    """Alice with the scopes for values of the tenant."""
+    scope = "sessions:read sessions:write tenant-values:read tenant-values:write"
+    return Client(app, make_token("acme", "alice", scope=scope))
 
 
 def put(who: Client, session_id: str, name: str, value: object) -> None:
@@ -70,6 +77,54 @@ def test_the_cursor_begins_at_the_first_value_if_none_has_room(alice, session_id
     cursor = answer["values_cursor"]
     page = alice.get(f"/sessions/{session_id}/values?prefix=v&cursor={cursor}").json
     assert [v["name"] for v in page["values"]] == ["v"]
+
+
+def test_a_session_opens_with_values_of_the_user_and_the_tenant(alice, tenant_agent, session_id):
+    put(alice, session_id, "s1", 1)
+    for place in ("values", "tenant/values"):
+        for name in ("app/a", "app/b", "other"):
+            assert tenant_agent.put(f"/{place}/{name}", {"in": place}).status_code == 201
+    query = "messages=0&values=s&user_values=app/&tenant_values=app/b"
+    opened = tenant_agent.get(f"/sessions/{session_id}?{query}").json
+    assert [v["name"] for v in opened["values"]] == ["s1"]
+    assert [(v["name"], v["json"]) for v in opened["user_values"]] == [
+        ("app/a", {"in": "values"}),
+        ("app/b", {"in": "values"}),
+    ]
+    assert [v["name"] for v in opened["tenant_values"]] == ["app/b"]
+    assert [opened[f"{of}values_cursor"] for of in ("", "user_", "tenant_")] == [None] * 3
+    alone = alice.get(f"/sessions/{session_id}?user_values=app/a").json
+    assert [v["name"] for v in alone["user_values"]] == ["app/a"]
+    assert not {"values", "tenant_values"} & alone.keys()
+
+
+def test_values_of_the_tenant_need_their_scope(alice, session_id):
+    path = f"/sessions/{session_id}?tenant_values="
+    detail = problem(alice.get(path), 403, "INSUFFICIENT_SCOPE")["detail"]
+    assert "tenant-values:read" in detail
+
+
+def test_values_of_three_places_share_the_room_and_follow_by_their_cursors(
+    alice, tenant_agent, session_id
+):
+    paths = {
+        "values": f"/sessions/{session_id}/values",
+        "user_values": "/values",
+        "tenant_values": "/tenant/values",
+    }
+    for path in paths.values():
+        for n in range(3):
+            assert tenant_agent.put(f"{path}/v{n}", "y" * 1_000_000).status_code == 201
+    query = "messages=0&values=v&user_values=v&tenant_values=v"
+    answer = tenant_agent.get(f"/sessions/{session_id}?{query}")
+    assert len(answer.get_data()) < 6_270_000
+    for member, path in paths.items():
+        names = [v["name"] for v in answer.json[member]]
+        if cursor := answer.json[f"{member}_cursor"]:
+            page = tenant_agent.get(f"{path}?prefix=v&cursor={cursor}").json
+            names += [v["name"] for v in page["values"]]
+            assert page["next_cursor"] is None
+        assert names == ["v0", "v1", "v2"]
 
 
 @pytest.mark.parametrize("whose", ["bob", "charlie"])

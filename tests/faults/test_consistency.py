@@ -85,7 +85,7 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
             body = {"atomic": atomic, "operations": some}
             ask("POST", f"{values}/batch", body, Idempotency_Key=f"{atomic}")
         ask("DELETE", f"{values}/a")
-    ask("GET", f"{path}?values=")
+    ask("GET", f"{path}?values=&user_values=&tenant_values=")
     ask("GET", "/export")
     for values in (f"{path}/values", "/values", "/tenant/values"):
         ask("DELETE", f"{values}?all=true")

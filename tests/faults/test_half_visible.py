@@ -395,3 +395,24 @@ def test_a_session_that_is_deleted_while_it_is_read_is_complete_or_404(
 def at(number: int, fault: Any) -> Plan:
     """The Nth call, not counting those that the fault makes."""
     return lambda call: fault if call.number == number else None
+
+
+def test_values_beside_a_session_are_never_older_than_its_messages(
+    alice, session, far_alice, proxy
+):
+    """So whoever has read both, and appends after the last message, has seen each value that came
+    with a message."""
+    [read] = alice.fill(session, 1)
+
+    def write() -> None:
+        values = {"session": [{"put": "state", "json": "new"}]}
+        body = {"messages": [SAID], "values": values}
+        assert alice.post(f"/sessions/{session}/messages/batch", body).status_code == 201
+
+    def overtaken(exchange: Exchange) -> None:
+        exchange.forward()
+        write()
+
+    proxy.plan = first(1, overtaken, "Query")
+    seen = far_alice.get(f"/sessions/{session}?messages=1&values=state").json
+    assert (ids_of(seen), [value["json"] for value in seen["values"]]) == ([read], ["new"])

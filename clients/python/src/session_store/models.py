@@ -176,14 +176,16 @@ class OpenedSession(Session):
     changed: str | None = None
     values: "tuple[Value, ...]" = ()
     values_cursor: str | None = None
+    user_values: "tuple[Value, ...]" = ()
+    user_values_cursor: str | None = None
+    tenant_values: "tuple[Value, ...]" = ()
+    tenant_values_cursor: str | None = None
 
     @classmethod
     def of(cls, members: Mapping[str, Any], **more: Any) -> Self:
-        found = {
-            **members,
-            "messages": tuple(Message.of(each) for each in members["messages"]),
-            "values": tuple(Value.of(each) for each in members.get("values", ())),
-        }
+        found = {**members, "messages": tuple(Message.of(each) for each in members["messages"])}
+        for name in ("values", "user_values", "tenant_values"):
+            found[name] = tuple(Value.of(each) for each in members.get(name, ()))
         return super().of(found, **more)
 
 

@@ -41,13 +41,20 @@ class AsyncSessions:
         return Session.of(answer.json(), etag=answer.headers["ETag"])
 
     async def get(
-        self, session_id: str, *, messages: int | None = None, values: str | None = None
+        self,
+        session_id: str,
+        *,
+        messages: int | None = None,
+        values: str | None = None,
+        user_values: str | None = None,
+        tenant_values: str | None = None,
     ) -> OpenedSession:
         """With its last `messages`, at most 1,000, or without the argument with the first 5,000 or
-        4.5 MB; and with the values whose names begin with `values`."""
-        answer = await self._connection.request(
-            "GET", _path(session_id), query={"messages": messages, "values": values}
-        )
+        4.5 MB; and with the values whose names begin with `values`, and those of the user and the
+        tenant whose names begin with `user_values` and `tenant_values`."""
+        query = {"messages": messages, "values": values}
+        query |= {"user_values": user_values, "tenant_values": tenant_values}
+        answer = await self._connection.request("GET", _path(session_id), query=query)
         return OpenedSession.of(answer.json(), etag=answer.headers["ETag"])
 
     async def list(
