@@ -11,17 +11,10 @@ from google.adk.artifacts import FileArtifactService, GcsArtifactService, InMemo
 from google.adk.sessions import DatabaseSessionService, InMemorySessionService
 from google.adk.sessions.sqlite_session_service import SqliteSessionService
 
+from session_store import AsyncClient
+from session_store.adapters.adk import SessionStoreArtifactService, SessionStoreSessionService
 from suites import world
 from suites.frameworks import OURS
-
-BUILT_IN = (
-    InMemorySessionService,
-    DatabaseSessionService,
-    SqliteSessionService,
-    InMemoryArtifactService,
-    FileArtifactService,
-    GcsArtifactService,
-)
 
 SESSIONS = "tests/unittests/sessions/test_session_service.py"
 ARTIFACTS = "tests/unittests/artifacts/test_artifact_service.py"
@@ -75,19 +68,99 @@ NOT_APPLICABLE = {
     "InMemorySessionService's dictionaries": (
         f"{SESSIONS}::test_append_event_when_session_is_same_ref_as_storage_session",
     ),
+    "VertexAiSessionService": (
+        f"{SESSIONS}::test_vertex_ai_session_service_raises_not_implemented_for_get_user_state",
+    ),
+    "FileArtifactService's files and paths": tuple(
+        f"{ARTIFACTS}::test_file_{name}"
+        for name in (
+            "metadata_camelcase",
+            "list_artifact_versions",
+            "save_artifact_rejects_out_of_scope_paths",
+            "uri_to_path_normalizes_windows_file_uri",
+            "uri_to_path_returns_none_for_non_file_uri",
+        )
+    ),
+    "writes to the dictionaries and buckets of ADK's services": (
+        f"{ARTIFACTS}::test_artifact_reference_rejects_cross_session_on_load",
+        f"{ARTIFACTS}::test_gcs_save_artifact_metadata_namespacing_and_mime",
+        f"{ARTIFACTS}::test_gcs_load_artifact_file_data_fallback_compatibility",
+    ),
+}
+
+
+def _client() -> AsyncClient:
+    world.use()
+    return AsyncClient(world.URL, world.token("agent"))
+
+
+class Sessions(SessionStoreSessionService):
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__(_client())
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class Artifacts(SessionStoreArtifactService):
+    """The tests compare addresses, which each service has its own of."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__(_client())
+
+    def address(self, found: Any, **_: Any) -> str:
+        return str(found.canonical_uri)
+
+    async def list_artifact_versions(self, **about: Any) -> Any:
+        found = await super().list_artifact_versions(**about)
+        for each in found:
+            each.canonical_uri = self.address(each, **about)
+        return found
+
+    async def get_artifact_version(self, **about: Any) -> Any:
+        found = await super().get_artifact_version(**about)
+        if found:
+            found.canonical_uri = self.address(found, **about)
+        return found
+
+
+class InMemory(Artifacts):
+    def address(self, found: Any, **_: Any) -> str:
+        return str(found.canonical_uri).replace("artifact://", "memory://")
+
+
+class Gcs(Artifacts):
+    def address(self, found: Any, **about: Any) -> str:
+        place = "user" if about["filename"].startswith("user:") else about["session_id"]
+        path = (about["app_name"], about["user_id"], place, about["filename"])
+        return f"gs://test_bucket/{'/'.join(path)}/{found.version}"
+
+
+OURS_FOR = {
+    InMemorySessionService: Sessions,
+    DatabaseSessionService: Sessions,
+    SqliteSessionService: Sessions,
+    InMemoryArtifactService: InMemory,
+    FileArtifactService: Artifacts,
+    GcsArtifactService: Gcs,
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if world.BACKEND != OURS:
-        for service in BUILT_IN:
+        for service in OURS_FOR:
             _watch(service)
         return
-    ours = _ours()
     for module in {item.module for item in items if isinstance(item, pytest.Function)}:
         for name, value in list(vars(module).items()):
-            if isinstance(value, type) and value in ours:
-                setattr(module, name, ours[value])
+            if isinstance(value, type) and value in OURS_FOR:
+                setattr(module, name, OURS_FOR[value])
 
 
 def _watch(service: type) -> None:
@@ -99,65 +172,3 @@ def _watch(service: type) -> None:
         initialise(self, *args, **options)
 
     service.__init__ = __init__  # type: ignore[misc]
-
-
-def _ours() -> dict[type, type]:
-    from session_store import AsyncClient
-    from session_store.adapters.adk import SessionStoreArtifactService, SessionStoreSessionService
-
-    def client() -> AsyncClient:
-        world.use()
-        return AsyncClient(world.URL, world.token("agent"))
-
-    class Sessions(SessionStoreSessionService):
-        def __init__(self, *_: Any, **__: Any) -> None:
-            super().__init__(client())
-
-        async def close(self) -> None:
-            await self._client.aclose()
-
-        async def __aenter__(self) -> Any:
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            await self.close()
-
-    class Artifacts(SessionStoreArtifactService):
-        """The tests compare addresses, which each service has its own of."""
-
-        def __init__(self, *_: Any, **__: Any) -> None:
-            super().__init__(client())
-
-        def address(self, found: Any, **_: Any) -> str:
-            return str(found.canonical_uri)
-
-        async def list_artifact_versions(self, **about: Any) -> Any:
-            found = await super().list_artifact_versions(**about)
-            for each in found:
-                each.canonical_uri = self.address(each, **about)
-            return found
-
-        async def get_artifact_version(self, **about: Any) -> Any:
-            found = await super().get_artifact_version(**about)
-            if found:
-                found.canonical_uri = self.address(found, **about)
-            return found
-
-    class InMemory(Artifacts):
-        def address(self, found: Any, **_: Any) -> str:
-            return str(found.canonical_uri).replace("artifact://", "memory://")
-
-    class Gcs(Artifacts):
-        def address(self, found: Any, **about: Any) -> str:
-            place = "user" if about["filename"].startswith("user:") else about["session_id"]
-            path = (about["app_name"], about["user_id"], place, about["filename"])
-            return f"gs://test_bucket/{'/'.join(path)}/{found.version}"
-
-    return {
-        InMemorySessionService: Sessions,
-        DatabaseSessionService: Sessions,
-        SqliteSessionService: Sessions,
-        InMemoryArtifactService: InMemory,
-        FileArtifactService: Artifacts,
-        GcsArtifactService: Gcs,
-    }

@@ -38,8 +38,8 @@ REMOVED = types.Part(inline_data=types.Blob(mime_type="application/octet-stream"
 
 
 class SessionStoreArtifactService(BaseArtifactService):
-    """An artifact has up to 3 MB. It is deleted with its session. If there is no such session, saving
-    creates it."""
+    """An artifact has up to 3 MB, and is deleted with its session. If there is no such session,
+    saving creates it."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -72,7 +72,7 @@ class SessionStoreArtifactService(BaseArtifactService):
         for attempt in range(TRIES):
             last = await file.last()
             version = 0 if last is None else file.version(last) + 1
-            operations: list[Operation] = [{**events.write(file.about(version), about)}]
+            operations: list[Operation] = [events.write(file.about(version), about)]
             if data is not None:
                 text = base64.b64encode(data).decode()
                 operations.append({"put": file.data(version), "base64": text})
@@ -212,12 +212,12 @@ class _File:
             return part.inline_data.mime_type
         if part.text is not None:
             return "text/plain"
-        if part.file_data is None:
+        if part.file_data is None or not part.file_data.file_uri:
             raise InputValidationError("Not supported artifact type.")
         if not artifact_util.is_artifact_ref(part):
             return part.file_data.mime_type
         artifact_util.resolve_artifact_reference(
-            file_uri=str(part.file_data.file_uri),
+            file_uri=part.file_data.file_uri,
             app_name=self._app_name,
             user_id=self._user_id,
             session_id=self._session_id,

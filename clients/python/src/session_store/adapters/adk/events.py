@@ -11,7 +11,7 @@ from google.adk.sessions import State
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from session_store.adapters.adk.names import FORMAT, STATE, escape, shared_state
-from session_store.models import Beside, Message, NewMessage, Value, Write
+from session_store.models import Beside, Message, NewMessage, Operation, Value
 
 NAN_TYPE = "application/json5"
 """Of a value with NaN or Infinity, which JSON does not have."""
@@ -64,7 +64,7 @@ def writes_of(app_name: str, native: dict[str, Any]) -> Beside:
     return writes
 
 
-def write(name: str, value: Any) -> Write:
+def write(name: str, value: Any) -> Operation:
     """The operation that puts JSON, or what Python makes of it."""
     if _is_json(value):
         return {"put": name, "json": value}

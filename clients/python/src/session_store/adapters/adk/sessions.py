@@ -294,14 +294,10 @@ async def _all_of(
     while cursor:
         page = await place.page(prefix, limit=PAGE, cursor=cursor)
         found, cursor = found + page.values, page.next_cursor
-    return {
-        unescape(value.name.removeprefix(prefix)): events.content_of(value) for value in found
-    }
+    return {unescape(value.name.removeprefix(prefix)): events.content_of(value) for value in found}
 
 
-def _merged(
-    own: dict[str, Any], of_user: dict[str, Any], of_app: dict[str, Any]
-) -> dict[str, Any]:
+def _merged(own: dict[str, Any], of_user: dict[str, Any], of_app: dict[str, Any]) -> dict[str, Any]:
     """As an agent sees it."""
     return (
         own
