@@ -492,8 +492,10 @@ def _turn_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
     by_name = {row["name"]: row for row in rows}
     for name, row in by_name.items():
         limits = [("requests", len(row["requests"]), row["most_requests"])]
-        if other := by_name.get(row["like"]):
-            limits.append(("write units", row["write_units"], other["write_units"]))
+        for units, name_of_other in row["like"].items():
+            if other := by_name.get(name_of_other):
+                kind = units.replace(" ", "_")
+                limits.append((units, row[kind], other[kind]))
         for what, found, most in limits:
             if most is not None:
                 yield {

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import dynamodb_local
@@ -38,13 +38,15 @@ SCOPES = (
 @dataclass(frozen=True)
 class Framework:
     """`environment` is that of `suites`; None is the project's own. A turn may take `requests`, and
-    no more write units than the turn `like` it without the service."""
+    no more write units than the turn `like` it without the service; with `reads_like` also no more
+    read units."""
 
     title: str
     distribution: str
     environment: str | None
     requests: int | None = None
     like: str | None = None
+    reads_like: str | None = None
 
 
 FRAMEWORKS = {
@@ -53,7 +55,11 @@ FRAMEWORKS = {
     "strands": Framework("Strands Agents", "strands-agents", "strands", 4),
     "langgraph": Framework("LangGraph", "langgraph", "langgraph", 10, "langgraph_aws"),
     "langgraph_delta": Framework(
-        "LangGraph, delta channels", "langgraph", "langgraph", 10, "langgraph_aws_delta"
+        "LangGraph, delta channels",
+        "langgraph",
+        "langgraph",
+        like="langgraph_aws_delta",
+        reads_like="langgraph_aws_delta",
     ),
     "langgraph_aws": Framework(
         "LangGraph, AWS's DynamoDBSaver", "langgraph-checkpoint-aws", "langgraph"
@@ -72,13 +78,18 @@ FRAMEWORKS = {
 
 @dataclass
 class Served:
-    """Requests that the app has answered, and the CPU they took. They come one after the other."""
+    """Requests that the app has answered, one at a time, and the CPU they took."""
 
     app: Any
     requests: list[str] = field(default_factory=list)
     cpu: float = 0.0
+    lock: Lock = field(default_factory=Lock)
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        with self.lock:
+            return self._answer(environ, start_response)
+
+    def _answer(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix(API)
         started = time.process_time()
         answered = []
@@ -135,7 +146,7 @@ def _measure(world: World, served: Served, url: str, name: str) -> dict[str, Any
         "cpu_ms": statistics.median(cpu),
         "dollars": cost,
         "most_requests": framework.requests,
-        "like": framework.like,
+        "like": {"write units": framework.like, "read units": framework.reads_like},
         **found,
     }
 
