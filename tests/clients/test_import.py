@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +22,8 @@ from session_store.migrations import Conversation, Values
 from tests.people import API, make_token
 
 ROOT = Path(__file__).resolve().parents[2]
-LANGCHAIN = ROOT / "tests" / "fixtures" / "migrations" / "langchain"
+FIXTURES = ROOT / "tests" / "fixtures" / "migrations"
+LANGCHAIN = FIXTURES / "langchain"
 EXPECTED = json.loads((LANGCHAIN / "expected.json").read_text())
 SCOPES = (
     "sessions:read sessions:write sessions:import sessions:act-for-user "
@@ -103,6 +105,46 @@ def test_a_sqlite_history_of_langchain(run: Command, store: Client) -> None:
     assert session.imported
     assert session.domain_id == "langchain"
     assert session.last_message and session.last_message.text == "5 of them."
+
+
+def test_a_sqlite_session_of_the_openai_agents_sdk(
+    run: Command, store: Client, tmp_path: Path
+) -> None:
+    folder = FIXTURES / "openai_agents"
+    shutil.copy(folder / "sessions.sqlite", tmp_path)
+    code, lines, error = run("--from", "openai_agents", tmp_path / "sessions.sqlite")
+    assert (code, error, lines[-1]) == (0, "", "3 imported: 8 messages, 0 values")
+    expected = json.loads((folder / "expected.json").read_text())
+    del expected["empty"]  # the SDK stores nothing of it
+    for key, items in expected.items():
+        found = [
+            json.loads(native) if isinstance(native, str) else native
+            for native in natives(store, key)
+        ]
+        assert json.dumps(found) == json.dumps(items)  # NaN is not equal to itself
+    said = list(store.messages.list(session_id_of("thread-1")))
+    assert [message.role for message in said] == [
+        "user",
+        "assistant",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert said[0].timestamp.isoformat() == "2026-11-30T06:52:31+00:00"
+    assert [m.format for m in store.messages.list(session_id_of("odd"))] == [
+        "openai-agents.json",
+        "openai-agents.item",
+    ]
+
+
+def test_branches_of_the_openai_agents_sdk_are_refused(run: Command, tmp_path: Path) -> None:
+    path = tmp_path / "sessions.sqlite"
+    shutil.copy(FIXTURES / "openai_agents" / "sessions.sqlite", path)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE message_structure (session_id, branch_id)")
+        database.execute("INSERT INTO message_structure VALUES ('thread-1', 'main'), ('odd', 'b')")
+    database.close()
+    assert "session odd has branches" in run("--from", "openai_agents", path)[2]
 
 
 def test_json_files_of_langchain(run: Command, store: Client) -> None:

@@ -107,3 +107,16 @@ def read_json(path: Path) -> Json:
 def modified_at(path: Path) -> str:
     """For what has no time of its own."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+
+
+def utc(text: str, where: str) -> str:
+    """A time as databases write it, `2026-11-30 06:49:21`, in UTC unless it says otherwise.
+
+    Raises:
+        SourceUnreadable
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise SourceUnreadable(f"{where}: {text!r} is no time") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
