@@ -412,6 +412,28 @@ def test_times_that_fall_or_are_in_the_future(store: Client) -> None:
     assert abs(third.timestamp() - time.time()) < 60
 
 
+def test_ratings_of_messages(address: str, store: Client) -> None:
+    def record() -> Conversation:
+        return Conversation(
+            session={"key": "rated", "domain_id": "d"},
+            messages=[{"role": "user", "content": n, "created_at": AT} for n in range(3)],
+            ratings={0: 1, 2: "up"},
+        )
+
+    transport = Dying(7, answered=False)  # the second rating
+    with Client(address + API, TOKEN, transport=transport) as dying, pytest.raises(Killed):
+        write(dying, record())
+    assert store.sessions.get(session_id_of("rated")).feedback_count == 1
+    assert [write(store, record()).what for _ in range(2)] == ["completed", "skipped"]
+    session = store.sessions.get(session_id_of("rated"))
+    assert [[each.rating for each in message.feedback] for message in session.messages] == [
+        [1],
+        [],
+        ["up"],
+    ]
+    assert session.feedback_count == 2
+
+
 def test_values_of_users_and_of_the_tenant(store: Client) -> None:
     """A second run does not write over what has changed since."""
     records = [
