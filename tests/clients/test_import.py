@@ -147,6 +147,38 @@ def test_branches_of_the_openai_agents_sdk_are_refused(run: Command, tmp_path: P
     assert "session odd has branches" in run("--from", "openai_agents", path)[2]
 
 
+@pytest.mark.parametrize("service", ["sqlite", "database"])
+def test_databases_of_google_adk(service: str, run: Command, store: Client, tmp_path: Path) -> None:
+    folder = FIXTURES / "adk"
+    shutil.copy(folder / f"{service}.db", tmp_path)
+    code, lines, error = run("--from", "adk", tmp_path / f"{service}.db")
+    assert (code, error) == (0, "")
+    assert lines == [
+        "imported values of the tenant: 0 messages, 1 values",
+        'imported values of the user of "ann": 0 messages, 2 values',
+        'imported "my%2Fapp/s-1" of "ann": 4 messages, 2 values',
+        'imported "my%2Fapp/s-1" of "bob": 0 messages, 0 values',
+        "4 imported: 4 messages, 5 values",
+    ]
+    expected = json.loads((folder / "expected.json").read_text())[service]["ann"]
+    ann, session_id = store.acting_for("ann"), session_id_of("my%2Fapp/s-1")
+    opened = ann.sessions.get(session_id, values="state:")
+    assert opened.domain_id == "my/app"
+    for message, event in zip(opened.messages, expected["events"], strict=True):
+        assert (message.format, message.native["id"]) == ("adk.event", event["id"])
+        assert message.native["timestamp"] == event["timestamp"] == message.timestamp.timestamp()
+        assert message.native["actions"]["state_delta"] == event["actions"]["state_delta"]
+    state = {value.name: value.content for value in opened.values}
+    assert state == {"state:step": 2, "state:a%2Fb 50%25": None}
+    shared = {v.name: v.content for v in [*ann.values.list(), *store.tenant_values.list()]}
+    assert shared == {
+        "adk:my%2Fapp/state:name": "Ann é 😀",
+        "adk:my%2Fapp/state:seen": [1.0, 2],
+        "adk:my%2Fapp/state:theme": "dark",
+    }
+    assert run("--from", "adk", tmp_path / f"{service}.db")[1][-1].startswith("4 skipped")
+
+
 def test_json_files_of_langchain(run: Command, store: Client) -> None:
     os.utime(LANGCHAIN / "files" / "thread-1.json", (1_700_000_000, 1_700_000_000))
     code, lines, _ = run("--from", "langchain", LANGCHAIN / "files", "--domain-id", "support")
