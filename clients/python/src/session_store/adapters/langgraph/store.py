@@ -53,9 +53,10 @@ class SessionStoreStore(BaseStore):
     """Keeps the items of one user. Synchronous methods need a `Client`, asynchronous ones an
     `AsyncClient`.
 
-    There is no vector index, so a search with `query` raises NotImplementedError, and no TTL.
-    Searches go in the order of names. `created_at` is the time of the last put, as in
-    InMemoryStore. A batch reads first and then writes. It is one request if it only gets, or only
+    There is no vector index: as in InMemoryStore without one, the `query` of a search is left out of
+    account, and no item has a score. There is no TTL. Searches go in the order of names.
+    `created_at` is the time of the last put, as in InMemoryStore. A batch reads first and then
+    writes. It is one request if it only gets, or only
     puts up to 100 items and 4 MB.
     """
 
@@ -172,8 +173,6 @@ def _send(writes: Sequence[Write]) -> Steps[None]:
 
 
 def _search(op: SearchOp) -> Steps[list[SearchItem]]:
-    if op.query:
-        raise NotImplementedError("SessionStoreStore has no vector index. Search without query.")
     found: list[SearchItem] = []
     cursor = None
     end = op.offset + op.limit
