@@ -1,6 +1,7 @@
 """`session-store import`: what comes out equals what went in, also after kills and a second run."""
 
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -190,6 +191,17 @@ def test_a_damaged_row_says_where(run: Command, store: Client, tmp_path: Path) -
     code, lines, _ = run("--from", "langchain", path)
     assert (code, lines[-1]) == (0, "1 imported, 1 skipped: 2 messages, 0 values")
     assert natives(store, "bad") == [human("2"), human("3")]
+
+
+def test_a_message_with_nan_is_kept_as_text(run: Command, store: Client, tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    message = {"type": "ai", "data": {"content": "", "additional_kwargs": {"p": [math.nan, 1.0]}}}
+    history(path, "nan", [message, human("1")])
+    assert run("--from", "langchain", path)[0] == 0
+    first, second = store.messages.list(session_id_of("nan"))
+    assert (first.role, first.format) == ("assistant", "langchain.json")
+    assert first.native == json.dumps(message)
+    assert second.native == human("1")
 
 
 def test_one_that_the_service_refuses_does_not_stop_the_others(
