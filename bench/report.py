@@ -494,6 +494,8 @@ def _turn_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
         limits = [("requests", len(row["requests"]), row["most_requests"])]
         if other := by_name.get(row["like"]):
             limits.append(("write units", row["write_units"], other["write_units"]))
+            if row["reads"]:
+                limits.append(("read units", row["read_units"], other["read_units"]))
         for what, found, most in limits:
             if most is not None:
                 yield {

@@ -38,13 +38,15 @@ SCOPES = (
 @dataclass(frozen=True)
 class Framework:
     """`environment` is that of `suites`; None is the project's own. A turn may take `requests`, and
-    no more write units than the turn `like` it without the service."""
+    no more write units than the turn `like` it without the service; with `reads`, fewer read units,
+    too."""
 
     title: str
     distribution: str
     environment: str | None
     requests: int | None = None
     like: str | None = None
+    reads: bool = False
 
 
 FRAMEWORKS = {
@@ -53,7 +55,12 @@ FRAMEWORKS = {
     "strands": Framework("Strands Agents", "strands-agents", "strands", 4),
     "langgraph": Framework("LangGraph", "langgraph", "langgraph", 10, "langgraph_aws"),
     "langgraph_delta": Framework(
-        "LangGraph, delta channels", "langgraph", "langgraph", 10, "langgraph_aws_delta"
+        "LangGraph, delta channels",
+        "langgraph",
+        "langgraph",
+        11,  # LangGraph asks for the history, too
+        "langgraph_aws_delta",
+        reads=True,
     ),
     "langgraph_aws": Framework(
         "LangGraph, AWS's DynamoDBSaver", "langgraph-checkpoint-aws", "langgraph"
@@ -136,6 +143,7 @@ def _measure(world: World, served: Served, url: str, name: str) -> dict[str, Any
         "dollars": cost,
         "most_requests": framework.requests,
         "like": framework.like,
+        "reads": framework.reads,
         **found,
     }
 

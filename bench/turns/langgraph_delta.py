@@ -1,4 +1,5 @@
-"""The same agent, whose messages are a delta channel: a checkpoint has only what is new."""
+"""The same agent, whose messages are a delta channel: they are rebuilt from the writes of earlier
+steps. So what a turn reads depends on the turns before, of which there are EARLIER."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ def appended(messages: Any, new: Sequence[Any]) -> Any:
     return [*messages, *(message for each in new for message in each)]
 
 
+EARLIER = 5
+
+
 class State(TypedDict):
     messages: Annotated[list[AnyMessage], DeltaChannel(appended)]
 
@@ -24,4 +28,7 @@ class State(TypedDict):
 async def setup(base_url: str, token: str) -> Any:
     from session_store.adapters.langgraph import SessionStoreSaver
 
-    return graph(SessionStoreSaver(AsyncClient(base_url, token)), State)
+    state = graph(SessionStoreSaver(AsyncClient(base_url, token)), State)
+    for _ in range(EARLIER):
+        await turn(state)
+    return state

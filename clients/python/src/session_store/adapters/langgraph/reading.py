@@ -17,15 +17,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from session_store import AsyncClient, Client
 from session_store.adapters.langgraph.names import HASHED
-from session_store.adapters.langgraph.scans import PAGE, PENDING, Listing, Scan
+from session_store.adapters.langgraph.scans import PENDING, Listing, Scan
 from session_store.adapters.langgraph.steps import Steps, TwoClients
 from session_store.adapters.langgraph.threads import config_of, place_of, values_of
 from session_store.adapters.langgraph.values import CHECKPOINT, Stored, Write, checkpoint_id
 from session_store.errors import NotFound
 from session_store.models import Session, ValuePage
-
-ANCESTORS = 20
-"""Values of the first page of ancestors."""
 
 Visit = Callable[[Stored], bool]
 """Is given an ancestor, and says whether its own ancestors are wanted."""
@@ -108,14 +105,13 @@ class Reading(BaseCheckpointSaver[Any]):
         """Visits the parent of a checkpoint, its parent and so on. Most stand one after the other
         in the list; those of other branches are left out. An id that is greater than its child's,
         because two clocks differ, is read by itself."""
-        after = f"{prefix}{wanted}/" if wanted else None
-        scan = Scan(thread, prefix, after=after, limit=ANCESTORS)
+        after = f"{prefix}{wanted}/w" if wanted else None  # so without its pending writes
+        scan = Scan(thread, prefix, after=after)
         ahead: list[Stored] = []
         seen = set[str]()
         while True:
             while not scan.done and (not ahead or wanted and ahead[-1].id > wanted):
                 ahead = scan.take((yield from self._page(scan)))
-                scan.limit = PAGE
             ahead = [each for each in ahead if not wanted or each.id <= wanted]
             stored: Stored | None
             if ahead and wanted in (None, ahead[0].id):
