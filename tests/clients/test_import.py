@@ -488,6 +488,13 @@ def test_large_messages_and_values_are_sent_in_parts(store: Client) -> None:
     assert (done.messages, done.undated, done.values) == (4, 2, 4)
 
 
+def test_what_a_source_is_serialized_with_is_not_installed(run: Command, tmp_path: Path) -> None:
+    code, lines, error = run("--from", "langgraph", tmp_path / "checkpoints.db", "--dry-run")
+    assert (code, lines) == (1, [])
+    assert error.startswith("session-store: No module named 'lang")
+    assert error.endswith("Install session-store-client[langgraph]\n")
+
+
 def test_a_console_script_is_declared() -> None:
     text = (ROOT / "clients" / "python" / "pyproject.toml").read_text()
     assert 'session-store = "session_store.cli:main"' in text
