@@ -28,6 +28,8 @@ CLIENT = ROOT / "clients" / "python"
 TABLE = "suites"
 SECONDS = 900
 """For one suite with one backend."""
+TEST_SECONDS = 30
+"""For one test. A test may wait for something that only its own backend does."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
         result = Path(temporary) / "result.json"
         # `addopts` of the framework's own configuration asks for reports and plugins of no use here.
         command = [python, "-m", "pytest", "-o", "addopts=", "-o", "asyncio_mode=auto", "-q"]
-        command += ["-p", "no:cacheprovider", "-p", "suites.recorder"]
+        command += ["-p", "no:cacheprovider", "-p", "suites.recorder", "--timeout", str(TEST_SECONDS)]
         command += ["-p", f"suites.{suite.framework}_plugin", *options, *suite.tests]
         ended = subprocess.run(
             command,
@@ -203,7 +205,7 @@ def main() -> None:
     if faults:
         print("\nFaults:", *faults, sep="\n")
     passed = sum(len(each.with_backend("passed")) for each in ours)
-    print(f"\n{passed} passed, {len(faults)} failed")
+    print(f"\n{passed} passed, {len(faults)} failed", flush=True)
     sys.exit(bool(faults))
 
 

@@ -84,8 +84,8 @@ SUITES = [
             "tests/strands/storage/test_storage.py",
             "tests/strands/storage/test_in_memory_storage.py",
             "tests/strands/storage/test_local_file_storage.py",
+            "tests/strands/storage/search/test_keyword.py",
             "tests/strands/agent/test_agent_storage.py",
-            "tests/strands/vended_plugins/context_offloader/test_storage.py",
         ),
         {OURS: "SessionStoreStorage", "builtin": "InMemoryStorage, LocalFileStorage"},
         STRANDS,
@@ -158,7 +158,7 @@ SUITES = [
     Suite(
         "chainlit",
         "Chainlit 2.12.0",
-        ("tests/data/test_sql_alchemy.py", "tests/data/test_chainlit_data_layer.py"),
+        ("tests/data/test_sql_alchemy.py",),
         {
             OURS: "SessionStoreDataLayer",
             "builtin": "SQLAlchemyDataLayer",

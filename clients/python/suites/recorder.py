@@ -59,7 +59,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     elif report.failed:
         note.update(outcome="failed", why=str(report.longrepr).strip().rpartition("\n")[2])
     elif report.skipped:
-        note.update(outcome="skipped", why=str(report.longrepr))
+        why = report.longrepr
+        note.update(outcome="skipped", why=why[2] if isinstance(why, tuple) else str(why))
     if report.when == "teardown":
         note["used"] = world.used()
 

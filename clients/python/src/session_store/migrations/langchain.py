@@ -5,6 +5,7 @@ Both keep messages as `messages_to_dict` gives them and no times. The time of al
 file's last change.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ from session_store.migrations import (
 from session_store.models import DatedMessage
 
 DOMAIN = "langchain"
+FORMAT = "langchain.message"
+TEXT_FORMAT = "langchain.json"
+"""Of a message with NaN or Infinity, which is kept as Python's JSON text."""
+
+ROLES = {"human": "user", "ai": "assistant"}
 
 
 def read(path: Path) -> Iterator[Conversation]:
@@ -76,6 +82,14 @@ def _conversation(key: str, messages: list[DatedMessage], at: str) -> Conversati
 
 def _message(native: Any, at: str, where: str) -> DatedMessage:
     match native:
-        case {"type": str(), "data": {"content": _}}:
-            return {"format": "langchain.message", "native": native, "created_at": at}
-    raise SourceUnreadable(f"{where}: no message of LangChain")
+        case {"type": str() as kind, "data": {"content": _}}:
+            pass
+        case _:
+            raise SourceUnreadable(f"{where}: no message of LangChain")
+    message: DatedMessage = {"format": FORMAT, "native": native, "created_at": at}
+    try:
+        json.dumps(native, allow_nan=False)
+    except ValueError:
+        text = json.dumps(native)
+        message |= {"format": TEXT_FORMAT, "native": text, "role": ROLES.get(kind, kind)}
+    return message
