@@ -28,6 +28,7 @@ NAMES = {
             "Connection",
             "Messages",
             "Sessions",
+            "Transport",
             "Upload",
             "Values",
         )
