@@ -1,7 +1,7 @@
 """The HTTP client behind a connection.
 
 Connections belong to the event loop that has opened them. Frameworks run agents in loops of their
-own: OpenAI's `Runner.run_sync` in a thread's, for example. So there is an HTTP client for each loop.
+own, for example OpenAI's `Runner.run_sync` in that of a thread. So each loop has an HTTP client.
 """
 
 from typing import Any

@@ -8,6 +8,7 @@ Each item is a message. A Responses API item is kept as it is, with the format `
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -69,23 +70,21 @@ class SessionStoreSession(SessionABC):
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         limit = resolve_session_limit(limit, self.session_settings)
-        if limit is None and self.history_limit is not None:
-            wanted, whole_turns, page = self.history_limit, True, self.history_limit + MORE
-        else:
-            wanted, whole_turns, page = limit, False, MAX_PAGE if limit is None else limit
-        if wanted == 0:
+        whole_turns = limit is None and self.history_limit is not None
+        if whole_turns:
+            limit = self.history_limit
+        if limit == 0:
             return []
+        if limit is None or limit < 0:  # the SDK's own sessions take it for none
+            limit = sys.maxsize
+        page = min(limit + MORE if whole_turns else limit, MAX_PAGE)
         items: list[TResponseInputItem] = []
-        messages = self._client.messages.list(
-            self._id, order="desc", limit=min(page, MAX_PAGE) if page > 0 else MAX_PAGE
-        )
+        messages = self._client.messages.list(self._id, order="desc", limit=page)
         async with aclosing(messages):  # type: ignore[type-var]
             try:
                 async for message in messages:
                     items.append(_item(message))
-                    # The SDK's own sessions take a negative limit for none.
-                    enough = wanted is not None and 0 <= wanted <= len(items)
-                    if enough and (not whole_turns or _is_from_user(items[-1])):
+                    if len(items) >= limit and (not whole_turns or _is_from_user(items[-1])):
                         break
             except NotFound:
                 return []
@@ -103,7 +102,8 @@ class SessionStoreSession(SessionABC):
         Raises:
             PreconditionFailed: there were always other writers.
         """
-        return await _await_mutation(self._pop())
+        popped: TResponseInputItem | None = await _await_mutation(self._pop())
+        return popped
 
     async def clear_session(self) -> None:
         """Removes all items. The session stays, with its title, metadata and values."""
@@ -136,7 +136,8 @@ class SessionStoreSession(SessionABC):
                 if not tries:
                     raise
             else:
-                return _item(session.messages[0])
+                item: TResponseInputItem = _item(session.messages[0])
+                return item
 
     async def _replace(
         self,
@@ -253,4 +254,4 @@ def _item(message: Message) -> Any:
 
 
 def _is_from_user(item: Any) -> bool:
-    return item.get("role") == "user"
+    return bool(item.get("role") == "user")
