@@ -26,8 +26,10 @@ NAMES = {
             "BaseTransport",
             "Client",
             "Connection",
+            "Http",
             "Messages",
             "Sessions",
+            "Transport",
             "Upload",
             "Values",
         )

@@ -29,13 +29,24 @@ def encode(value: Any) -> bytes:
         return json.dumps(value, **options).encode()
 
 
-def segment(text: str) -> str:
-    """A part of a path. A `.` would be resolved by HTTP clients, so that text is escaped, too."""
-    return quote(text, safe="").replace(".", "%2E") if set(text) == {"."} else quote(text, safe="")
+def segment(id_: str) -> str:
+    """An id as a part of a path.
+
+    Raises:
+        ValueError: it is empty. The path would be that of another route.
+    """
+    if not id_:
+        raise ValueError("The id is empty.")
+    return _quoted(id_)
 
 
 def value_path(name: str) -> str:
-    return "/".join(segment(part) for part in name.split("/"))
+    return "/".join(map(_quoted, name.split("/")))
+
+
+def _quoted(text: str) -> str:
+    """Proxies resolve `.` and `..`, so these are escaped, too."""
+    return text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="")
 
 
 def is_json(content_type: str) -> bool:

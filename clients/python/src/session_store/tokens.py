@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any
 from urllib.parse import quote
 
@@ -79,7 +79,8 @@ class _Given(httpx.Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         token = self._token() if callable(self._token) else self._token
-        if isawaitable(token):
+        if iscoroutine(token):
+            token.close()
             raise TypeError("An async function for the token needs an AsyncClient.")
         yield _with(request, token)
 

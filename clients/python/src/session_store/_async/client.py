@@ -1,7 +1,7 @@
 """The client: a connection and the resources behind it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from session_store._async.messages import AsyncMessages
 from session_store._async.sessions import AsyncSessions
 from session_store._async.values import AsyncValues
 from session_store._bodies import segment
+from session_store.in_process import BASE_URL, AsyncTransport, Service
 from session_store.tokens import Token
 from session_store.version import USER_AGENT
 
@@ -50,6 +51,20 @@ class AsyncClient:
                 user_agent=USER_AGENT,
             )
         )
+
+    @classmethod
+    def in_process(
+        cls,
+        service: Service,
+        *,
+        tenant: str,
+        user: str,
+        agent: str | None = None,
+        scopes: Iterable[str] | None = None,
+    ) -> Self:
+        """Calls the service within this process, as a user whom the program has authenticated."""
+        token = service.token(tenant, user, agent, scopes)
+        return cls(BASE_URL, token, transport=AsyncTransport(service.app))
 
     def _use(self, connection: AsyncConnection) -> None:
         self._connection = connection

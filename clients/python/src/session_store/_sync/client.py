@@ -1,7 +1,7 @@
 """The client: a connection and the resources behind it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from session_store._sync.connection import Connection, connection
 from session_store._sync.messages import Messages
 from session_store._sync.sessions import Sessions
 from session_store._sync.values import Values
+from session_store.in_process import BASE_URL, Service, Transport
 from session_store.tokens import Token
 from session_store.version import USER_AGENT
 
@@ -50,6 +51,20 @@ class Client:
                 user_agent=USER_AGENT,
             )
         )
+
+    @classmethod
+    def in_process(
+        cls,
+        service: Service,
+        *,
+        tenant: str,
+        user: str,
+        agent: str | None = None,
+        scopes: Iterable[str] | None = None,
+    ) -> Self:
+        """Calls the service within this process, as a user whom the program has authenticated."""
+        token = service.token(tenant, user, agent, scopes)
+        return cls(BASE_URL, token, transport=Transport(service.app))
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection
