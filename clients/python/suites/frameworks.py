@@ -36,6 +36,8 @@ class Suite:
     sdist: Sdist | None = None
     """None: a checkout is needed, see `--tests`."""
     ci: bool = False
+    own: bool = False
+    """The tests are ours, in the folder that is named after the framework."""
 
 
 STRANDS = Sdist(
