@@ -23,6 +23,8 @@ SQLITE = "tests/memory/test_session.py::test_sqlite_session_"
 ASYNC = "tests/extensions/memory/test_async_sqlite_session.py::test_"
 ALCHEMY = "tests/extensions/memory/test_sqlalchemy_session.py::test_"
 COMPACTION = "tests/memory/test_sqlalchemy_compaction.py::test_"
+SUFFIX = "tests/memory/test_compaction_suffix.py::test_"
+ENCRYPTED = "tests/extensions/memory/test_encrypt_session.py::test_encrypted_"
 RESPONSES = (
     "tests/memory/test_openai_responses_compaction_session.py"
     "::TestOpenAIResponsesCompactionSession::test_"
@@ -60,6 +62,11 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
         f"{ASYNC}cancelled_connect_closes_eventually_acquired_connection",
         f"{RESPONSES}settled_pop_failure_invalidates_response_chain",
         f"{RESPONSES}settled_clear_failure_invalidates_response_chain",
+        f"{SUFFIX}suffix_transaction_rolls_back_failed_insert",
+        f"{SUFFIX}cancelled_suffix_transaction_settles_before_newer_append",
+        f"{SUFFIX}failed_encrypted_suffix_transaction_preserves_original_tokens",
+        f"{ENCRYPTED}pop_authentication_is_atomic_with_concurrent_mutations",
+        f"{ENCRYPTED}pop_wrong_key_preserves_row_identity",
     ),
     "looks into SQLAlchemy's engines, tables, statements and transactions": (
         f"{ALCHEMY}sqlite_fallback_reserves_writer_before_tail_claim",
@@ -76,6 +83,11 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
         f"{COMPACTION}cancelled_replacement_settles_before_other_instance_append",
         f"{COMPACTION}failed_replacement_preserves_history_during_other_instance_access",
         f"{COMPACTION}parent_constraint_rejection_propagates",
+        # `True`: makes an INSERT of SQLAlchemy fail.
+        f"{COMPACTION}encrypted_prefix_cleanup_is_atomic[file-True-False]",
+        f"{COMPACTION}encrypted_prefix_cleanup_is_atomic[file-True-True]",
+        f"{COMPACTION}encrypted_prefix_cleanup_is_atomic[memory-True-False]",
+        f"{COMPACTION}encrypted_prefix_cleanup_is_atomic[memory-True-True]",
     ),
     "writes rows with SQL that are not JSON": (
         f"{SQLITE}pop_item_skips_corrupt_most_recent",
