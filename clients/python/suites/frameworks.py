@@ -68,6 +68,14 @@ SUITES = [
         ci=True,
     ),
     Suite(
+        "openai",
+        "OpenAI Agents SDK: our own tests",
+        ("test_docs.py", "test_migration.py", "test_sessions.py"),
+        {OURS: "SessionStoreSession"},
+        own=True,
+        ci=True,
+    ),
+    Suite(
         "strands",
         "Strands Agents 1.62.0: session repository",
         (
@@ -91,6 +99,14 @@ SUITES = [
         ),
         {OURS: "SessionStoreStorage", "builtin": "InMemoryStorage, LocalFileStorage"},
         STRANDS,
+        ci=True,
+    ),
+    Suite(
+        "strands",
+        "Strands Agents: our own tests",
+        ("test_docs.py", "test_manager.py", "test_migration.py", "test_repository.py", "test_storage.py"),
+        {OURS: "SessionStoreRepository, SessionStoreSessionManager, SessionStoreStorage"},
+        own=True,
         ci=True,
     ),
     Suite(

@@ -21,7 +21,10 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    from tests.fixtures.mock_session_repository import MockedSessionRepository
+    try:
+        from tests.fixtures.mock_session_repository import MockedSessionRepository
+    except ModuleNotFoundError:  # our own tests, which use our classes as they are
+        return
 
     built_in = (FileSessionManager, MockedSessionRepository, InMemoryStorage, LocalFileStorage)
     if world.BACKEND != OURS:
@@ -76,12 +79,13 @@ def _ours() -> tuple[type, ...]:
             return getattr(self.session_repository, name)
 
     class Memory(SessionStoreStorage):
-        def __init__(self, user: str | None = None) -> None:
+        def __init__(self, user: str | None = None, search_strategy: Any = None) -> None:
             world.use()
-            super().__init__(client=AsyncClient(world.URL, world.token(user or uuid4().hex)))
+            client = AsyncClient(world.URL, world.token(user or uuid4().hex))
+            super().__init__(client=client, search_strategy=search_strategy)
 
     class Directory(Memory):
-        def __init__(self, base_path: str, **_: Any) -> None:
-            super().__init__(f"directory {base_path}")
+        def __init__(self, base_path: str, search_strategy: Any = None) -> None:
+            super().__init__(f"directory {base_path}", search_strategy)
 
     return Manager, Repository, Memory, Directory

@@ -18,7 +18,8 @@ from agents.memory import SessionSettings
 from agents.memory.session import SessionABC, _await_mutation, _CompactionSnapshot
 from agents.memory.session_settings import coerce_session_settings, resolve_session_limit
 
-from session_store import AsyncClient, NotFound, PreconditionFailed, TooLarge, session_id_of
+from session_store import AsyncClient, NotFound, PreconditionFailed, session_id_of
+from session_store._batches import batches
 from session_store.models import Message, NewMessage, SessionToCreate
 
 FORMAT = "openai.responses"
@@ -27,7 +28,7 @@ OTHER_FORMAT = "openai-agents.item"
 TEXT_FORMAT = "openai-agents.json"
 """Of an item with NaN or Infinity, which is kept as Python's JSON text."""
 
-MAX_BATCH, MAX_PAGE = 50, 1000
+MAX_PAGE = 1000
 
 MORE = 50
 """Messages that are read beyond `history_limit`, so that one request usually reaches the beginning
@@ -91,7 +92,7 @@ class SessionStoreSession(SessionABC):
         return items[::-1]
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Is one step for up to 50 items and 3.9 MB. More are added in several steps."""
+        """One step for up to 50 items and 3.5 MB. More are added in several."""
         messages = [_message(item) for item in items]
         await _await_mutation(self._append(messages))
 
@@ -110,16 +111,8 @@ class SessionStoreSession(SessionABC):
         await _await_mutation(self._replace([]))
 
     async def _append(self, messages: Sequence[NewMessage]) -> None:
-        for start in range(0, len(messages), MAX_BATCH):
-            batch = messages[start : start + MAX_BATCH]
-            try:
-                await self._client.messages.append_many(self._id, batch, session=self._new)
-            except TooLarge:
-                if len(batch) == 1:
-                    raise
-                middle = len(batch) // 2
-                await self._append(batch[:middle])
-                await self._append(batch[middle:])
+        for batch in batches(messages):
+            await self._client.messages.append_many(self._id, batch, session=self._new)
 
     async def _pop(self) -> TResponseInputItem | None:
         tries = TRIES
@@ -164,21 +157,25 @@ class SessionStoreSession(SessionABC):
     # and adds the new items, in two steps.
 
     async def _atomic_replace_items(self, items: list[TResponseInputItem]) -> bool:
-        return await self._replaced([_message(item) for item in items])
+        return self._is_plain() and await self._replaced([_message(item) for item in items])
 
     async def _replaced(self, messages: Sequence[NewMessage], **where: Any) -> bool:
         """False if the session has changed, or if one step cannot hold so much."""
-        if len(messages) > MAX_BATCH:
-            logger.warning("A compacted history of over %s items is not stored.", MAX_BATCH)
+        if len(list(batches(messages))) > 1:
+            logger.warning("A compacted history that is too large for one step is not stored.")
             return False
         try:
             await self._replace(messages, **where)
         except (PreconditionFailed, NotFound):
             return False
-        except TooLarge:
-            logger.warning("A compacted history that is too large for one step is not stored.")
-            return False
         return True
+
+    def _is_plain(self) -> bool:
+        """Whether no subclass changes what is stored: these two do not call its methods."""
+        return all(
+            getattr(type(self), name) is getattr(SessionStoreSession, name)
+            for name in ("get_items", "add_items", "clear_session")
+        )
 
     async def _get_compaction_snapshot(
         self,
@@ -186,9 +183,7 @@ class SessionStoreSession(SessionABC):
         *,
         prune_prefix: Callable[[TResponseInputItem], bool] | None = None,
     ) -> _CompactionSnapshot | None:
-        """None if a subclass changes what is stored, because the snapshot would not."""
-        cls = type(self)
-        if cls.get_items is not _OWN_GET or cls.add_items is not _OWN_ADD:
+        if not self._is_plain():
             return None
         try:
             session = await self._client.sessions.get(self._id, messages=min(limit, MAX_PAGE))
@@ -218,9 +213,6 @@ class SessionStoreSession(SessionABC):
                 if message.message_id >= before or not is_expired(_item(message)):
                     return
                 await self._client.messages.delete(self._id, message.message_id)
-
-
-_OWN_GET, _OWN_ADD = SessionStoreSession.get_items, SessionStoreSession.add_items
 
 
 def _message(item: TResponseInputItem) -> NewMessage:

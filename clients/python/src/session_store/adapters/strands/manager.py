@@ -11,7 +11,7 @@ from strands.types.session import Session, SessionAgent, SessionMessage, Session
 
 from session_store import Client, NotFound, session_id_of
 from session_store.adapters.strands import records
-from session_store.adapters.strands.repository import MAX_PAGE, Pair, SessionStoreRepository
+from session_store.adapters.strands.repository import MAX_PAGE, SessionStoreRepository
 from session_store.models import OpenedSession, Write
 
 LAST = 200
@@ -59,7 +59,7 @@ class _Collected(SessionStoreRepository):
 
     def __init__(self, *, client: Client, domain_id: str) -> None:
         super().__init__(client=client, domain_id=domain_id)
-        self.messages: list[Pair] = []
+        self.messages: list[tuple[str, SessionMessage]] = []
         self._writes: dict[str, Write] = {}
         self._opened: OpenedSession | None = None
 
@@ -67,7 +67,8 @@ class _Collected(SessionStoreRepository):
         messages, self.messages = self.messages, []
         writes, self._writes = [*self._writes.values()], {}
         if messages:
-            self._append(session_id, messages, writes)
+            agent_id = messages[0][0]  # an agent's messages are sent before another's are collected
+            self._append(session_id, [message for _, message in messages], agent_id, writes)
         elif writes:
             try:
                 for write in writes:
@@ -93,7 +94,7 @@ class _Collected(SessionStoreRepository):
     def create_message(
         self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any
     ) -> None:
-        self.messages.append((session_message, records.message_of(agent_id, session_message)))
+        self.messages.append((agent_id, session_message))
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """Also reads the last messages, for which the manager asks next."""

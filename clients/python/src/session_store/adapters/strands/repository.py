@@ -8,17 +8,16 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
 
-from session_store import Client, Conflict, NotFound, TooLarge, session_id_of
+from session_store import Client, Conflict, NotFound, session_id_of
+from session_store._batches import ROOM, batches, size
 from session_store.adapters.strands import records
 from session_store.errors import error_of
-from session_store.models import NewMessage, SessionToCreate, Value, Write
+from session_store.models import SessionToCreate, Value, Write
 
-MAX_BATCH, MAX_PAGE = 50, 1000
+MAX_PAGE = 1000
 
 MAX_CREATED = 1000
 """Agents whose time of creation a repository remembers."""
-
-Pair = tuple[SessionMessage, NewMessage]
 
 
 class SessionStoreRepository(SessionRepository):
@@ -79,7 +78,7 @@ class SessionStoreRepository(SessionRepository):
     def create_message(
         self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any
     ) -> None:
-        self._append(session_id, [(session_message, records.message_of(agent_id, session_message))])
+        self._append(session_id, [session_message], agent_id)
 
     def read_message(
         self, session_id: str, agent_id: str, message_id: int, **kwargs: Any
@@ -191,34 +190,30 @@ class SessionStoreRepository(SessionRepository):
             raise error_of(result.status, result.problem)
 
     def _append(
-        self, session_id: str, messages: Sequence[Pair], writes: Sequence[Write] = ()
+        self,
+        session_id: str,
+        messages: Sequence[SessionMessage],
+        agent_id: str,
+        writes: Sequence[Write] = (),
     ) -> None:
-        """One step for up to 50 messages and 3.9 MB. More messages take several steps; the values
-        are written with the first ones."""
-        first, rest = messages[:MAX_BATCH], messages[MAX_BATCH:]
-        try:
-            stored = self._client.messages.append_many(
-                session_id_of(session_id),
-                [new for _, new in first],
+        """One step for up to 50 messages and 3.5 MB with the values. More take several."""
+        place = session_id_of(session_id)
+        new = [records.message_of(agent_id, message) for message in messages]
+        stored: list[str] = []
+        for batch in batches(new):
+            beside = [*writes] if size(batch) + size(writes) <= ROOM else []
+            appended = self._client.messages.append_many(
+                place,
+                batch,
                 session=self._new(session_id),
-                values={"session": [*writes]} if writes else None,
+                values={"session": beside} if beside else None,
             )
-        except TooLarge:
-            if writes:
-                self._append(session_id, first)
-                for write in writes:
-                    self._put(session_id, write)
-            elif len(first) > 1:
-                middle = len(first) // 2
-                self._append(session_id, first[:middle])
-                self._append(session_id, first[middle:])
-            else:
-                raise
-        else:
-            for (message, _), receipt in zip(first, stored.messages, strict=True):
-                records.note(message, receipt.message_id)
-        if rest:
-            self._append(session_id, rest)
+            stored += (receipt.message_id for receipt in appended.messages)
+            writes = () if beside else writes
+        for write in writes:
+            self._put(session_id, write)
+        for message, message_id in zip(messages, stored, strict=True):
+            records.note(message, message_id)
 
 
 def _missing(session_id: str) -> SessionException:
