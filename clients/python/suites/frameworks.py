@@ -104,7 +104,13 @@ SUITES = [
     Suite(
         "strands",
         "Strands Agents: our own tests",
-        ("test_docs.py", "test_manager.py", "test_migration.py", "test_repository.py", "test_storage.py"),
+        (
+            "test_docs.py",
+            "test_manager.py",
+            "test_migration.py",
+            "test_repository.py",
+            "test_storage.py",
+        ),
         {OURS: "SessionStoreRepository, SessionStoreSessionManager, SessionStoreStorage"},
         own=True,
         ci=True,
@@ -163,7 +169,7 @@ SUITES = [
     ),
     Suite(
         "adk",
-        "Google ADK 2.13.0",
+        "Google ADK 2.13.0, with the tests of a checkout",
         (
             "tests/unittests/sessions/test_session_service.py",
             "tests/unittests/artifacts/test_artifact_service.py",
@@ -172,6 +178,14 @@ SUITES = [
             OURS: "SessionStoreSessionService, SessionStoreArtifactService",
             "builtin": "its four session and three artifact services",
         },
+    ),
+    Suite(
+        "adk",
+        "Google ADK: our own tests",
+        ("test_artifacts.py", "test_docs.py", "test_sessions.py"),
+        {OURS: "SessionStoreSessionService, SessionStoreArtifactService"},
+        own=True,
+        ci=True,
     ),
     Suite(
         "chainlit",
