@@ -176,7 +176,7 @@ class SessionStoreSessionService(BaseSessionService):
             StaleSessionError: the session has other events in storage.
             SessionNotFoundError
         """
-        if event.partial:
+        if event.partial or any(each.id == event.id and each == event for each in session.events):
             return event
         self._apply_temp_state(session, event)
         event = self._trim_temp_delta_state(event)
@@ -196,8 +196,6 @@ class SessionStoreSessionService(BaseSessionService):
             if error.code != "NOT_THE_LAST_MESSAGE":
                 raise
             raise StaleSessionError(STALE) from None
-        if appended.replayed and any(each.id == event.id for each in session.events):
-            return event
         session._storage_update_marker = appended.messages[-1].message_id
         session.last_update_time = event.timestamp
         return self._commit_event_to_session(session, event)
