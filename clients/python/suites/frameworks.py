@@ -168,6 +168,30 @@ SUITES = [
         ci=True,
     ),
     Suite(
+        "langchain",
+        "langchain-core: our own tests",
+        ("test_history.py",),
+        {OURS: "SessionStoreChatMessageHistory"},
+        own=True,
+        ci=True,
+    ),
+    Suite(
+        "pydantic_ai",
+        "Pydantic AI 2.68.0: our own tests, of what it says of a store",
+        ("test_store.py",),
+        {OURS: "SessionStoreConversationStore", "builtin": "InMemoryConversationStore"},
+        own=True,
+        ci=True,
+    ),
+    Suite(
+        "pydantic_ai",
+        "Pydantic AI: our own tests of the service",
+        ("test_service.py",),
+        {OURS: "SessionStoreConversationStore"},
+        own=True,
+        ci=True,
+    ),
+    Suite(
         "adk",
         "Google ADK 2.13.0, with the tests of a checkout",
         (

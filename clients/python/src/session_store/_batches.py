@@ -16,7 +16,7 @@ MAX_BODY = 6_000_000
 """Bytes of a message that the service could answer. It ends the connection if there are more."""
 
 
-def batches(messages: Iterable[NewMessage]) -> Iterator[list[NewMessage]]:
+def batches(messages: Iterable[NewMessage], *, most: int = MAX_BATCH) -> Iterator[list[NewMessage]]:
     """
     Raises:
         TooLarge: before the first batch, if a message has more than 6 MB.
@@ -32,7 +32,7 @@ def batches(messages: Iterable[NewMessage]) -> Iterator[list[NewMessage]]:
     room = ROOM
     for message, bytes_ in sized:
         room -= bytes_
-        if batch and (room < 0 or len(batch) == MAX_BATCH):
+        if batch and (room < 0 or len(batch) == most):
             yield batch
             batch, room = [], ROOM - bytes_
         batch.append(message)

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from session_store import AsyncClient
 from session_store.adapters.adk import SessionStoreArtifactService, SessionStoreSessionService
-
 from suites import world
 from suites.lossy import Lossy
 

@@ -4,6 +4,7 @@ import pytest
 from google.adk.errors.input_validation_error import InputValidationError
 from google.adk.events.event import Event
 from google.genai import types
+
 from session_store import TooLarge
 
 WHERE = {"app_name": "app", "user_id": "alice", "session_id": "s"}

@@ -10,6 +10,7 @@ from google.adk.events.event_actions import EventActions
 from google.adk.sessions import Session
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.genai import types
+
 from session_store import ConnectionFailed, InvalidRequest, TooLarge, session_id_of
 
 ODD_TEXTS = ["a/b#c é 😀", "x" * 400, "..", ".", "a?b=c&d", "%2F", "a//b", "50%"]

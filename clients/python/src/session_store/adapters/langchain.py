@@ -7,10 +7,21 @@ Each message is one of ours with the format `langchain.message`.
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    message_to_dict,
+    messages_from_dict,
+)
 
 from session_store import AsyncClient, Client, NotFound, session_id_of
 from session_store._batches import batches
@@ -21,6 +32,9 @@ TEXT_FORMAT = "langchain.json"
 """Of a message with NaN or Infinity, which is kept as Python's JSON text."""
 
 ROLES = {"human": "user", "ai": "assistant"}
+
+TOLD = (AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage)
+"""Those whose role the service knows."""
 
 PAGE = 1000
 
@@ -57,10 +71,8 @@ class SessionStoreChatMessageHistory(BaseChatMessageHistory):
 
     def clear(self) -> None:
         """Removes all messages. The session stays."""
-        try:
+        with suppress(NotFound):
             self._client.messages.delete_all(self._id)
-        except NotFound:
-            pass
 
     async def aget_messages(self) -> list[BaseMessage]:
         if self._async_client is None:
@@ -81,26 +93,29 @@ class SessionStoreChatMessageHistory(BaseChatMessageHistory):
     async def aclear(self) -> None:
         if self._async_client is None:
             return await super().aclear()
-        try:
+        with suppress(NotFound):
             await self._async_client.messages.delete_all(self._id)
-        except NotFound:
-            pass
         return None
 
 
 def _message(message: BaseMessage) -> NewMessage:
     native: dict[str, Any] = message_to_dict(message)
+    role = ROLES.get(message.type, message.type)
     try:
         json.dumps(native, allow_nan=False)
     except ValueError:
-        role = ROLES.get(message.type, message.type)
         return {"format": TEXT_FORMAT, "native": json.dumps(native), "role": role}
-    return {"format": FORMAT, "native": native}
+    if isinstance(message, TOLD):
+        return {"format": FORMAT, "native": native}
+    return {"format": FORMAT, "native": native, "role": role}
 
 
 def _read(messages: Iterable[Message]) -> list[BaseMessage]:
     """Those of LangChain. Somebody else may have appended others."""
-    natives = {FORMAT: lambda native: native, TEXT_FORMAT: json.loads}
     return messages_from_dict(
-        [natives[each.format](each.native) for each in messages if each.format in natives]
+        [
+            each.native if each.format == FORMAT else json.loads(each.native)
+            for each in messages
+            if each.format in (FORMAT, TEXT_FORMAT)
+        ]
     )

@@ -19,8 +19,9 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
 from session_store import AsyncClient, AsyncValues, NotFound, PreconditionFailed
+from session_store.adapters._names import escape, unescape
 from session_store.adapters.adk import events
-from session_store.adapters.adk.names import escape, of_app, session_key, unescape
+from session_store.adapters.adk.names import of_app, session_key
 from session_store.errors import error_of
 from session_store.ids import session_id_of
 from session_store.models import Operation, Result, Value

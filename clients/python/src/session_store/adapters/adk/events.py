@@ -10,7 +10,8 @@ from google.adk.events.event_actions import EventActions
 from google.adk.sessions import State
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from session_store.adapters.adk.names import FORMAT, STATE, escape, shared_state
+from session_store.adapters._names import escape
+from session_store.adapters.adk.names import FORMAT, STATE, shared_state
 from session_store.models import Beside, Message, NewMessage, Operation, Value
 
 NAN_TYPE = "application/json5"

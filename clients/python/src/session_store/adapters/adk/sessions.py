@@ -23,8 +23,9 @@ from google.adk.sessions.base_session_service import GetSessionConfig, ListSessi
 from typing_extensions import override
 
 from session_store import AsyncClient, AsyncValues, Conflict, NotFound, PreconditionFailed
+from session_store.adapters._names import unescape
 from session_store.adapters.adk import events
-from session_store.adapters.adk.names import STATE, session_key, shared_state, unescape
+from session_store.adapters.adk.names import STATE, session_key, shared_state
 from session_store.ids import session_id_of
 from session_store.models import Message, OpenedSession, Value
 
