@@ -165,9 +165,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _watch(service: type) -> None:
     """Makes the services note that a test has used one."""
-    if issubclass(service, InMemoryArtifactService):  # a pydantic model
-        service.model_post_init = lambda *_: world.use()  # type: ignore[method-assign]
-        return
     initialise = service.__init__  # type: ignore[misc]
 
     def __init__(self: Any, *args: Any, **options: Any) -> None:

@@ -206,7 +206,7 @@ SUITES = [
     Suite(
         "adk",
         "Google ADK: our own tests",
-        ("test_artifacts.py", "test_docs.py", "test_sessions.py"),
+        ("test_artifacts.py", "test_docs.py", "test_migration.py", "test_sessions.py"),
         {OURS: "SessionStoreSessionService, SessionStoreArtifactService"},
         own=True,
         ci=True,
