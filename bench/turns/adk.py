@@ -1,5 +1,5 @@
-"""An agent with a tool: a message of the user, a call of the tool, its result, the answer. The agent
-and the tool write state."""
+"""An agent with a tool: a message of the user, a call of the tool, its result, the answer. The
+agent and the tool write state."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -19,7 +19,9 @@ ANSWER = "I found 5 pothole reports near Main St. Two of them are open. " * 4
 
 class Model(BaseLlm):
     async def generate_content_async(
-        self, llm_request: LlmRequest, stream: bool = False
+        self,
+        llm_request: LlmRequest,
+        stream: bool = False,  # noqa: ARG002
     ) -> AsyncGenerator[LlmResponse, None]:
         """Asks for the tool, and answers with what that has found."""
         [*_, last] = llm_request.contents[-1].parts or []

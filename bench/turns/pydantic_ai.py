@@ -6,6 +6,7 @@ from pydantic_ai import Agent
 from pydantic_ai.conversation import Conversation
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+
 from session_store import AsyncClient
 
 QUESTION = "Which potholes near Main St are still open, and since when? " * 4
@@ -26,7 +27,7 @@ async def setup(base_url: str, token: str) -> Any:
     agent = Agent(FunctionModel(model))
 
     @agent.tool_plain
-    def find_reports(near: str) -> str:
+    def find_reports(near: str) -> str:  # noqa: ARG001
         return FOUND
 
     return agent, SessionStoreConversationStore(AsyncClient(base_url, token))

@@ -40,8 +40,8 @@ PAGE = 1000
 
 
 class SessionStoreChatMessageHistory(BaseChatMessageHistory):
-    """`session_id` is the session's key. `client` is for the methods without `a`, `async_client` for
-    those with it; without an `async_client`, they call the others in a thread.
+    """`session_id` is the session's key. `client` is for the methods without `a`, `async_client`
+    for those with it; without an `async_client`, they call the others in a thread.
 
     Up to 50 messages and 3.5 MB are added in one step, more in several.
     """

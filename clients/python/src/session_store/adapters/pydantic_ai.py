@@ -48,8 +48,8 @@ RECORDS = TypeAdapter(ConversationRecord)
 class SessionStoreConversationStore(ConversationStore):
     """The conversations of the token's user.
 
-    A save is one step of up to 40 messages and 3.5 MB. More are stored in several, of which the last
-    one makes them visible. Deleting removes the messages that no other conversation has in its
+    A save is one step of up to 40 messages and 3.5 MB. More are stored in several, of which the
+    last one makes them visible. Deleting removes the messages that no other conversation has in its
     history. A fork that is made of a conversation while that is deleted may lose it.
     """
 
