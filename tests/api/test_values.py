@@ -193,7 +193,7 @@ def test_a_put_that_is_repeated_with_its_key_gives_the_same_again(values):
 def test_a_batch_that_only_reads_takes_no_note_of_its_key(mine):
     mine.put("a", "1")
     for name, status in (("a", 200), ("b", 404)):
-        read = mine.client.post(f"{mine.path}/batch", {"operations": [{"get": name}]}, **ONCE_MORE)
+        read = mine.batch({"get": name}, headers=ONCE)
         assert read.json["results"][0]["status"] == status
 
 
