@@ -1,0 +1,1 @@
+"""Runs each framework's own tests of session backends against our adapters. See `scripts/suites`."""

@@ -1,0 +1,172 @@
+"""Which tests of which framework are run, and where they come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OURS = "ours"
+FILES = "https://files.pythonhosted.org/packages"
+
+
+@dataclass(frozen=True)
+class Sdist:
+    """A source distribution with tests. `path` is relative to the files of PyPI."""
+
+    path: str
+    sha256: str
+
+    @property
+    def url(self) -> str:
+        return f"{FILES}/{self.path}"
+
+    @property
+    def folder(self) -> str:
+        """The folder in it, for example `openai_agents-0.24.0`."""
+        return self.path.rpartition("/")[2].removesuffix(".tar.gz")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`framework` names the environment and the plugin. `backends` are those the tests are run
+    with, each with the names of its classes."""
+
+    framework: str
+    title: str
+    tests: tuple[str, ...]
+    backends: Mapping[str, str]
+    sdist: Sdist | None = None
+    """None: a checkout is needed, see `--tests`."""
+    ci: bool = False
+
+
+STRANDS = Sdist(
+    "27/4a/b129a14394b35a24ebecea48a68523ee41adc874d4ced07d47e4ccee580a/strands_agents-1.62.0.tar.gz",
+    "8732c87f9c1ceb6ef4c5c4bd6d96b4cdf1bbfde095f1537ec2ac6fddb8d5a066",
+)
+
+SUITES = [
+    Suite(
+        "openai",
+        "OpenAI Agents SDK 0.24.0",
+        (
+            "tests/memory/test_session.py",
+            "tests/memory/test_session_limit.py",
+            "tests/memory/test_compaction_suffix.py",
+            "tests/memory/test_compaction_model_visibility.py",
+            "tests/memory/test_openai_responses_compaction_session.py",
+            "tests/memory/test_sqlalchemy_compaction.py",
+            "tests/extensions/memory/test_async_sqlite_session.py",
+            "tests/extensions/memory/test_encrypt_session.py",
+            "tests/extensions/memory/test_sqlalchemy_session.py",
+        ),
+        {OURS: "SessionStoreSession", "builtin": "SQLiteSession, SQLAlchemySession"},
+        Sdist(
+            "a5/36/537006bc2a22f3aa232ce0907f52a333f831a6a2f525894ff43747a7abee/openai_agents-0.24.0.tar.gz",
+            "4b4b285f4fed81fdf1b4ac426a9101658d9cd29b4fb1aaeee18f639b77e704e3",
+        ),
+        ci=True,
+    ),
+    Suite(
+        "strands",
+        "Strands Agents 1.62.0: session repository",
+        (
+            "tests/strands/session/test_file_session_manager.py",
+            "tests/strands/session/test_repository_session_manager.py",
+        ),
+        {OURS: "SessionStoreRepository", "builtin": "FileSessionManager, the suite's own"},
+        STRANDS,
+        ci=True,
+    ),
+    Suite(
+        "strands",
+        "Strands Agents 1.62.0: storage",
+        (
+            "tests/strands/session/test_snapshot_session_manager.py",
+            "tests/strands/storage/test_storage.py",
+            "tests/strands/storage/test_in_memory_storage.py",
+            "tests/strands/storage/test_local_file_storage.py",
+            "tests/strands/storage/search/test_keyword.py",
+            "tests/strands/agent/test_agent_storage.py",
+        ),
+        {OURS: "SessionStoreStorage", "builtin": "InMemoryStorage, LocalFileStorage"},
+        STRANDS,
+        ci=True,
+    ),
+    Suite(
+        "langgraph",
+        "LangGraph: langgraph-checkpoint-conformance 0.0.2",
+        tuple(
+            f"langgraph/checkpoint/conformance/spec/test_{name}.py"
+            for name in (
+                "put",
+                "put_writes",
+                "get_tuple",
+                "list",
+                "delete_thread",
+                "delete_for_runs",
+                "copy_thread",
+                "prune",
+            )
+        ),
+        {OURS: "SessionStoreSaver", "builtin": "InMemorySaver", "dynamodb": "AWS's DynamoDBSaver"},
+        Sdist(
+            "81/da/93e4e31f1f64eb12eb9b1a721161708ed7cdcacf9a105d6f6c203f903721/langgraph_checkpoint_conformance-0.0.2.tar.gz",
+            "6718e00937bf2f04cdfd2cdfabea23e1dabb79a534ff4c127f305f6b40dad4e0",
+        ),
+        ci=True,
+    ),
+    Suite(
+        "langgraph",
+        "LangGraph: langgraph-checkpoint 4.3.2, its own tests",
+        ("tests/test_memory.py", "tests/test_store.py"),
+        {
+            OURS: "SessionStoreSaver, SessionStoreStore",
+            "builtin": "InMemorySaver, InMemoryStore",
+            "dynamodb": "AWS's DynamoDBSaver, DynamoDBStore",
+        },
+        Sdist(
+            "27/1e/8c885180ba6a57bff177b9ecb2e273aa32d9d29a093ba0a5214ef8f5136f/langgraph_checkpoint-4.3.2.tar.gz",
+            "fcab8468c7e965d7055e2a35c253d73a145624ef4728b150ca7c361f4afca286",
+        ),
+        ci=True,
+    ),
+    Suite(
+        "langchain",
+        "langchain-core 1.8.3",
+        (
+            "tests/unit_tests/chat_history/test_chat_history.py",
+            "tests/unit_tests/runnables/test_history.py",
+        ),
+        {OURS: "SessionStoreChatMessageHistory", "builtin": "InMemoryChatMessageHistory"},
+        Sdist(
+            "f6/0f/857be5053ed2dcc50bdbcc416e44a2ba0c2f35bdefc30b1ac847a3b46731/langchain_core-1.8.3.tar.gz",
+            "ce448f055dd2cf1db7def27d2b6c2902519369642e8b89d08255c7ca7abd6b36",
+        ),
+        ci=True,
+    ),
+    Suite(
+        "adk",
+        "Google ADK 2.13.0",
+        (
+            "tests/unittests/sessions/test_session_service.py",
+            "tests/unittests/artifacts/test_artifact_service.py",
+        ),
+        {
+            OURS: "SessionStoreSessionService, SessionStoreArtifactService",
+            "builtin": "its four session and three artifact services",
+        },
+    ),
+    Suite(
+        "chainlit",
+        "Chainlit 2.12.0",
+        ("tests/data/test_sql_alchemy.py", "tests/data/test_chainlit_data_layer.py"),
+        {
+            OURS: "SessionStoreDataLayer",
+            "builtin": "SQLAlchemyDataLayer",
+            "dynamodb": "DynamoDBDataLayer",
+        },
+        Sdist(
+            "ca/44/7af8f57c9c1b4c2213cfd9b569e7673b44936abf67a0312e1c999e902003/chainlit-2.12.0.tar.gz",
+            "53ca71c66fd98d417039ca5fa9c68349eb8eda771b7e0235a7da531f610fe5d0",
+        ),
+    ),
+]
