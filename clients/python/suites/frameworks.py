@@ -158,7 +158,7 @@ SUITES = [
     Suite(
         "chainlit",
         "Chainlit 2.12.0",
-        ("tests/data/test_sql_alchemy.py", "tests/data/test_chainlit_data_layer.py"),
+        ("tests/data/test_sql_alchemy.py",),
         {
             OURS: "SessionStoreDataLayer",
             "builtin": "SQLAlchemyDataLayer",

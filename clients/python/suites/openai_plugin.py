@@ -84,10 +84,14 @@ def _ours() -> dict[type, type]:
             self.engine = engine
 
         @classmethod
-        def from_url(cls, session_id: str, *, url: str, engine_kwargs: Any = None, **options: Any) -> Any:
+        def from_url(
+            cls, session_id: str, *, url: str, engine_kwargs: Any = None, **options: Any
+        ) -> Any:
             from sqlalchemy.ext.asyncio import create_async_engine
 
-            return cls(session_id, engine=create_async_engine(url, **(engine_kwargs or {})), **options)
+            return cls(
+                session_id, engine=create_async_engine(url, **(engine_kwargs or {})), **options
+            )
 
     return {
         SQLiteSession: StoredSQLite,
