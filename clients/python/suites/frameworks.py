@@ -36,6 +36,8 @@ class Suite:
     sdist: Sdist | None = None
     """None: a checkout is needed, see `--tests`."""
     ci: bool = False
+    own: bool = False
+    """The tests are ours, in the folder that is named after the framework."""
 
 
 STRANDS = Sdist(
@@ -168,5 +170,12 @@ SUITES = [
             "ca/44/7af8f57c9c1b4c2213cfd9b569e7673b44936abf67a0312e1c999e902003/chainlit-2.12.0.tar.gz",
             "53ca71c66fd98d417039ca5fa9c68349eb8eda771b7e0235a7da531f610fe5d0",
         ),
+    ),
+    Suite(
+        "chainlit",
+        "Chainlit: our own tests",
+        ("test_steps.py", "test_threads.py"),
+        {OURS: "SessionStoreDataLayer"},
+        own=True,
     ),
 ]
