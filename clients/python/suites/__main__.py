@@ -98,8 +98,8 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
         result = Path(temporary) / "result.json"
         # `addopts` of the framework's own configuration asks for reports and plugins of no use here.
         command = [python, "-m", "pytest", "-o", "addopts=", "-o", "asyncio_mode=auto", "-q"]
-        # Its `filterwarnings` may make errors of what other packages' versions warn of.
-        command += ["-o", "filterwarnings=default"]
+        # A framework without a configuration of its own would get ours, where warnings are errors.
+        command += ["--rootdir", ".", "-o", "filterwarnings=default"]
         command += [
             "-p",
             "no:cacheprovider",
