@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -75,9 +76,13 @@ class _Before:
 
 class _After:
     def __init__(self, found: Metered, probe: Any) -> None:
-        self._found, self._probe = found, probe
+        self._found, self._probe, self._lock = found, probe, Lock()
 
     def __call__(self, http_response: Any, parsed: Any, model: Any, context: Any, **_: Any) -> None:
+        with self._lock:  # a batch of values makes calls in several threads
+            self._count(http_response, parsed, model, context)
+
+    def _count(self, http_response: Any, parsed: Any, model: Any, context: Any) -> None:
         found = self._found
         found.calls[model.name] += 1
         found.received += len(http_response.content)

@@ -12,8 +12,9 @@ PRICES: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read
 
 
 def per_million(
-    *, read_units: float, write_units: float, calls: float, cpu_ms: float
+    *, read_units: float, write_units: float, calls: float, cpu_ms: float, requests: int = 1
 ) -> dict[str, float]:
+    """Of something that takes `requests` requests, with `calls` and `cpu_ms` in all of them."""
     dollars, function = PRICES["dollars"], PRICES["lambda"]
     database = (
         read_units * dollars["million_read_units"] + write_units * dollars["million_write_units"]
@@ -22,10 +23,10 @@ def per_million(
     milliseconds = stretched + calls * function["assumed_ms_per_dynamodb_call"]
     gigabyte_seconds = milliseconds / 1000 * function["memory_mb"] / 1024
     compute = (
-        dollars["million_lambda_requests"]
+        requests * dollars["million_lambda_requests"]
         + gigabyte_seconds * 1_000_000 * dollars["lambda_gb_second"]
     )
-    gateway = dollars["million_api_gateway_requests"]
+    gateway = requests * dollars["million_api_gateway_requests"]
     return {
         "dynamodb": database,
         "lambda": compute,

@@ -1,6 +1,6 @@
 """Formats the figures as Markdown, checks them against the targets, writes docs/performance.md."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,9 @@ from bench import capacity, prices, svg
 Found = dict[str, Any]
 
 FLAT = 1.15
+
+PAGES = {"turns": "frameworks.md"}
+"""Of sections that are not in docs/performance.md."""
 
 
 def text(found: Found) -> str:
@@ -20,39 +23,43 @@ def heading(name: str) -> str:
 
 
 def sections(found: Found) -> dict[str, str]:
-    """Each part of the report, by the name of its marker in docs/performance.md."""
-    made = {"machine": _machine(found["machine"]), "targets": _targets(found["targets"])}
-    if "calls" in found:
-        made |= {"calls": _calls(found["calls"]), "dollars": _dollars(found["calls"])}
-    if "overhead" in found:
-        made["overhead"] = _overhead(found["overhead"])
-    if "growth" in found:
-        made |= {"growth": _growth(found["growth"]), "deletes": _deletes(found["growth"])}
-    if "throughput" in found:
-        made["throughput"] = _throughput(found["throughput"])
-    if "peers" in found:
-        made |= {"peers": _peers(found["peers"]), "at_once": _at_once(found["peers"])}
-    if "checkpoints" in found:
-        made["checkpoints"] = _checkpoints(found["checkpoints"])
-    if "cold" in found:
-        made["cold"] = _cold(found["cold"])
-    if "verification" in found:
-        made["verification"] = _verification(found["verification"])
+    """Each part of the report, by the name of its marker in docs/."""
+    makers: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "calls": ("calls", _calls),
+        "dollars": ("calls", _dollars),
+        "overhead": ("overhead", _overhead),
+        "growth": ("growth", _growth),
+        "deletes": ("growth", _deletes),
+        "throughput": ("throughput", _throughput),
+        "peers": ("peers", _peers),
+        "at_once": ("peers", _at_once),
+        "checkpoints": ("checkpoints", _checkpoints),
+        "cold": ("cold", _cold),
+        "verification": ("verification", _verification),
+        "turns": ("turns", _turns),
+    }
+    made = {
+        name: make(found[benchmark])
+        for name, (benchmark, make) in makers.items()
+        if benchmark in found
+    }
+    if made.keys() - PAGES.keys():
+        # Those of docs/performance.md are of one run.
+        front = {"machine": _machine(found["machine"]), "targets": _targets(found["targets"])}
+        return front | made
     return made
 
 
 def write(found: Found, docs: Path) -> None:
     """Writes each section between its markers, and draws the plots."""
-    page = docs / "performance.md"
-    content = page.read_text()
     for name, body in sections(found).items():
+        page = docs / PAGES.get(name, "performance.md")
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = content.partition(start)
+        before, _, rest = page.read_text().partition(start)
         _, _, after = rest.partition(end)
         if not after:
-            raise ValueError(f"docs/performance.md has no markers for {name}")
-        content = f"{before}{start}{body}\n{end}{after}"
-    page.write_text(content)
+            raise ValueError(f"{page} has no markers for {name}")
+        page.write_text(f"{before}{start}{body}\n{end}{after}")
     if "growth" in found:
         for name, drawing in _plots(found["growth"]).items():
             (docs / name).write_text(drawing)
@@ -82,6 +89,8 @@ def targets(found: Found) -> list[dict[str, Any]]:
         rows += _peer_targets(found["peers"])
     if "checkpoints" in found:
         rows += _checkpoint_targets(found["checkpoints"]["rows"])
+    if "turns" in found:
+        rows += _turn_targets(found["turns"])
     return rows
 
 
@@ -442,6 +451,58 @@ def _verification(rows: list[Found]) -> str:
             for row in rows
         ),
     )
+
+
+def _turns(rows: list[Found]) -> str:
+    def goals(row: Found) -> str:
+        own = [each for each in _turn_targets(rows) if each["turn"] == row["name"]]
+        told = [each["short"] + ("" if each["met"] else " (not met)") for each in own]
+        return ", ".join(told) or "–"
+
+    made = table(
+        (
+            "A turn with",
+            "requests",
+            "DynamoDB calls",
+            "read units",
+            "write units",
+            "$ of DynamoDB",
+            "$ in all",
+            "target",
+        ),
+        (
+            (
+                f"{row['title']} {row['version']}".strip(),
+                str(len(row["requests"]) or "–"),
+                _operations(row),
+                _units(row["read_units"]),
+                _units(row["write_units"]) + (r"\*" if row["worked_out"] else ""),
+                f"{row['dollars']['dynamodb']:.2f}",
+                f"{row['dollars']['total']:.2f}" if row["requests"] else "–",
+                goals(row),
+            )
+            for row in rows
+        ),
+    )
+    return f"{made}\n\nDollars are those of a million turns. \\* Calculated: {capacity.RULE}."
+
+
+def _turn_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
+    """`turn` is the name of the framework's module; `short` is the target in the table of turns."""
+    by_name = {row["name"]: row for row in rows}
+    for name, row in by_name.items():
+        limits = [("requests", len(row["requests"]), row["most_requests"])]
+        if other := by_name.get(row["like"]):
+            limits.append(("write units", row["write_units"], other["write_units"]))
+            if row["reads"]:
+                limits.append(("read units", row["read_units"], other["read_units"]))
+        for what, found, most in limits:
+            if most is not None:
+                yield {
+                    **_at_most(f"{what} of a turn, {row['title']}", found, most),
+                    "turn": name,
+                    "short": f"≤ {most:g} {what}",
+                }
 
 
 def _units(units: float) -> str:
