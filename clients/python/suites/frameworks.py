@@ -174,7 +174,7 @@ SUITES = [
     Suite(
         "chainlit",
         "Chainlit: our own tests",
-        ("test_app.py", "test_steps.py", "test_threads.py"),
+        ("test_app.py", "test_migration.py", "test_steps.py", "test_threads.py"),
         {OURS: "SessionStoreDataLayer"},
         own=True,
     ),

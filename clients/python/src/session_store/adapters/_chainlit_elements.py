@@ -10,7 +10,7 @@ import anyio
 from chainlit.element import Element, ElementDict
 
 from session_store._async.values import AsyncValues
-from session_store.adapters._chainlit_records import ELEMENTS, digest, exact, strict
+from session_store.adapters._chainlit_records import digest, element_name, exact, strict
 from session_store.models import Operation
 
 PATH = "/session-store/element"
@@ -47,17 +47,13 @@ async def put(values: AsyncValues, element: Element, content: bytes | None) -> N
         last = base64.b64encode(parts[-1]).decode()
         operations.append({"put": f"{folder}{len(parts) - 1:06}", "base64": last})
         record["parts"] = len(parts)
-    operations.append({"put": name_of(element.id), "json": strict(record)})
+    operations.append({"put": element_name(element.id), "json": strict(record)})
     await values.batch(operations, atomic=True)
 
 
 async def delete(values: AsyncValues, element_id: str) -> None:
     await values.delete_all(f"files/{digest(element_id)}/")
-    await values.batch([{"delete": name_of(element_id)}])
-
-
-def name_of(element_id: str) -> str:
-    return ELEMENTS + digest(element_id)
+    await values.batch([{"delete": element_name(element_id)}])
 
 
 def element_of(stored: Any, *, served: bool) -> ElementDict:

@@ -76,6 +76,10 @@ def feedback_name(feedback_id: str) -> str:
     return f"chainlit/feedback/{digest(feedback_id)}"
 
 
+def element_name(element_id: str) -> str:
+    return ELEMENTS + digest(element_id)
+
+
 def user_name(user_id: str) -> str:
     return f"chainlit/users/{digest(user_id)}"
 

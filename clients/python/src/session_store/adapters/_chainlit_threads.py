@@ -130,7 +130,8 @@ class Threads:
         """Those with such feedback. Without steps. The rows of a list have no long metadata."""
         client = self.of(owner)
         if feedback is not None:
-            rated = [session for session in sessions if session.feedback_count]
+            # An import gives no ratings, though its steps may have feedback.
+            rated = [each for each in sessions if each.feedback_count or each.imported]
             sessions = [session for session in rated if await _has(client, session, feedback)]
         sessions = list(sessions)
         if not sessions:

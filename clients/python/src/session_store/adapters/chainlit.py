@@ -40,6 +40,7 @@ from session_store.adapters import _chainlit_elements as elements
 from session_store.adapters._chainlit_records import (
     FAVORITES,
     Owner,
+    element_name,
     exact,
     head_json,
     metadata_of,
@@ -288,7 +289,7 @@ class SessionStoreDataLayer(BaseDataLayer):
         if owner is None:
             return None
         values = self._threads.of(owner).session_values(session_id_of(thread_id))
-        value = await values.find(elements.name_of(element_id))
+        value = await values.find(element_name(element_id))
         return elements.element_of(value.content, served=self._serves) if value else None
 
     @_queued
@@ -320,7 +321,7 @@ class SessionStoreDataLayer(BaseDataLayer):
             if head is None or not metadata_of(head.content).get("is_shared"):
                 raise missing
         values = client.session_values(session_id_of(thread_id))
-        value = await values.find(elements.name_of(element_id))
+        value = await values.find(element_name(element_id))
         stored = exact(value.content) if value else {}
         if not stored.get("parts"):
             raise missing
