@@ -120,7 +120,7 @@ async def test_threads_come_over_as_they_were(sql, layer, enter):
         assert [each["id"] for each in listed.data] == found
 
     enter("t1", alice)
-    await layer.update_step(step("s3", "t1", output="edited"))
+    await layer.update_step({"id": "s3", "threadId": "t1", "output": "edited"})
     await layer.delete_feedback("f1")
     await layer.create_step(step("new", "t1", createdAt="2026-11-30T10:00:00Z"))
     after = await layer.get_thread("t1")
