@@ -50,5 +50,10 @@ def tenant() -> str:
 
 def token(user: str = "tester", more: str = "") -> str:
     """`more` are further scopes."""
-    claims = {"tenant_id": _tenant, "sub": user, "exp": EXPIRES, "scope": f"{SCOPES} {more}".strip()}
+    claims = {
+        "tenant_id": _tenant,
+        "sub": user,
+        "exp": EXPIRES,
+        "scope": f"{SCOPES} {more}".strip(),
+    }
     return jwt.encode(claims, SECRET, algorithm="HS256")

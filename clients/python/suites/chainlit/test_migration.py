@@ -89,7 +89,9 @@ async def test_threads_come_over_as_they_were(sql, layer, enter):
             )
         )
     await sql.upsert_feedback(Feedback(id="f1", forId="s3", threadId="t1", value=0, comment="No"))
-    await sql.update_thread("t1", "Potholes\nand lights", alice.id, {"chat_profile": "x", "a": None})
+    await sql.update_thread(
+        "t1", "Potholes\nand lights", alice.id, {"chat_profile": "x", "a": None}
+    )
     enter("t2", bob)
     await sql.create_step(step("b1", "t2"))
     await sql.update_thread("t2", "Bob's", bob.id)
@@ -106,7 +108,10 @@ async def test_threads_come_over_as_they_were(sql, layer, enter):
 
     assert await layer.get_user("alice") == alice
     for thread_id in ("t1", "t2", "t3"):
-        before, after = plain(await sql.get_thread(thread_id)), plain(await layer.get_thread(thread_id))
+        before, after = (
+            plain(await sql.get_thread(thread_id)),
+            plain(await layer.get_thread(thread_id)),
+        )
         assert {k: after[k] for k in before} == before
         assert [each["id"] for each in after.get("steps", [])] == [
             each["id"] for each in before.get("steps", [])

@@ -120,6 +120,69 @@ async def test_a_step_whose_message_was_not_noted_is_found(layer, client, enter)
     ]
 
 
+async def test_a_step_is_found_though_the_one_before_is_gone(layer, other, enter):
+    enter()
+    for n in range(12):
+        await layer.create_step(step("s" * (n + 1)))
+    await layer.delete_step("s")
+    await layer.delete_step("ss")
+    for name in ("sss", "s" * 12):
+        await other.update_step(step(name, output="found"))
+    found = await steps_of(layer)
+    assert [each["output"] for each in (found[0], found[-1])] == ["found"] * 2
+    assert len(found) == 10
+
+
+async def test_what_another_process_has_changed_is_seen(layer, other, enter, alice, bob):
+    """The layer remembers what it has written, and must not trust that."""
+    enter(user=alice)
+    await layer.create_step(step("s1"))
+    await layer.create_step(step("s22"))
+    await other.update_step(step("s1", tags=["theirs"]))
+    await layer.update_step(step("s1", output="mine"))
+    assert (await steps_of(other))[0] == step("s1", tags=["theirs"], output="mine")
+
+    await other.delete_step("s22")
+    await layer.create_step(step("s22", output="again"))
+    assert [each["output"] for each in await steps_of(other)] == ["mine", "again"]
+
+    await other.update_thread("thread", user_id=bob.id)
+    await layer.create_step(step("s333"))
+    await layer.update_step(step("s333", output="his"))
+    thread = await other.get_thread("thread")
+    assert thread["userIdentifier"] == "bob@example.com"
+    assert [each["output"] for each in thread["steps"]] == ["mine", "again", "his"]
+
+    await other.delete_thread("thread")
+    await layer.update_step(step("s333", output="new"))
+    thread = await other.get_thread("thread")
+    assert (thread["userIdentifier"], [each["output"] for each in thread["steps"]]) == (
+        "alice",
+        ["new"],
+    )
+
+
+async def test_a_thread_that_has_expired_begins_again(layer, client, enter, alice):
+    enter(user=alice)
+    await layer.create_step(step("s1"))
+    [session] = [each async for each in client.acting_for("alice").sessions.list()]
+    await client.acting_for("alice").sessions.delete(session.session_id)
+    await layer.update_step(step("s1", output="again"))
+    await layer.create_step(step("s22"))
+    assert [each["output"] for each in await steps_of(layer)] == ["again", "This is s22"]
+
+
+async def test_a_longer_conversation_than_is_remembered(layer, enter):
+    enter()
+    for n in range(130):
+        await layer.create_step(step(f"s{n}", createdAt=f"{n:03}"))
+    await asyncio.gather(
+        *(layer.update_step({"id": f"s{n}", "threadId": "thread", "end": "x"}) for n in range(130))
+    )
+    found = await steps_of(layer)
+    assert [(each["id"], each["end"]) for each in found] == [(f"s{n}", "x") for n in range(130)]
+
+
 @pytest.mark.parametrize("odd", ODD)
 async def test_ids_are_any_text(layer, other, enter, odd):
     user = await layer.create_user(_user(odd[:100]))

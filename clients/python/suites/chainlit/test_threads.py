@@ -34,7 +34,9 @@ async def test_a_user_keeps_the_id_and_gets_new_metadata(layer, other, alice):
 
 
 async def test_two_logins_at_once_make_one_user(layer, other):
-    made = await asyncio.gather(*(each.create_user(User(identifier="x")) for each in [layer, other] * 2))
+    made = await asyncio.gather(
+        *(each.create_user(User(identifier="x")) for each in [layer, other] * 2)
+    )
     assert len({(user.id, user.createdAt) for user in made}) == 1
 
 

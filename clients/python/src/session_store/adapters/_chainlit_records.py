@@ -42,10 +42,12 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a step is. Without `message`, which is written last, its message must be looked for."""
+    """Where a step is. Without `message`, its message must be looked for: behind the message
+    `after`, if that is known."""
 
     thread: str
     message: str | None = None
+    after: str | None = None
 
 
 def now() -> str:

@@ -1,15 +1,16 @@
 """Steps of Chainlit: messages that are edited in place, with their feedback."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from chainlit.step import StepDict
 from chainlit.types import Feedback
 
-from session_store import NotFound, session_id_of
+from session_store import NotFound, PreconditionFailed, session_id_of
 from session_store.adapters import _chainlit_elements as elements
 from session_store.adapters._chainlit_records import (
     ELEMENTS,
@@ -29,14 +30,35 @@ from session_store.adapters._chainlit_records import (
     thread_name,
 )
 from session_store.adapters._chainlit_threads import Threads, note_favorite
-from session_store.models import Message, Write
+from session_store.models import Beside, Message, Write
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+REMEMBERED = 100
+"""Steps and threads. Each write says on which condition it holds, so nothing is trusted that may
+have changed."""
+
+
+NEAR = 5
+"""Messages of a page. Only other processes' messages can be between `Place.after` and the step."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    owner: Owner
+    thread_id: str
+    message_id: str
+    etag: str
+    step: dict[str, Any]
 
 
 class Steps:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        """Steps by their ids, as this process has written them."""
+        self._recent: OrderedDict[str, tuple[Owner, str]] = OrderedDict()
+        """Whose a thread was, and the message that this process has appended to it last."""
 
     async def find(self, step_id: str) -> tuple[Owner, Place] | None:
         """Whose it is, and where."""
@@ -48,12 +70,15 @@ class Steps:
 
     async def put(self, step: StepDict, present: Callable[[], Owner]) -> None:
         """Creates the step, or merges it into the one of the same id. A thread that does not exist
-        is created with it, as the `present` user's.
+        is created with it, as the `present` user's. One request for what this process has written
+        lately, three otherwise.
 
         Raises:
             PreconditionFailed: somebody else has written it, or has created the thread.
         """
         thread_id, step_id = step["threadId"], step["id"]
+        if await self._put_again(step):
+            return
         owned, placed = await self._threads.tenant(thread_name(thread_id), step_name(step_id))
         owner = owner_of(owned) if owned else None
         if placed:
@@ -70,15 +95,61 @@ class Steps:
             json = owner_json(thread_id, owner)
             tenant.append({"put": thread_name(thread_id), "json": json, "if_none_match": "*"})
             user.append({"put": thread_name(thread_id), "json": head_json(thread_id, now())})
-        client = self._threads.of(owner)
+        message_id = await self._append(owner, step, {"tenant": tenant, "user": user}, create=True)
+        noted = asdict(Place(thread=thread_id, message=message_id))
+        await self._threads.client.tenant_values.put(step_name(step_id), noted)
+
+    async def _put_again(self, step: StepDict) -> bool:
+        """Writes without a read, on condition that what this process has seen is still so."""
+        thread_id, step_id = step["threadId"], step["id"]
+        seen = self._seen.pop(step_id, None)
+        with suppress(NotFound, PreconditionFailed):
+            if seen and seen.thread_id == thread_id:
+                await self._replace(seen, merged(seen.step, step))
+                return True
+            if recent := None if seen else self._recent.pop(thread_id, None):
+                owner, last = recent
+                place = {"thread": thread_id, "after": last}
+                put: Write = {"put": step_name(step_id), "json": place, "if_none_match": "*"}
+                await self._append(owner, step, {"tenant": [put]}, create=False)
+                return True
+        return False
+
+    async def _append(self, owner: Owner, step: StepDict, values: Beside, *, create: bool) -> str:
+        """Returns the id of the message."""
+        client, thread_id = self._threads.of(owner), step["threadId"]
         appended = await client.messages.append_many(
             session_id_of(thread_id),
             [message_of(step)],
-            session=self._threads.to_create(thread_id),
-            values={"tenant": tenant, "user": user},
+            session=self._threads.to_create(thread_id) if create else None,
+            values=values,
         )
-        await self._note(step_id, thread_id, appended.messages[0].message_id)
+        message_id = appended.messages[0].message_id
         await note_favorite(client, thread_id, {}, step)
+        _remember(self._recent, thread_id, (owner, message_id))
+        # The ETag of a message that was not edited. If it were not, the next update would only cost
+        # more.
+        etag = f'"{message_id.removeprefix("msg_")}"'
+        made = _Seen(owner, thread_id, message_id, etag, dict(step))
+        _remember(self._seen, step["id"], made)
+        return message_id
+
+    async def _replace(self, seen: "_Seen", new: dict[str, Any]) -> None:
+        """
+        Raises:
+            PreconditionFailed: somebody else has edited it.
+        """
+        if new != seen.step:
+            client = self._threads.of(seen.owner)
+            edited = await client.messages.edit(
+                session_id_of(seen.thread_id),
+                seen.message_id,
+                if_match=seen.etag,
+                **message_of(new),
+            )
+            await note_favorite(client, seen.thread_id, seen.step, new)
+            seen = replace(seen, etag=edited.etag, step=new)
+        _remember(self._seen, new["id"], seen)
 
     async def edit(self, owner: Owner, place: Place, step_id: str, change: Change) -> str | None:
         """Returns the id of the step's message, or None if it is gone.
@@ -89,16 +160,10 @@ class Steps:
         message = await self._message(owner, place, step_id)
         if message is None:
             return None
-        client, old = self._threads.of(owner), step_of(message)
-        new = change(old)
-        if new != old:
-            await client.messages.edit(
-                session_id_of(place.thread),
-                message.message_id,
-                if_match=message.etag,
-                **message_of(new),
-            )
-            await note_favorite(client, place.thread, old, new)
+        old = step_of(message)
+        etag = message.etag or "*"
+        seen = _Seen(owner, place.thread, message.message_id, etag, old)
+        await self._replace(seen, change(old))
         return message.message_id
 
     async def delete(self, step_id: str) -> None:
@@ -177,15 +242,22 @@ class Steps:
         with suppress(NotFound):
             if place.message:
                 return await messages.get(session_id, place.message)
-            async for message in messages.list(session_id, order="desc"):
+            listed = (
+                messages.list(session_id, after=place.after, limit=NEAR)
+                if place.after
+                else messages.list(session_id, order="desc")
+            )
+            async for message in listed:
                 if any(step["id"] == step_id for step in steps_in([message])):
-                    await self._note(step_id, place.thread, message.message_id)
                     return await messages.get(session_id, message.message_id)
         return None
 
-    async def _note(self, step_id: str, thread_id: str, message_id: str) -> None:
-        place = asdict(Place(thread=thread_id, message=message_id))
-        await self._threads.client.tenant_values.put(step_name(step_id), place)
+
+def _remember(memory: OrderedDict[str, Any], key: str, value: Any) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > REMEMBERED:
+        memory.popitem(last=False)
 
 
 def names_of_feedback(step: dict[str, Any]) -> list[str]:
