@@ -98,6 +98,7 @@ async def test_tasks_of_one_step_are_carried_out_in_the_order_they_were_made(lay
 
 async def test_two_processes_create_one_step_once(layer, other, enter):
     enter()
+    await layer.update_thread("thread")
     await asyncio.gather(
         *(each.update_step(step("s1", **{f"m{n}": n})) for n, each in enumerate([layer, other] * 2))
     )
