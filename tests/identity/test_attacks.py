@@ -387,6 +387,7 @@ def refused(answer: Any) -> None:
         "Cache-Control",
         "Content-Length",
         "Content-Type",
+        "Should-Retry",
         "Vary",
         "WWW-Authenticate",
         "X-Request-Id",
