@@ -1,1 +1,1 @@
-"""Runs each framework's own tests of session backends against our adapters. See `scripts/suites`."""
+"""Runs each framework's own tests of session backends with our adapters. See `scripts/suites`."""

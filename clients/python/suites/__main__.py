@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import dynamodb_local
-from tests.faults.server import serve
-from tests.people import API, SECRET
-
 from app.operations import provision
 from app.table import db
 from suites.environments import ROOT, SuiteError, environment, tests
 from suites.frameworks import OURS, SUITES, Suite
+from tests.faults.server import serve
+from tests.people import API, SECRET
 
 AT_A_TIME = 2
 CLIENT = ROOT / "clients" / "python"
@@ -96,19 +95,13 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
     python = environment(suite.framework)
     with tempfile.TemporaryDirectory() as temporary:
         result = Path(temporary) / "result.json"
-        # `addopts` of the framework's own configuration asks for reports and plugins of no use here.
+        # The framework's own `addopts` ask for reports and plugins of no use here.
         command = [python, "-m", "pytest", "-o", "addopts=", "-o", "asyncio_mode=auto", "-q"]
         # A framework without a configuration of its own would get ours, where warnings are errors.
         command += ["--rootdir", ".", "-o", "filterwarnings=default"]
-        command += [
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "suites.recorder",
-            "--timeout",
-            str(TEST_SECONDS),
-        ]
-        command += ["-p", f"suites.{suite.framework}_plugin", *options, *suite.tests]
+        command += ["-p", "no:cacheprovider", "--timeout", str(TEST_SECONDS)]
+        command += ["-p", "suites.recorder", "-p", f"suites.{suite.framework}_plugin"]
+        command += [*options, *suite.tests]
         ended = subprocess.run(
             command,
             cwd=folder,
