@@ -179,6 +179,46 @@ def test_databases_of_google_adk(service: str, run: Command, store: Client, tmp_
     assert run("--from", "adk", tmp_path / f"{service}.db")[1][-1].startswith("4 skipped")
 
 
+def test_folders_of_strands(run: Command, store: Client) -> None:
+    folder = FIXTURES / "strands"
+    code, lines, error = run("--from", "strands", folder / "sessions")
+    assert (code, error) == (0, "")
+    assert lines[-1] == "2 imported: 14 messages, 3 values"
+    session = store.sessions.get(session_id_of("thread-1"), values="strands/")
+    about = json.loads((folder / "sessions" / "session_thread-1" / "session.json").read_text())
+    assert session.metadata == {
+        "strands": {name: member for name, member in about.items() if name != "session_id"}
+    }
+    values = {value.name: value.content for value in session.values}
+    for agent, kept in json.loads((folder / "expected.json").read_text()).items():
+        assert values.pop(f"strands/agents/{agent}") == kept["agent"]
+        found = [
+            json.loads(message.native) if message.format == "strands.json" else message.native
+            for message in session.messages
+            if message.metadata == {"agent_id": agent}
+        ]
+        assert json.dumps(found) == json.dumps(kept["messages"])  # NaN is not equal to itself
+    [(name, graph)] = values.items()
+    assert (name, graph["id"]) == ("strands/multi-agents/graph-1", "graph-1")
+    assert run("--from", "strands", folder / "sessions" / "session_thread-1")[1] == [
+        'skipped "thread-1": is there already',
+        "1 skipped: 0 messages, 0 values",
+    ]
+
+
+def test_damaged_folders_of_strands(run: Command, tmp_path: Path) -> None:
+    assert "has no folder session_" in run("--from", "strands", tmp_path)[2]
+    shutil.copytree(FIXTURES / "strands" / "sessions" / "session_thread-1", tmp_path / "session_1")
+    file = tmp_path / "session_1" / "agents" / "agent_planner" / "messages" / "message_3.json"
+    file.write_text("{}")
+    assert f"{file}: lacks one of message" in run("--from", "strands", tmp_path)[2]
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    assert f"{file}: is a symbolic link" in run("--from", "strands", tmp_path)[2]
+    file.rename(file.with_name("message_x.json"))
+    assert "message_x.json: no number" in run("--from", "strands", tmp_path)[2]
+
+
 def test_json_files_of_langchain(run: Command, store: Client) -> None:
     os.utime(LANGCHAIN / "files" / "thread-1.json", (1_700_000_000, 1_700_000_000))
     code, lines, _ = run("--from", "langchain", LANGCHAIN / "files", "--domain-id", "support")
