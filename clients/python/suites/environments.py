@@ -41,6 +41,8 @@ def environment(framework: str) -> Path:
 
 def tests(suite: Suite, checkout: Path | None) -> Path:
     """The folder in which the suite is run."""
+    if suite.own:
+        return Path(__file__).with_name(suite.framework)
     if checkout:
         missing = [path for path in suite.tests if not (checkout / path).exists()]
         if missing:

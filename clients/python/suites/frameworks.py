@@ -36,6 +36,8 @@ class Suite:
     sdist: Sdist | None = None
     """None: a checkout is needed, see `--tests`."""
     ci: bool = False
+    own: bool = False
+    """The tests are ours, in the folder that is named after the framework."""
 
 
 STRANDS = Sdist(
@@ -128,6 +130,14 @@ SUITES = [
             "fcab8468c7e965d7055e2a35c253d73a145624ef4728b150ca7c361f4afca286",
         ),
         ci=True,
+    ),
+    Suite(
+        "langgraph",
+        "LangGraph: our own tests",
+        ("test_saver.py", "test_histories.py", "test_graphs.py", "test_store.py", "test_docs.py"),
+        {OURS: "SessionStoreSaver, SessionStoreStore"},
+        ci=True,
+        own=True,
     ),
     Suite(
         "langchain",

@@ -53,11 +53,10 @@ class SessionStoreStore(BaseStore):
     """Keeps the items of one user. Synchronous methods need a `Client`, asynchronous ones an
     `AsyncClient`.
 
-    There is no vector index: as in InMemoryStore without one, the `query` of a search is left out of
-    account, and no item has a score. There is no TTL. Searches go in the order of names.
-    `created_at` is the time of the last put, as in InMemoryStore. A batch reads first and then
-    writes. It is one request if it only gets, or only
-    puts up to 100 items and 4 MB.
+    There is no vector index: as in InMemoryStore without one, the `query` of a search is ignored,
+    and no item has a score. There is no TTL. Searches go in the order of the names. `created_at` is
+    the time of the last put, as in InMemoryStore. A batch reads first and then writes. It is one
+    request if it only gets up to 100 items, or only puts up to 100 items of 4 MB together.
     """
 
     def __init__(
@@ -129,20 +128,27 @@ def _batch(ops: Sequence[Op]) -> Steps[list[Result]]:
 
 
 def _get(names: Sequence[str]) -> Steps[dict[str, Value | None]]:
-    if len(names) == 1:
-        return {names[0]: (yield lambda c: c.values.find(names[0]))}
     found: dict[str, Value | None] = {}
     for start in range(0, len(names), OPERATIONS):
         wanted = names[start : start + OPERATIONS]
+        if len(wanted) == 1:
+            found[wanted[0]] = yield from _find(wanted[0])
+            continue
         results = yield _request([{"get": name} for name in wanted])
         for name, result in zip(wanted, results, strict=True):
             if result.status == 413:  # no room in this answer
-                found[name] = yield _find(name)
+                found[name] = yield from _find(name)
             elif result.status == 404:
                 found[name] = None
             else:
                 found[name] = _checked(result).value
     return found
+
+
+def _find(name: str) -> Steps[Value | None]:
+    """By a list, which has the time in milliseconds. The headers of a value have seconds."""
+    page = yield _list(name, 1, None)
+    return next((value for value in page.values if value.name == name), None)
 
 
 def _write(writes: Sequence[Write]) -> Steps[None]:
@@ -257,10 +263,6 @@ def _checked(result: Outcome) -> Outcome:
 
 def _request(operations: Sequence[Operation]) -> Call:
     return lambda client: client.values.batch(operations)
-
-
-def _find(name: str) -> Call:
-    return lambda client: client.values.find(name)
 
 
 def _list(prefix: str, limit: int, cursor: str | None, *, names_only: bool = False) -> Call:
