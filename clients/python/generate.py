@@ -26,6 +26,7 @@ NAMES = {
             "BaseTransport",
             "Client",
             "Connection",
+            "Http",
             "Messages",
             "Sessions",
             "Transport",

@@ -62,7 +62,9 @@ class Run:
     def faults(self) -> list[str]:
         """Why the run with our adapter is not as it should be."""
         found = [f"{test}: {self.outcomes[test]['why']}" for test in self.with_backend("failed")]
-        found += [f"{test}: is listed as not applicable, but does not exist" for test in self.unknown]
+        found += [
+            f"{test}: is listed as not applicable, but does not exist" for test in self.unknown
+        ]
         if not self.completed and not found:
             found.append(f"pytest did not run the tests:\n{self.output[-3000:]}")
         return found
@@ -96,8 +98,11 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
         result = Path(temporary) / "result.json"
         # `addopts` of the framework's own configuration asks for reports and plugins of no use here.
         command = [python, "-m", "pytest", "-o", "addopts=", "-o", "asyncio_mode=auto", "-q"]
-        command += ["-p", "no:cacheprovider", "-p", "suites.recorder", "--timeout", str(TEST_SECONDS)]
-        command += ["-p", f"suites.{suite.framework}_plugin", *options, *suite.tests]
+        # Its `filterwarnings` may make errors of what other packages' versions warn of.
+        command += ["-o", "filterwarnings=default"]
+        command += ["-p", "no:cacheprovider", "--timeout", str(TEST_SECONDS)]
+        command += ["-p", "suites.recorder", "-p", f"suites.{suite.framework}_plugin"]
+        command += [*options, *suite.tests]
         ended = subprocess.run(
             command,
             cwd=folder,
@@ -148,7 +153,9 @@ def report(runs: list[Run]) -> list[str]:
         for why, ids in each.left_out.items():
             print(f"  not applicable, {len(ids)}: {why}")
         skips = Counter(
-            note["why"] for note in each.outcomes.values() if note["outcome"] in ("skipped", "xfailed")
+            note["why"]
+            for note in each.outcomes.values()
+            if note["outcome"] in ("skipped", "xfailed")
         )
         for why, count in skips.items():
             print(f"  skipped by the suite, {each.backend}, {count}: {why}")

@@ -19,7 +19,92 @@ from suites.frameworks import OURS
 
 BUILT_IN = (SQLiteSession, AsyncSQLiteSession, SQLAlchemySession)
 
-NOT_APPLICABLE: dict[str, tuple[str, ...]] = {}
+SQLITE = "tests/memory/test_session.py::test_sqlite_session_"
+ASYNC = "tests/extensions/memory/test_async_sqlite_session.py::test_"
+ALCHEMY = "tests/extensions/memory/test_sqlalchemy_session.py::test_"
+COMPACTION = "tests/memory/test_sqlalchemy_compaction.py::test_"
+RESPONSES = (
+    "tests/memory/test_openai_responses_compaction_session.py"
+    "::TestOpenAIResponsesCompactionSession::test_"
+)
+
+NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
+    "looks into SQLite's connections, locks and transactions": (
+        f"{SQLITE}close_closes_worker_thread_connections",
+        f"{SQLITE}reaps_connections_from_exited_worker_threads",
+        f"{SQLITE}closes_retired_connections_before_the_next_allocation",
+        f"{SQLITE}keeps_connections_of_live_worker_threads",
+        f"{SQLITE}file_lock_is_shared_across_instances",
+        f"{SQLITE}failed_add_items_releases_write_lock",
+        f"{SQLITE}failed_clear_session_rolls_back",
+        f"{SQLITE}failed_pop_item_releases_write_lock",
+        f"{SQLITE}rollback_failure_evicts_connection",
+        f"{SQLITE}close_retries_quarantined_connection",
+        f"{SQLITE}post_commit_cancellation_propagates_after_known_outcome",
+        f"{ASYNC}cancelled_close_finishes_cleanup_and_propagates_cancellation",
+        f"{ASYNC}post_commit_cancellation_propagates_after_known_mutation_outcome",
+        f"{ASYNC}failed_add_items_rolls_back_and_reuses_connection",
+        f"{ASYNC}failed_clear_session_rolls_back",
+        f"{ASYNC}failed_pop_item_releases_write_lock",
+        f"{ASYNC}failed_initialization_closes_candidate_connection",
+        f"{ASYNC}initialization_retries_transient_wal_lock",
+        f"{ASYNC}initialization_does_not_retry_unrecoverable_wal_errors",
+        f"{ASYNC}cancelled_wal_retry_closes_startup_connection",
+        f"{ASYNC}cancelled_add_items_rolls_back_write_transaction",
+        f"{ASYNC}operation_failure_then_cancellation_during_rollback",
+        f"{ASYNC}rollback_failure_closes_and_evicts_connection",
+        f"{ASYNC}close_retries_connection_quarantined_after_rollback_failure",
+        f"{ASYNC}close_retries_quarantined_failed_initialization_candidate",
+        f"{ASYNC}cancelled_initialization_finishes_candidate_close",
+        f"{ASYNC}initialization_failure_then_cancellation_during_candidate_close",
+        f"{ASYNC}cancelled_connect_closes_eventually_acquired_connection",
+        f"{RESPONSES}settled_pop_failure_invalidates_response_chain",
+        f"{RESPONSES}settled_clear_failure_invalidates_response_chain",
+    ),
+    "looks into SQLAlchemy's engines, tables, statements and transactions": (
+        f"{ALCHEMY}sqlite_fallback_reserves_writer_before_tail_claim",
+        f"{ALCHEMY}pop_item_supports_unknown_delete_rowcount",
+        f"{ALCHEMY}pop_item_retries_returning_claim_lost_to_concurrent_delete",
+        f"{ALCHEMY}mutation_cancellation_waits_for_transaction_exit",
+        f"{ALCHEMY}add_items_cancelled_waiter_does_not_strand_table_init_lock",
+        f"{ALCHEMY}create_tables_false_does_not_allocate_shared_init_lock",
+        f"{ALCHEMY}engine_property_is_read_only",
+        f"{ALCHEMY}sqlite_configuration_registry_releases_collected_engines",
+        f"{ALCHEMY}sqlite_configuration_registry_does_not_grow_unbounded",
+        f"{ALCHEMY}sqlalchemy_session_defaults_to_escaped_non_ascii_storage",
+        f"{ALCHEMY}sqlalchemy_session_can_store_non_ascii_without_escaping",
+        f"{COMPACTION}cancelled_replacement_settles_before_other_instance_append",
+        f"{COMPACTION}failed_replacement_preserves_history_during_other_instance_access",
+        f"{COMPACTION}parent_constraint_rejection_propagates",
+    ),
+    "writes rows with SQL that are not JSON": (
+        f"{SQLITE}pop_item_skips_corrupt_most_recent",
+        f"{SQLITE}pop_item_returns_none_after_dropping_only_corrupt_rows",
+        f"{SQLITE}get_items_limit_skips_corrupt_newest_rows",
+        f"{SQLITE}get_items_session_settings_limit_skips_corrupt_rows",
+        f"{ASYNC}async_sqlite_session_pop_item_skips_corrupt_most_recent",
+        f"{ASYNC}async_sqlite_session_pop_item_returns_none_after_dropping_only_corrupt_rows",
+        f"{ASYNC}async_sqlite_session_get_items_limit_skips_corrupt_newest_rows",
+        f"{ALCHEMY}pop_item_skips_corrupt_most_recent",
+        f"{ALCHEMY}get_items_limit_skips_corrupt_newest_rows",
+        f"{ALCHEMY}pop_item_returns_none_after_dropping_only_corrupt_rows",
+    ),
+    "changes the times of rows with SQL": (
+        f"{ASYNC}async_sqlite_session_get_items_same_timestamp_consistent_order",
+        f"{ASYNC}async_sqlite_session_pop_item_same_timestamp_returns_latest",
+        f"{ALCHEMY}get_items_same_timestamp_consistent_order",
+        f"{ALCHEMY}pop_item_same_timestamp_returns_latest",
+        f"{ALCHEMY}get_items_orders_by_id_for_ties",
+        f"{COMPACTION}replacement_uses_timestamp_order_not_id_order",
+    ),
+    "closes the session: it is the client that is closed, sessions have no close()": (
+        f"{SQLITE}closed_rejects_empty_add_items",
+        f"{ASYNC}async_sqlite_session_closed_operations_raise_runtime_error",
+        f"{ASYNC}async_sqlite_session_closed_rejects_empty_add_items",
+        f"{ASYNC}async_sqlite_session_close_before_use_is_terminal",
+        f"{ASYNC}async_sqlite_session_close_is_idempotent",
+    ),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,10 +169,14 @@ def _ours() -> dict[type, type]:
             self.engine = engine
 
         @classmethod
-        def from_url(cls, session_id: str, *, url: str, engine_kwargs: Any = None, **options: Any) -> Any:
+        def from_url(
+            cls, session_id: str, *, url: str, engine_kwargs: Any = None, **options: Any
+        ) -> Any:
             from sqlalchemy.ext.asyncio import create_async_engine
 
-            return cls(session_id, engine=create_async_engine(url, **(engine_kwargs or {})), **options)
+            return cls(
+                session_id, engine=create_async_engine(url, **(engine_kwargs or {})), **options
+            )
 
     return {
         SQLiteSession: StoredSQLite,

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from session_store._bodies import JSON, Upload, encode
+from session_store._http import Http
 from session_store._retries import is_repeatable, new_key, pause
 from session_store.errors import ConnectionFailed, error_of
 from session_store.tokens import auth_of
@@ -20,7 +21,7 @@ Headers = Mapping[str, str | None]
 
 class Connection:
     def __init__(
-        self, http: httpx.Client, auth: httpx.Auth, retries: int, headers: Mapping[str, str]
+        self, http: Http, auth: httpx.Auth, retries: int, headers: Mapping[str, str]
     ) -> None:
         self.http, self.auth, self.retries, self.headers = http, auth, retries, headers
 
@@ -56,13 +57,14 @@ class Connection:
             sent["Content-Length"] = str(upload.length)
         retries = self.retries if upload is None or upload.repeatable else 0
 
+        http = self.http.here()
         for retry in range(retries + 1):
-            request = self.http.build_request(
+            request = http.build_request(
                 method, path, params=_given(query or {}), content=content, headers=sent
             )
             wait: float | None
             try:
-                answer = self.http.send(request, auth=self.auth)
+                answer = http.send(request, auth=self.auth)
             except httpx.TransportError as error:
                 failure: Exception = ConnectionFailed(f"{type(error).__name__}: {error}")
                 failure.__cause__ = error
@@ -99,7 +101,7 @@ def connection(
     transport: httpx.BaseTransport | None,
     user_agent: str,
 ) -> Connection:
-    http = httpx.Client(
+    http = Http(
         base_url=base_url, timeout=timeout, transport=transport, headers={"User-Agent": user_agent}
     )
     return Connection(http, auth_of(token), retries, {})
