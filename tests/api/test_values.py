@@ -190,6 +190,13 @@ def test_a_put_that_is_repeated_with_its_key_gives_the_same_again(values):
     assert values.put("a", "2", if_match=first, idempotency_key="once").status_code == 412
 
 
+def test_a_batch_that_only_reads_takes_no_note_of_its_key(mine):
+    mine.put("a", "1")
+    for name, status in (("a", 200), ("b", 404)):
+        read = mine.batch({"get": name}, headers=ONCE)
+        assert read.json["results"][0]["status"] == status
+
+
 def test_without_a_key_the_second_of_two_equal_puts_is_refused_and_told_its_own_etag(values):
     """Otherwise a counter that two clients raise from the same value would count once."""
     first = values.put("a", "1").headers["ETag"]

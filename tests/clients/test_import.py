@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from session_store import Client, session_id_of
-from session_store.cli import NAMES
 from session_store._importing import ChangedMeanwhile, write
+from session_store.cli import NAMES
 from session_store.migrations import Conversation, Values
 from tests.people import API, make_token
 

@@ -179,4 +179,11 @@ SUITES = [
             "53ca71c66fd98d417039ca5fa9c68349eb8eda771b7e0235a7da531f610fe5d0",
         ),
     ),
+    Suite(
+        "chainlit",
+        "Chainlit: our own tests",
+        ("test_app.py", "test_migration.py", "test_steps.py", "test_threads.py"),
+        {OURS: "SessionStoreDataLayer"},
+        own=True,
+    ),
 ]
