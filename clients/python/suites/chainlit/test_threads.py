@@ -83,6 +83,23 @@ async def test_a_change_leaves_the_rest_alone(layer, alice):
     assert await layer.get_thread("t") == before | {"name": "New", "tags": []}
 
 
+@pytest.mark.parametrize("name", ["", "\n", " ", "x" * 2000, "\u0000\u0007 bell", "‏مرحبا"])
+async def test_names_that_are_no_titles(layer, alice, name):
+    await layer.update_thread("t", name, alice.id)
+    assert (await layer.get_thread("t"))["name"] == name
+    await layer.update_thread("t", "Other")
+    await layer.update_thread("t", name)
+    assert (await layer.get_thread("t"))["name"] == name
+
+
+async def test_the_name_may_stand_in_the_metadata(layer, alice):
+    await layer.update_thread("t", user_id=alice.id, metadata={"name": "Potholes"})
+    assert (await layer.get_thread("t"))["name"] == "Potholes"
+    await layer.update_thread("t", metadata={"name": 7})
+    thread = await layer.get_thread("t")
+    assert (thread["name"], thread["metadata"]) == ("Potholes", {"name": 7})
+
+
 async def test_an_unknown_user_is_refused(layer):
     with pytest.raises(ValueError, match="no user nobody"):
         await layer.update_thread("t", user_id="nobody")

@@ -32,7 +32,7 @@ from session_store.adapters._chainlit_records import (
     title_of,
 )
 from session_store.errors import error_of
-from session_store.models import OpenedSession, Result, Session, Write
+from session_store.models import OpenedSession, Result, Session, SessionToCreate, Write
 
 
 class Threads:
@@ -80,7 +80,7 @@ class Threads:
             key=thread_id, domain_id=self._domain, title=title_of(name)
         )
 
-    def to_create(self, thread_id: str) -> Any:
+    def to_create(self, thread_id: str) -> SessionToCreate:
         return {"key": thread_id, "domain_id": self._domain}
 
     async def change(
@@ -91,7 +91,7 @@ class Threads:
         tags: list[str] | None,
         metadata: dict[str, Any] | None,
     ) -> None:
-        client, patch = self.of(owner), head_patch(name, tags, metadata)
+        client, patch, title = self.of(owner), head_patch(name, tags, metadata), title_of(name)
 
         async def change_head() -> None:
             try:
@@ -103,12 +103,12 @@ class Threads:
 
         async def change_title() -> None:
             try:
-                await client.sessions.update(session_id_of(thread_id), title=title_of(name))
+                await client.sessions.update(session_id_of(thread_id), title=title)
             except NotFound:
                 await self.open(thread_id, owner, name)
 
         if patch:
-            await asyncio.gather(change_head(), *([change_title()] if name else []))
+            await asyncio.gather(change_head(), *([change_title()] if title else []))
 
     async def read(
         self, thread_id: str, owner: Owner

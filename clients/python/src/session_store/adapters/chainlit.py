@@ -146,8 +146,8 @@ class SessionStoreDataLayer(BaseDataLayer):
         Raises:
             ValueError: there is no user of this id.
         """
-        if name is None and metadata:
-            name = metadata.get("name")
+        if name is None and isinstance(named := (metadata or {}).get("name"), str):
+            name = named  # as in Chainlit's own layers
 
         async def update() -> None:
             owned, user = await self._threads.tenant(
