@@ -1393,6 +1393,25 @@ STRANDS = [
     ),
 ]
 
+CHAINLIT = [
+    Case(
+        "a user's message",
+        "chainlit.step",
+        {"id": "s1", "type": "user_message", "name": "alice", "output": "Potholes?"},
+        "user",
+        "Potholes?",
+    ),
+    Case(
+        "a tool's step",
+        "chainlit.step",
+        {"id": "s2", "type": "tool", "input": "{}", "output": "21.5"},
+        "tool",
+        "21.5",
+    ),
+    Case("a step without output", "chainlit.step", {"type": "run", "output": None}, "run", ""),
+    Case("no step", "chainlit.step", "{}", None, ""),
+]
+
 GIVEN = _given()
 GROUNDED = _grounded()
 CASES = [
@@ -1412,4 +1431,5 @@ CASES = [
     *LLAMAINDEX,
     *ADK,
     *STRANDS,
+    *CHAINLIT,
 ]

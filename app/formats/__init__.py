@@ -12,6 +12,7 @@ from app.formats import (
     anthropic_messages,
     bedrock_converse,
     bedrock_knowledge_bases,
+    chainlit_step,
     cohere_chat,
     gemini_content,
     gemini_interactions,
@@ -42,6 +43,7 @@ FORMATS: Mapping[str, Format] = {
     "llamaindex.response": llamaindex_response,
     "adk.event": adk_event,
     "strands.message": strands_message,
+    "chainlit.step": chainlit_step,
 }
 
 

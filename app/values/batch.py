@@ -68,13 +68,17 @@ class ValueBatches:
         carried out.
 
         Costs 1 get, and then what each operation costs. With an Idempotency-Key 1 get more, and
-        1 put if all writes have succeeded; if not, a repeated request carries them out again.
+        1 put if all writes have succeeded; if not, a repeated request carries them out again. If
+        all operations read, the key has no effect.
 
         Raises:
             ValidationFailed, TooLarge, SessionNotFound, IdempotencyKeyReused, GoneSince
         """
         check(operations, parsed=parsed)
-        opened = self.store.open(place, [o for o in operations if isinstance(o, Change)])
+        changes = [o for o in operations if isinstance(o, Change)]
+        if not changes:
+            idempotency_key = None
+        opened = self.store.open(place, changes)
         record = Record(place, opened.epoch, idempotency_key, self.store.ulids.clock)
         replayed = record.is_there(self.store.table)
         outcomes: list[Outcome] = []

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.graph import END, START, StateGraph, add_messages
-from session_store import AsyncClient
 from typing_extensions import TypedDict
+
+from session_store import AsyncClient
 
 QUESTION = "Which potholes near Main St are still open, and since when? " * 4
 FOUND = "inc_abc123 pothole, Main St 12, open since 3 May. " * 8

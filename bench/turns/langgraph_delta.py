@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import DeltaChannel
-from session_store import AsyncClient
 from typing_extensions import TypedDict
 
 from bench.turns.langgraph import graph, turn
+from session_store import AsyncClient
 
 __all__ = ["setup", "turn"]
 

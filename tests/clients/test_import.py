@@ -18,6 +18,7 @@ import pytest
 
 from session_store import Client, session_id_of
 from session_store._importing import ChangedMeanwhile, write
+from session_store.cli import NAMES
 from session_store.migrations import Conversation, Values
 from tests.people import API, make_token
 
@@ -177,6 +178,46 @@ def test_databases_of_google_adk(service: str, run: Command, store: Client, tmp_
         "adk:my%2Fapp/state:theme": "dark",
     }
     assert run("--from", "adk", tmp_path / f"{service}.db")[1][-1].startswith("4 skipped")
+
+
+def test_folders_of_strands(run: Command, store: Client) -> None:
+    folder = FIXTURES / "strands"
+    code, lines, error = run("--from", "strands", folder / "sessions")
+    assert (code, error) == (0, "")
+    assert lines[-1] == "2 imported: 14 messages, 3 values"
+    session = store.sessions.get(session_id_of("thread-1"), values="strands/")
+    about = json.loads((folder / "sessions" / "session_thread-1" / "session.json").read_text())
+    assert session.metadata == {
+        "strands": {name: member for name, member in about.items() if name != "session_id"}
+    }
+    values = {value.name: value.content for value in session.values}
+    for agent, kept in json.loads((folder / "expected.json").read_text()).items():
+        assert values.pop(f"strands/agents/{agent}") == kept["agent"]
+        found = [
+            json.loads(message.native) if message.format == "strands.json" else message.native
+            for message in session.messages
+            if message.metadata == {"agent_id": agent}
+        ]
+        assert json.dumps(found) == json.dumps(kept["messages"])  # NaN is not equal to itself
+    [(name, graph)] = values.items()
+    assert (name, graph["id"]) == ("strands/multi-agents/graph-1", "graph-1")
+    assert run("--from", "strands", folder / "sessions" / "session_thread-1")[1] == [
+        'skipped "thread-1": is there already',
+        "1 skipped: 0 messages, 0 values",
+    ]
+
+
+def test_damaged_folders_of_strands(run: Command, tmp_path: Path) -> None:
+    assert "has no folder session_" in run("--from", "strands", tmp_path)[2]
+    shutil.copytree(FIXTURES / "strands" / "sessions" / "session_thread-1", tmp_path / "session_1")
+    file = tmp_path / "session_1" / "agents" / "agent_planner" / "messages" / "message_3.json"
+    file.write_text("{}")
+    assert f"{file}: lacks one of message" in run("--from", "strands", tmp_path)[2]
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    assert f"{file}: is a symbolic link" in run("--from", "strands", tmp_path)[2]
+    file.rename(file.with_name("message_x.json"))
+    assert "message_x.json: no number" in run("--from", "strands", tmp_path)[2]
 
 
 def test_json_files_of_langchain(run: Command, store: Client) -> None:
@@ -488,11 +529,14 @@ def test_large_messages_and_values_are_sent_in_parts(store: Client) -> None:
     assert (done.messages, done.undated, done.values) == (4, 2, 4)
 
 
-def test_what_a_source_is_serialized_with_is_not_installed(run: Command, tmp_path: Path) -> None:
-    code, lines, error = run("--from", "langgraph", tmp_path / "checkpoints.db", "--dry-run")
+@pytest.mark.parametrize("name", NAMES)
+def test_each_framework_needs_the_standard_library_only(
+    name: str, run: Command, tmp_path: Path
+) -> None:
+    """None of the frameworks is installed here."""
+    code, lines, error = run("--from", name, tmp_path / "none", "--dry-run")
     assert (code, lines) == (1, [])
-    assert error.startswith("session-store: No module named 'lang")
-    assert error.endswith("Install session-store-client[langgraph]\n")
+    assert error.startswith(f"session-store: {tmp_path / 'none'}") and "Traceback" not in error
 
 
 def test_a_console_script_is_declared() -> None:

@@ -83,6 +83,7 @@ def test_messages_keep_what_was_said(store, session):
     assert [m.message_id for m in later] == [done.messages[-1].message_id]
     got = store.messages.get(session, receipt.message_id)
     assert (got.content, got.name, got.role, got.native) == ("first", "ann", "user", None)
+    assert store.messages.edit(session, receipt.message_id, content="first", if_match=got.etag)
     assert got.timestamp == receipt.timestamp
     with pytest.raises(PreconditionFailed) as refused:
         store.messages.append(session, role="user", content="x", after=receipt.message_id)

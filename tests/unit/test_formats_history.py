@@ -131,7 +131,7 @@ def found(history):
 
 
 def test_every_format_with_tools_is_tried():
-    without = {"bedrock.retrieveAndGenerate", "vercel.uimessage"}
+    without = {"bedrock.retrieveAndGenerate", "vercel.uimessage", "chainlit.step"}
     assert set(WRITERS) == set(FORMATS) - without
 
 

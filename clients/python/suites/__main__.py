@@ -98,7 +98,8 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
         # The framework's own `addopts` ask for reports and plugins of no use here.
         command = [python, "-m", "pytest", "-o", "addopts=", "-o", "asyncio_mode=auto", "-q"]
         # Its `filterwarnings` may make errors of what other packages' versions warn of.
-        command += ["-o", "filterwarnings=default"]
+        # One without a configuration of its own would get ours.
+        command += ["--rootdir", ".", "-o", "filterwarnings=default"]
         command += ["-p", "no:cacheprovider", "--timeout", str(TEST_SECONDS)]
         command += ["-p", "suites.recorder", "-p", f"suites.{suite.framework}_plugin"]
         command += [*options, *suite.tests]

@@ -38,7 +38,7 @@ class Rows:
         thread: Any = await self.get_thread(parameters["id"])  # type: ignore[attr-defined]
         if thread is None:
             return []
-        return [{"metadata": json.dumps(thread["metadata"]), "name": thread["name"]}]
+        return [{"metadata": json.dumps(thread.get("metadata")), "name": thread.get("name")}]
 
 
 def _watched() -> type:

@@ -154,6 +154,14 @@ SUITES = [
         ci=True,
     ),
     Suite(
+        "langgraph",
+        "LangGraph: our own tests",
+        ("test_saver.py", "test_histories.py", "test_graphs.py", "test_store.py", "test_docs.py", "test_migration.py"),
+        {OURS: "SessionStoreSaver, SessionStoreStore"},
+        ci=True,
+        own=True,
+    ),
+    Suite(
         "langchain",
         "langchain-core 1.8.3",
         (
@@ -224,5 +232,12 @@ SUITES = [
             "ca/44/7af8f57c9c1b4c2213cfd9b569e7673b44936abf67a0312e1c999e902003/chainlit-2.12.0.tar.gz",
             "53ca71c66fd98d417039ca5fa9c68349eb8eda771b7e0235a7da531f610fe5d0",
         ),
+    ),
+    Suite(
+        "chainlit",
+        "Chainlit: our own tests",
+        ("test_app.py", "test_migration.py", "test_steps.py", "test_threads.py"),
+        {OURS: "SessionStoreDataLayer"},
+        own=True,
     ),
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from agents.extensions.memory import AsyncSQLiteSession
+from agents.extensions.memory import AsyncSQLiteSession, sqlalchemy_session
 from agents.extensions.memory.sqlalchemy_session import SQLAlchemySession
 from agents.memory import SQLiteSession
 
@@ -125,7 +125,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             _watch(session)
         return
     ours = _ours()
-    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+    modules = {item.module for item in items if isinstance(item, pytest.Function)}
+    # One test imports from it when it runs.
+    for module in modules | {sqlalchemy_session}:
         for name, value in list(vars(module).items()):
             if value in BUILT_IN:
                 setattr(module, name, ours[value])

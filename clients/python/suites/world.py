@@ -48,6 +48,12 @@ def tenant() -> str:
     return _tenant
 
 
-def token(user: str = "tester") -> str:
-    claims = {"tenant_id": _tenant, "sub": user, "exp": EXPIRES, "scope": SCOPES}
+def token(user: str = "tester", more: str = "") -> str:
+    """`more` are further scopes."""
+    claims = {
+        "tenant_id": _tenant,
+        "sub": user,
+        "exp": EXPIRES,
+        "scope": f"{SCOPES} {more}".strip(),
+    }
     return jwt.encode(claims, SECRET, algorithm="HS256")

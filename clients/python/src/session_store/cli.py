@@ -87,16 +87,7 @@ def _token(command: argparse.ArgumentParser, file: Path | None) -> Token:
 
 
 def _read(name: str, path: Path, domain_id: str | None) -> Iterator[Record]:
-    """
-    Raises:
-        SourceUnreadable: also if what it was serialized with is not installed.
-    """
-    try:
-        module = importlib.import_module(f"session_store.migrations.{name}")
-    except ModuleNotFoundError as error:
-        needed = f"{error}. Install session-store-client[{name.replace('_', '-')}]"
-        raise migrations.SourceUnreadable(needed) from None
-    for record in module.read(path):
+    for record in importlib.import_module(f"session_store.migrations.{name}").read(path):
         if domain_id and isinstance(record, Conversation):
             record.session["domain_id"] = domain_id
         yield record

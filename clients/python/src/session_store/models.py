@@ -43,7 +43,7 @@ class Feedback(_Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Message(_Answer):
-    """`native` and `format` are None if it was sent without them."""
+    """`native` and `format` are None if it was sent without them. `etag` is None in a list."""
 
     message_id: str
     session_id: str
@@ -59,6 +59,7 @@ class Message(_Answer):
     native: Json = None
     imported: bool = False
     feedback: tuple[Feedback, ...] = ()
+    etag: str | None = None
 
     @classmethod
     def of(cls, members: Mapping[str, Any], **more: Any) -> Self:

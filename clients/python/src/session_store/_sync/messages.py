@@ -116,7 +116,7 @@ class Messages:
 
     def get(self, session_id: str, message_id: str) -> Message:
         answer = self._connection.request("GET", _path(session_id, message_id))
-        return Message.of(answer.json())
+        return Message.of(answer.json(), etag=answer.headers["ETag"])
 
     def edit(
         self,

@@ -111,7 +111,8 @@ def modified_at(path: Path) -> str:
 
 
 def utc(text: str, where: str) -> str:
-    """A time as databases write it, `2026-11-30 06:49:21`, in UTC unless it says otherwise.
+    """A time as databases write it, `2026-11-30 06:49:21`, which is UTC unless it says otherwise.
+    The results can be compared as text.
 
     Raises:
         SourceUnreadable
@@ -120,4 +121,5 @@ def utc(text: str, where: str) -> str:
         found = datetime.fromisoformat(text)
     except (ValueError, TypeError):
         raise SourceUnreadable(f"{where}: {text!r} is no time") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+    known = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return known.astimezone(UTC).isoformat(timespec="microseconds")

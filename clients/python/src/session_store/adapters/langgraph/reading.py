@@ -16,11 +16,11 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from session_store import AsyncClient, Client
-from session_store.adapters.langgraph.names import HASHED
+from session_store.adapters._langgraph.checkpoints import CHECKPOINT, Stored, Write, checkpoint_id
+from session_store.adapters._langgraph.names import HASHED
 from session_store.adapters.langgraph.scans import PENDING, Listing, Scan
 from session_store.adapters.langgraph.steps import Steps, TwoClients
 from session_store.adapters.langgraph.threads import config_of, place_of, values_of
-from session_store.adapters.langgraph.values import CHECKPOINT, Stored, Write, checkpoint_id
 from session_store.errors import NotFound
 from session_store.models import Session, ValuePage
 

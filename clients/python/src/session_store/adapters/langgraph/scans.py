@@ -5,7 +5,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import get_checkpoint_id
 
-from session_store.adapters.langgraph.values import (
+from session_store.adapters._langgraph.checkpoints import (
     CHECKPOINT,
     ROOT,
     Stored,

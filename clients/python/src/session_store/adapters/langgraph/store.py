@@ -1,14 +1,7 @@
-"""LangGraph's long-term memory, as values of the user.
-
-An item is the value `store/<namespace>/<key>` with one segment for each label of the namespace. Its
-body is the item's JSON object, or, if that has NaN or the name is too long to be told from a hash,
-an object with namespace, key and value as Python's `json` writes it.
-"""
+"""LangGraph's long-term memory in the session store."""
 
 import base64
-import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -25,19 +18,21 @@ from langgraph.store.base import (
 )
 
 from session_store import AsyncClient, Client
-from session_store._bodies import JSON, encode
+from session_store._bodies import JSON
+from session_store.adapters._langgraph.items import (
+    Namespace,
+    body_of,
+    item_of,
+    labels_of,
+    name_of,
+    prefix_of,
+)
+from session_store.adapters._langgraph.names import HASHED
 from session_store.adapters.langgraph.filters import matches, matches_namespace
-from session_store.adapters.langgraph.names import HASHED, escaped, unescaped
 from session_store.adapters.langgraph.steps import Steps, TwoClients
 from session_store.errors import NotFound, error_of
 from session_store.models import Operation, Value
 from session_store.models import Result as Outcome
-
-ROOT = "store/"
-ITEM_TYPE = "application/vnd.langgraph.item"
-
-LABEL, NAME = 100, 700
-"""Bytes of a label of a namespace, and of a whole name."""
 
 PAGE, NAMES = 200, 1000
 """Values of a page, with and without their contents."""
@@ -45,7 +40,6 @@ PAGE, NAMES = 200, 1000
 OPERATIONS, TOGETHER = 100, 4_000_000
 """Items of a batch, and their bytes."""
 
-Namespace = tuple[str, ...]
 Call = Callable[[Any], Any]
 
 
@@ -53,11 +47,10 @@ class SessionStoreStore(BaseStore):
     """Keeps the items of one user. Synchronous methods need a `Client`, asynchronous ones an
     `AsyncClient`.
 
-    There is no vector index: as in InMemoryStore without one, the `query` of a search is left out of
-    account, and no item has a score. There is no TTL. Searches go in the order of names.
-    `created_at` is the time of the last put, as in InMemoryStore. A batch reads first and then
-    writes. It is one request if it only gets, or only
-    puts up to 100 items and 4 MB.
+    There is no vector index: as in InMemoryStore without one, the `query` of a search is ignored,
+    and no item has a score. There is no TTL. Searches go in the order of the names. `created_at` is
+    the time of the last put, as in InMemoryStore. A batch reads first and then writes. It is one
+    request if it only gets up to 100 items, or only puts up to 100 items of 4 MB together.
     """
 
     def __init__(
@@ -82,15 +75,10 @@ class Write:
 
     @classmethod
     def of(cls, op: PutOp) -> "Write":
-        name = _name(op.namespace, op.key)
+        name = name_of(op.namespace, op.key)
         if op.value is None:
             return cls(name, None)
-        value = dict(op.value)
-        if f"/{HASHED}" not in name:
-            with suppress(ValueError):  # NaN
-                return cls(name, encode(value))
-        about = {"namespace": op.namespace, "key": op.key, "value": value}
-        return cls(name, json.dumps(about).encode(), ITEM_TYPE)
+        return cls(name, *body_of(op.namespace, op.key, op.value))
 
     @property
     def size(self) -> int:
@@ -112,7 +100,7 @@ class Write:
 
 def _batch(ops: Sequence[Op]) -> Steps[list[Result]]:
     results: list[Result] = [None] * len(ops)
-    gets = {at: _name(op.namespace, op.key) for at, op in enumerate(ops) if isinstance(op, GetOp)}
+    gets = {at: name_of(op.namespace, op.key) for at, op in enumerate(ops) if isinstance(op, GetOp)}
     # The last write to an item counts.
     puts = {(op.namespace, op.key): Write.of(op) for op in ops if isinstance(op, PutOp)}
     found = yield from _get(list(dict.fromkeys(gets.values())))
@@ -129,20 +117,27 @@ def _batch(ops: Sequence[Op]) -> Steps[list[Result]]:
 
 
 def _get(names: Sequence[str]) -> Steps[dict[str, Value | None]]:
-    if len(names) == 1:
-        return {names[0]: (yield lambda c: c.values.find(names[0]))}
     found: dict[str, Value | None] = {}
     for start in range(0, len(names), OPERATIONS):
         wanted = names[start : start + OPERATIONS]
+        if len(wanted) == 1:
+            found[wanted[0]] = yield from _find(wanted[0])
+            continue
         results = yield _request([{"get": name} for name in wanted])
         for name, result in zip(wanted, results, strict=True):
             if result.status == 413:  # no room in this answer
-                found[name] = yield _find(name)
+                found[name] = yield from _find(name)
             elif result.status == 404:
                 found[name] = None
             else:
                 found[name] = _checked(result).value
     return found
+
+
+def _find(name: str) -> Steps[Value | None]:
+    """By a list, which has the time in milliseconds. The headers of a value have seconds."""
+    page = yield _list(name, 1, None)
+    return next((value for value in page.values if value.name == name), None)
 
 
 def _write(writes: Sequence[Write]) -> Steps[None]:
@@ -178,7 +173,7 @@ def _search(op: SearchOp) -> Steps[list[SearchItem]]:
     end = op.offset + op.limit
     while len(found) < end:
         size = PAGE if op.filter else min(PAGE, end - len(found))
-        page = yield _list(_prefix(op.namespace_prefix), size, cursor)
+        page = yield _list(prefix_of(op.namespace_prefix), size, cursor)
         items = map(_item, page.values)
         found += [each for each in items if not op.filter or matches(each.value, op.filter)]
         cursor = page.next_cursor
@@ -197,7 +192,7 @@ def _namespaces(op: ListNamespacesOp) -> Steps[list[Namespace]]:
     names: dict[str, str] = {}
     cursor = None
     while True:
-        page = yield _list(_prefix(known), NAMES, cursor, names_only=True)
+        page = yield _list(prefix_of(known), NAMES, cursor, names_only=True)
         names |= {value.name.rpartition("/")[0]: value.name for value in page.values}
         cursor = page.next_cursor
         if cursor is None:
@@ -205,7 +200,7 @@ def _namespaces(op: ListNamespacesOp) -> Steps[list[Namespace]]:
     hashed = [name for labels, name in names.items() if f"/{HASHED}" in labels]
     values = (yield from _get(hashed)) if hashed else {}
     read = {_item(value).namespace for value in values.values() if value}
-    read |= {_labels(labels) for labels, name in names.items() if name not in values}
+    read |= {labels_of(labels) for labels, name in names.items() if name not in values}
     found = {
         namespace[: op.max_depth]
         for namespace in read
@@ -214,32 +209,8 @@ def _namespaces(op: ListNamespacesOp) -> Steps[list[Namespace]]:
     return sorted(found)[op.offset : op.offset + op.limit]
 
 
-def _prefix(namespace: Namespace) -> str:
-    return "".join([ROOT, *(f"{escaped(label, LABEL)}/" for label in namespace)])
-
-
-def _name(namespace: Namespace, key: str) -> str:
-    """
-    Raises:
-        ValueError: the namespace is too long.
-    """
-    prefix = _prefix(namespace)
-    if len(prefix) > NAME - LABEL:
-        raise ValueError(f"The namespace has {len(namespace)} labels, which are too long together.")
-    return prefix + escaped(key, NAME - len(prefix))
-
-
-def _labels(path: str) -> Namespace:
-    return tuple(map(unescaped, path.split("/")[1:]))
-
-
 def _item(value: Value) -> SearchItem:
-    if value.content_type == ITEM_TYPE:
-        about = json.loads(value.content)
-        namespace, key, content = tuple(about["namespace"]), about["key"], about["value"]
-    else:
-        *labels, key = _labels(value.name)
-        namespace, content = tuple(labels), value.content
+    namespace, key, content = item_of(value)
     return SearchItem(
         namespace=namespace,
         key=key,
@@ -257,10 +228,6 @@ def _checked(result: Outcome) -> Outcome:
 
 def _request(operations: Sequence[Operation]) -> Call:
     return lambda client: client.values.batch(operations)
-
-
-def _find(name: str) -> Call:
-    return lambda client: client.values.find(name)
 
 
 def _list(prefix: str, limit: int, cursor: str | None, *, names_only: bool = False) -> Call:

@@ -13,32 +13,32 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 
+from session_store.adapters._langgraph.checkpoints import (
+    CHECKPOINT,
+    CHECKPOINT_TYPE,
+    ROOT,
+    WRITES_TYPE,
+    Stored,
+    Write,
+    checkpoint_id,
+    checkpoint_value,
+    key_of,
+    pieces,
+    session_of,
+    task_name,
+    writes_value,
+)
 from session_store.adapters.langgraph.reading import Reading
 from session_store.adapters.langgraph.scans import Listing, Scan
 from session_store.adapters.langgraph.steps import Steps
 from session_store.adapters.langgraph.threads import (
     config_of,
-    key_of,
     place_of,
     session_id,
-    session_of,
     values_of,
-)
-from session_store.adapters.langgraph.values import (
-    CHECKPOINT,
-    ROOT,
-    Stored,
-    Write,
-    checkpoint_id,
-    pieces,
-    task_name,
-    writes_value,
 )
 from session_store.errors import Conflict, NotFound, PreconditionFailed, error_of
 from session_store.models import Operation
-
-CHECKPOINT_TYPE = "application/vnd.langgraph.checkpoint"
-WRITES_TYPE = "application/vnd.langgraph.writes"
 
 NAMES, DELETES = 1000, 100
 """Names of a page without contents, and operations of a batch."""
@@ -64,20 +64,19 @@ class Writing(Reading):
     ) -> Steps[RunnableConfig]:
         thread, prefix = place_of(config)
         parent = get_checkpoint_id(config)
-        about = self.serde.dumps_typed(get_checkpoint_metadata(config, metadata))
-        state = self.serde.dumps_typed(checkpoint)
-        header = {
-            "ns": config["configurable"].get("checkpoint_ns", ""),
-            "parent": parent,
-            "metadata": [about[0], len(about[1])],
-            "checkpoint": state[0],
-        }
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        header, data = checkpoint_value(
+            namespace,
+            parent,
+            self.serde.dumps_typed(get_checkpoint_metadata(config, metadata)),
+            self.serde.dumps_typed(checkpoint),
+        )
         name = f"{prefix}{checkpoint_id(checkpoint['id'])}/{CHECKPOINT}"
-        if parent is None and not header["ns"]:
+        if parent is None and not namespace:
             yield from self._create(thread)
-        for piece, data in pieces(name, header, about[1] + state[1]):
-            yield from self._upload(thread, piece, data, CHECKPOINT_TYPE)
-        return config_of(thread, header["ns"], checkpoint["id"])
+        for piece, part in pieces(name, header, data):
+            yield from self._upload(thread, piece, part, CHECKPOINT_TYPE)
+        return config_of(thread, namespace, checkpoint["id"])
 
     def _put_writes(
         self,

@@ -11,15 +11,14 @@ the checkpoint comes last. A value is a line of JSON, and then the bytes which t
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from langgraph.checkpoint.base import writes_sort_key
-
-from session_store.adapters.langgraph.names import escaped
+from session_store.adapters._langgraph.names import HASHED, escaped
 from session_store.errors import SessionStoreError
-from session_store.models import Value
+from session_store.models import SessionToCreate, Value
 
 ROOT = "cp/"
 CHECKPOINT = "c"
@@ -27,8 +26,18 @@ CHECKPOINT = "c"
 MAX_VALUE = 3 * 1024 * 1024
 """Bytes, see README "Limits"."""
 
+CHECKPOINT_TYPE = "application/vnd.langgraph.checkpoint"
+WRITES_TYPE = "application/vnd.langgraph.writes"
+
 PART = 2_500_000
 """Bytes of a part."""
+
+
+MAX_KEY = 512
+"""Characters of the key of a session."""
+
+_NO_KEY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""What no key contains."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Stored:
             if "part" not in name.split("/")[2:]
             for write in self.writes_of(name)
         ]
-        return sorted(found, key=lambda each: writes_sort_key(each.path, each.task, each.index))
+        return sorted(found, key=lambda each: (each.path, each.task, each.index))
 
 
 def namespace_prefix(namespace: str) -> str:
@@ -98,6 +107,20 @@ def checkpoint_id(id_: str) -> str:
 
 def task_name(task: str) -> str:
     return f"w/{escaped(task, 100)}"
+
+
+def checkpoint_value(
+    namespace: str, parent: str | None, metadata: tuple[str, bytes], state: tuple[str, bytes]
+) -> tuple[Any, bytes]:
+    """The header and the bytes of a checkpoint. `metadata` and `state` are what the serializer has
+    made of them, each with its type."""
+    header = {
+        "ns": namespace,
+        "parent": parent,
+        "metadata": [metadata[0], len(metadata[1])],
+        "checkpoint": state[0],
+    }
+    return header, metadata[1] + state[1]
 
 
 def writes_value(task: str, path: str, writes: Iterable[Write]) -> tuple[Any, bytes]:
@@ -121,3 +144,22 @@ def pieces(name: str, header: Any, data: bytes) -> Iterator[tuple[str, bytes]]:
         parts.append(f"part/{digest}/{number:04}")
         yield f"{name}/{parts[-1]}", data[start : start + PART]
     yield name, json.dumps({**header, "parts": parts}, separators=(",", ":")).encode() + b"\n"
+
+
+def key_of(thread: Any) -> str:
+    """The key of its session: the thread's id, or a hash of it if that cannot be a key.
+
+    >>> key_of("user 7"), key_of("a\n")[:10]
+    ('user 7', '%-2f5d1d7d')
+    """
+    text = str(thread)
+    if 1 <= len(text) <= MAX_KEY and not text.startswith(HASHED) and not _NO_KEY.search(text):
+        return text
+    return HASHED + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def session_of(thread: Any, domain_id: str) -> SessionToCreate:
+    session: SessionToCreate = {"key": key_of(thread), "domain_id": domain_id}
+    if session["key"] != str(thread):
+        session["metadata"] = {"thread_id": str(thread)}
+    return session
