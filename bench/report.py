@@ -492,10 +492,10 @@ def _turn_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
     by_name = {row["name"]: row for row in rows}
     for name, row in by_name.items():
         limits = [("requests", len(row["requests"]), row["most_requests"])]
-        for units, name_of_other in row["like"].items():
-            if other := by_name.get(name_of_other):
-                kind = units.replace(" ", "_")
-                limits.append((units, row[kind], other[kind]))
+        if other := by_name.get(row["like"]):
+            limits.append(("write units", row["write_units"], other["write_units"]))
+            if row["reads"]:
+                limits.append(("read units", row["read_units"], other["read_units"]))
         for what, found, most in limits:
             if most is not None:
                 yield {

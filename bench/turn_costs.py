@@ -38,15 +38,15 @@ SCOPES = (
 @dataclass(frozen=True)
 class Framework:
     """`environment` is that of `suites`; None is the project's own. A turn may take `requests`, and
-    no more write units than the turn `like` it without the service; with `reads_like` also no more
-    read units."""
+    no more write units than the turn `like` it without the service; with `reads`, fewer read units,
+    too."""
 
     title: str
     distribution: str
     environment: str | None
     requests: int | None = None
     like: str | None = None
-    reads_like: str | None = None
+    reads: bool = False
 
 
 FRAMEWORKS = {
@@ -58,8 +58,9 @@ FRAMEWORKS = {
         "LangGraph, delta channels",
         "langgraph",
         "langgraph",
-        like="langgraph_aws_delta",
-        reads_like="langgraph_aws_delta",
+        11,  # LangGraph asks for the history, too
+        "langgraph_aws_delta",
+        reads=True,
     ),
     "langgraph_aws": Framework(
         "LangGraph, AWS's DynamoDBSaver", "langgraph-checkpoint-aws", "langgraph"
@@ -146,7 +147,8 @@ def _measure(world: World, served: Served, url: str, name: str) -> dict[str, Any
         "cpu_ms": statistics.median(cpu),
         "dollars": cost,
         "most_requests": framework.requests,
-        "like": {"write units": framework.like, "read units": framework.reads_like},
+        "like": framework.like,
+        "reads": framework.reads,
         **found,
     }
 

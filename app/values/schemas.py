@@ -44,7 +44,18 @@ class ListValuesSchema(Schema):
     order = _order()
     limit = limit(default=100, most=MAX_VALUES)
     cursor = cursor()
+    after = Prefix(
+        metadata={
+            "description": "Begin after this name, in the order of the list. It begins with the "
+            "prefix, and need not be the name of a value"
+        }
+    )
     names_only = query_flag("`true`: without their contents")
+
+    @ma.validates_schema
+    def _after_in_prefix(self, data: dict[str, Any], **_: Any) -> None:
+        if not data.get("after", data["prefix"]).startswith(data["prefix"]):
+            raise ma.ValidationError("Does not begin with the prefix.", "after")
 
 
 class DeleteValuesSchema(Schema):

@@ -714,6 +714,19 @@ def test_pages_follow_each_other_by_cursors(order, values):
         assert len(pages) == -(-7 // limit)
 
 
+def test_a_list_begins_after_a_name(values):
+    fill(values, *(f"a/{n}" for n in range(5)), "a0", "A")
+    assert values.names(prefix="a/", after="a/1") == ["a/2", "a/3", "a/4"]
+    assert values.names(prefix="a/", after="a/2x") == ["a/3", "a/4"]
+    assert values.names(prefix="a/", after="a/", order="asc")[0] == "a/0"
+    assert values.names(prefix="a/", after="a/2/", order="desc") == ["a/2", "a/1", "a/0"]
+    assert values.names(prefix="a/", after="a/0", order="desc") == []
+    assert values.names(after="a/4") == ["a0"]
+    for order, names in (("asc", ["a/2", "a/3", "a/4"]), ("desc", ["a/0"])):
+        pages = list(values.pages(prefix="a/", after="a/1", order=order, limit=1))
+        assert [[value["name"] for value in page] for page in pages] == [[name] for name in names]
+
+
 def test_a_page_has_100_values_unless_told_and_1000_at_most(mine):
     fill(mine, *(f"{n:04}" for n in range(1_001)))
     assert len(mine.page().json["values"]) == 100
@@ -729,6 +742,8 @@ def test_a_page_has_100_values_unless_told_and_1000_at_most(mine):
         {"order": "up"},
         {"names_only": "yes"},
         {"prefix": "x" * 701},
+        {"after": "x" * 701},
+        {"after": "a", "prefix": "b"},
         {"cursor": ""},
         {"color": "red"},
     ],

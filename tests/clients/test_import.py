@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,12 +17,14 @@ import httpx
 import pytest
 
 from session_store import Client, session_id_of
+from session_store.cli import NAMES
 from session_store._importing import ChangedMeanwhile, write
 from session_store.migrations import Conversation, Values
 from tests.people import API, make_token
 
 ROOT = Path(__file__).resolve().parents[2]
-LANGCHAIN = ROOT / "tests" / "fixtures" / "migrations" / "langchain"
+FIXTURES = ROOT / "tests" / "fixtures" / "migrations"
+LANGCHAIN = FIXTURES / "langchain"
 EXPECTED = json.loads((LANGCHAIN / "expected.json").read_text())
 SCOPES = (
     "sessions:read sessions:write sessions:import sessions:act-for-user "
@@ -103,6 +106,118 @@ def test_a_sqlite_history_of_langchain(run: Command, store: Client) -> None:
     assert session.imported
     assert session.domain_id == "langchain"
     assert session.last_message and session.last_message.text == "5 of them."
+
+
+def test_a_sqlite_session_of_the_openai_agents_sdk(
+    run: Command, store: Client, tmp_path: Path
+) -> None:
+    folder = FIXTURES / "openai_agents"
+    shutil.copy(folder / "sessions.sqlite", tmp_path)
+    code, lines, error = run("--from", "openai_agents", tmp_path / "sessions.sqlite")
+    assert (code, error, lines[-1]) == (0, "", "3 imported: 8 messages, 0 values")
+    expected = json.loads((folder / "expected.json").read_text())
+    del expected["empty"]  # the SDK stores nothing of it
+    for key, items in expected.items():
+        found = [
+            json.loads(native) if isinstance(native, str) else native
+            for native in natives(store, key)
+        ]
+        assert json.dumps(found) == json.dumps(items)  # NaN is not equal to itself
+    said = list(store.messages.list(session_id_of("thread-1")))
+    assert [message.role for message in said] == [
+        "user",
+        "assistant",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert said[0].timestamp.isoformat() == "2026-11-30T06:52:31+00:00"
+    assert [m.format for m in store.messages.list(session_id_of("odd"))] == [
+        "openai-agents.json",
+        "openai-agents.item",
+    ]
+
+
+def test_branches_of_the_openai_agents_sdk_are_refused(run: Command, tmp_path: Path) -> None:
+    path = tmp_path / "sessions.sqlite"
+    shutil.copy(FIXTURES / "openai_agents" / "sessions.sqlite", path)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE message_structure (session_id, branch_id)")
+        database.execute("INSERT INTO message_structure VALUES ('thread-1', 'main'), ('odd', 'b')")
+    database.close()
+    assert "session odd has branches" in run("--from", "openai_agents", path)[2]
+
+
+@pytest.mark.parametrize("service", ["sqlite", "database"])
+def test_databases_of_google_adk(service: str, run: Command, store: Client, tmp_path: Path) -> None:
+    folder = FIXTURES / "adk"
+    shutil.copy(folder / f"{service}.db", tmp_path)
+    code, lines, error = run("--from", "adk", tmp_path / f"{service}.db")
+    assert (code, error) == (0, "")
+    assert lines == [
+        "imported values of the tenant: 0 messages, 1 values",
+        'imported values of the user of "ann": 0 messages, 2 values',
+        'imported "my%2Fapp/s-1" of "ann": 4 messages, 2 values',
+        'imported "my%2Fapp/s-1" of "bob": 0 messages, 0 values',
+        "4 imported: 4 messages, 5 values",
+    ]
+    expected = json.loads((folder / "expected.json").read_text())[service]["ann"]
+    ann, session_id = store.acting_for("ann"), session_id_of("my%2Fapp/s-1")
+    opened = ann.sessions.get(session_id, values="state:")
+    assert opened.domain_id == "my/app"
+    for message, event in zip(opened.messages, expected["events"], strict=True):
+        assert (message.format, message.native["id"]) == ("adk.event", event["id"])
+        assert message.native["timestamp"] == event["timestamp"] == message.timestamp.timestamp()
+        assert message.native["actions"]["state_delta"] == event["actions"]["state_delta"]
+    state = {value.name: value.content for value in opened.values}
+    assert state == {"state:step": 2, "state:a%2Fb 50%25": None}
+    shared = {v.name: v.content for v in [*ann.values.list(), *store.tenant_values.list()]}
+    assert shared == {
+        "adk:my%2Fapp/state:name": "Ann é 😀",
+        "adk:my%2Fapp/state:seen": [1.0, 2],
+        "adk:my%2Fapp/state:theme": "dark",
+    }
+    assert run("--from", "adk", tmp_path / f"{service}.db")[1][-1].startswith("4 skipped")
+
+
+def test_folders_of_strands(run: Command, store: Client) -> None:
+    folder = FIXTURES / "strands"
+    code, lines, error = run("--from", "strands", folder / "sessions")
+    assert (code, error) == (0, "")
+    assert lines[-1] == "2 imported: 14 messages, 3 values"
+    session = store.sessions.get(session_id_of("thread-1"), values="strands/")
+    about = json.loads((folder / "sessions" / "session_thread-1" / "session.json").read_text())
+    assert session.metadata == {
+        "strands": {name: member for name, member in about.items() if name != "session_id"}
+    }
+    values = {value.name: value.content for value in session.values}
+    for agent, kept in json.loads((folder / "expected.json").read_text()).items():
+        assert values.pop(f"strands/agents/{agent}") == kept["agent"]
+        found = [
+            json.loads(message.native) if message.format == "strands.json" else message.native
+            for message in session.messages
+            if message.metadata == {"agent_id": agent}
+        ]
+        assert json.dumps(found) == json.dumps(kept["messages"])  # NaN is not equal to itself
+    [(name, graph)] = values.items()
+    assert (name, graph["id"]) == ("strands/multi-agents/graph-1", "graph-1")
+    assert run("--from", "strands", folder / "sessions" / "session_thread-1")[1] == [
+        'skipped "thread-1": is there already',
+        "1 skipped: 0 messages, 0 values",
+    ]
+
+
+def test_damaged_folders_of_strands(run: Command, tmp_path: Path) -> None:
+    assert "has no folder session_" in run("--from", "strands", tmp_path)[2]
+    shutil.copytree(FIXTURES / "strands" / "sessions" / "session_thread-1", tmp_path / "session_1")
+    file = tmp_path / "session_1" / "agents" / "agent_planner" / "messages" / "message_3.json"
+    file.write_text("{}")
+    assert f"{file}: lacks one of message" in run("--from", "strands", tmp_path)[2]
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    assert f"{file}: is a symbolic link" in run("--from", "strands", tmp_path)[2]
+    file.rename(file.with_name("message_x.json"))
+    assert "message_x.json: no number" in run("--from", "strands", tmp_path)[2]
 
 
 def test_json_files_of_langchain(run: Command, store: Client) -> None:
@@ -370,6 +485,28 @@ def test_times_that_fall_or_are_in_the_future(store: Client) -> None:
     assert abs(third.timestamp() - time.time()) < 60
 
 
+def test_ratings_of_messages(address: str, store: Client) -> None:
+    def record() -> Conversation:
+        return Conversation(
+            session={"key": "rated", "domain_id": "d"},
+            messages=[{"role": "user", "content": n, "created_at": AT} for n in range(3)],
+            ratings={0: 1, 2: "up"},
+        )
+
+    transport = Dying(7, answered=False)  # the second rating
+    with Client(address + API, TOKEN, transport=transport) as dying, pytest.raises(Killed):
+        write(dying, record())
+    assert store.sessions.get(session_id_of("rated")).feedback_count == 1
+    assert [write(store, record()).what for _ in range(2)] == ["completed", "skipped"]
+    session = store.sessions.get(session_id_of("rated"))
+    assert [[each.rating for each in message.feedback] for message in session.messages] == [
+        [1],
+        [],
+        ["up"],
+    ]
+    assert session.feedback_count == 2
+
+
 def test_values_of_users_and_of_the_tenant(store: Client) -> None:
     """A second run does not write over what has changed since."""
     records = [
@@ -390,6 +527,16 @@ def test_values_of_users_and_of_the_tenant(store: Client) -> None:
 def test_large_messages_and_values_are_sent_in_parts(store: Client) -> None:
     done = write(store, talk())
     assert (done.messages, done.undated, done.values) == (4, 2, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_framework_needs_the_standard_library_only(
+    name: str, run: Command, tmp_path: Path
+) -> None:
+    """None of the frameworks is installed here."""
+    code, lines, error = run("--from", name, tmp_path / "none", "--dry-run")
+    assert (code, lines) == (1, [])
+    assert error.startswith(f"session-store: {tmp_path / 'none'}") and "Traceback" not in error
 
 
 def test_a_console_script_is_declared() -> None:

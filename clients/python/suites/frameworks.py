@@ -148,6 +148,14 @@ SUITES = [
         ci=True,
     ),
     Suite(
+        "langgraph",
+        "LangGraph: our own tests",
+        ("test_saver.py", "test_histories.py", "test_graphs.py", "test_store.py", "test_docs.py", "test_migration.py"),
+        {OURS: "SessionStoreSaver, SessionStoreStore"},
+        ci=True,
+        own=True,
+    ),
+    Suite(
         "langchain",
         "langchain-core 1.8.3",
         (

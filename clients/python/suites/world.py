@@ -17,7 +17,10 @@ SECRET = os.environ["SESSION_STORE_SECRET"]
 DYNAMODB_URL = os.environ["SUITES_DYNAMODB_URL"]
 
 EXPIRES = int(time.time()) + 3600
-SCOPES = "sessions:read sessions:write sessions:act-for-user tenant-values:read tenant-values:write"
+SCOPES = (
+    "sessions:read sessions:write sessions:import sessions:act-for-user "
+    "tenant-values:read tenant-values:write"
+)
 
 _tenant = ""
 _used = False

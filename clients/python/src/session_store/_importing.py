@@ -105,7 +105,7 @@ def count(record: Record) -> Done:
 def _write_conversation(client: Client, record: Conversation) -> Done:
     messages, values = _Queue(_in_order(record)), _Queue(record.values)
     first = messages.take(MAX_IMPORT, ROOM)
-    if not messages and not values:
+    if not messages and not values and not record.ratings:
         return Done(messages=len(first)) if _import(client, record, first) else Done("skipped")
 
     session_id = session_id_of(str(record.session["key"]))
@@ -128,6 +128,11 @@ def _write_conversation(client: Client, record: Conversation) -> Done:
     done.undated = _append(client, found, rest)
     done.messages += done.undated
     done.values = _put(client.session_values(session_id), values)
+    if record.ratings:
+        for number, message in enumerate(client.messages.list(session_id)):
+            if number in record.ratings and not message.feedback:
+                rating = record.ratings[number]
+                client.messages.put_feedback(session_id, message.message_id, rating)
     client.values.delete(mark)
     return done
 

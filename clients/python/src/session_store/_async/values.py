@@ -146,8 +146,10 @@ class AsyncValues:
         names_only: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
+        after: str | None = None,
     ) -> ValuePage:
-        query: dict[str, Any] = {"order": order, "limit": limit, "cursor": cursor}
+        """Begins after the name `after`, in this order."""
+        query: dict[str, Any] = {"order": order, "limit": limit, "cursor": cursor, "after": after}
         query |= {"prefix": prefix or None, "names_only": names_only or None}
         body = (await self._connection.request("GET", self._path, query=query)).json()
         return ValuePage(

@@ -12,9 +12,9 @@ standard library where the stored form allows that. A file of another kind, or a
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -34,13 +34,14 @@ class Conversation:
     `session` has the `key` by which the adapter finds it. `messages` have `created_at` as in
     RFC 3339. A time before the one of the message before is moved to that, a future one to now.
     `created_at` of the session is the time of the first message by default. `values` are the
-    session's, each with `put`. `user` is None if the framework knows no users: then it is the
-    user of the token.
+    session's, each with `put`. `ratings` are feedback, by the number of the message, from 0.
+    `user` is None if the framework knows no users: then it is the user of the token.
     """
 
     session: SessionToCreate
     messages: Iterable[DatedMessage] = ()
     values: Iterable[Write] = ()
+    ratings: Mapping[int, str | float | bool] = field(default_factory=dict)
     created_at: str | None = None
     user: str | None = None
 
@@ -107,3 +108,18 @@ def read_json(path: Path) -> Json:
 def modified_at(path: Path) -> str:
     """For what has no time of its own."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+
+
+def utc(text: str, where: str) -> str:
+    """A time as databases write it, `2026-11-30 06:49:21`, which is UTC unless it says otherwise.
+    The results can be compared as text.
+
+    Raises:
+        SourceUnreadable
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise SourceUnreadable(f"{where}: {text!r} is no time") from None
+    known = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return known.astimezone(UTC).isoformat(timespec="microseconds")

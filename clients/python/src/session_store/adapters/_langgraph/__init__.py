@@ -1,0 +1,1 @@
+"""What the adapter for LangGraph and the import from its SQLite files share, without LangGraph."""
