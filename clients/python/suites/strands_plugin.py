@@ -17,7 +17,59 @@ from strands.storage import InMemoryStorage, LocalFileStorage
 from suites import world
 from suites.frameworks import OURS
 
-NOT_APPLICABLE: dict[str, tuple[str, ...]] = {}
+FILE = "tests/strands/session/test_file_session_manager.py::test_"
+STASH = "tests/strands/session/test_snapshot_session_manager.py::TestSnapshotStashIntegration::test_"
+MEMORY = "tests/strands/storage/test_in_memory_storage.py::TestInMemoryStorage::test_"
+LOCAL = "tests/strands/storage/test_local_file_storage.py::TestLocalFileStorage::test_"
+
+NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
+    "looks into the files and folders": (
+        f"{FILE}create_session",
+        f"{FILE}delete_session",
+        f"{FILE}create_agent",
+        f"{FILE}create_message",
+        f"{FILE}message_durable_id_persists",
+        f"{FILE}corrupted_json_file",
+        f"{FILE}create_multi_agent",
+        f"{FILE}create_session_multi_agent_directory_structure",
+        f"{LOCAL}write_creates_directories",
+        f"{LOCAL}write_error_raises_storage_error",
+        f"{LOCAL}read_error_raises_storage_error",
+        f"{LOCAL}delete_error_raises_storage_error",
+        f"{LOCAL}list_error_raises_storage_error",
+        f"{LOCAL}write_atomic_cleanup_on_replace_failure",
+        f"{LOCAL}namespace_returns_local_file_storage",
+        f"{LOCAL}normpath_prevents_trailing_slash_in_namespace",
+    ),
+    "wants ids refused that would lead out of a folder: ours may be any text": (
+        f"{FILE}_get_session_path_invalid_session_id",
+        f"{FILE}_get_agent_path_invalid_agent_id",
+        f"{FILE}_get_message_path_invalid_message_id",
+    ),
+    "puts the files into a sandbox": (
+        f"{LOCAL}for_sandbox_returns_self_if_same",
+        f"{LOCAL}for_sandbox_returns_new_if_different",
+        f"{LOCAL}for_sandbox_preserves_search_strategy",
+        f"{LOCAL}for_sandbox_drops_host_fs_strategy_with_warning",
+        f"{LOCAL}namespace_preserves_for_sandbox",
+        f"{LOCAL}rejects_host_fs_strategy_with_sandbox",
+        f"{LOCAL}sandbox_binary_round_trip",
+        f"{LOCAL}sandbox_delete",
+        f"{LOCAL}sandbox_list",
+        f"{LOCAL}sandbox_list_nested",
+    ),
+    "needs storage that does not outlive the process": (
+        f"{STASH}save_includes_inline_stash_for_ephemeral_storage",
+        f"{STASH}save_omits_stash_when_empty",
+        f"{STASH}immutable_snapshot_includes_stash",
+        f"{STASH}ephemeral_detection_survives_namespacing",
+    ),
+    "compares the name of the class": (f"{STASH}save_writes_external_ref_for_durable_storage",),
+    "empties the storage, which only the one in memory can": (
+        f"{MEMORY}clear",
+        f"{MEMORY}namespace_clear_only_clears_prefix",
+    ),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
