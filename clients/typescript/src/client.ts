@@ -1,0 +1,53 @@
+import { Messages } from "./messages.js";
+import { eachOf } from "./pages.js";
+import { Sessions } from "./sessions.js";
+import { encodePath, Transport, type ClientOptions, type RequestOptions } from "./transport.js";
+import { Values } from "./values.js";
+
+/** One line of an export, by its `type`: `user`, `session`, `message` or `value`. */
+export type ExportedLine = { type: string } & Record<string, unknown>;
+
+export class Client {
+  readonly sessions: Sessions;
+  readonly messages: Messages;
+  /** The user's own values. */
+  readonly values: Values;
+  /** Needs the scopes `tenant-values:read` and `tenant-values:write`. */
+  readonly tenantValues: Values;
+  readonly #transport: Transport;
+
+  constructor(options: ClientOptions) {
+    this.#transport = new Transport(options);
+    this.sessions = new Sessions(this.#transport);
+    this.messages = new Messages(this.#transport);
+    this.values = new Values(this.#transport, "");
+    this.tenantValues = new Values(this.#transport, "/tenant");
+  }
+
+  sessionValues(sessionId: string): Values {
+    return new Values(this.#transport, `/sessions/${encodePath(sessionId)}`);
+  }
+
+  /** All that is kept of you, line by line. Reads the next page when it is needed. */
+  export(options?: RequestOptions): AsyncGenerator<ExportedLine> {
+    const read = async (cursor: string | undefined) => {
+      const { data } = await this.#transport.api.GET("/api/v1/export", {
+        ...this.#transport.init(options),
+        params: { query: { cursor } },
+        parseAs: "text",
+      });
+      const lines = (data ?? "").split("\n").filter(Boolean);
+      return lines.map((line) => JSON.parse(line) as ExportedLine);
+    };
+    // The last line of a page tells where the next one begins.
+    return eachOf(
+      read,
+      (lines) => lines.slice(0, -1),
+      (lines) => (lines.at(-1)?.["next_cursor"] ?? null) as string | null,
+    );
+  }
+}
+
+export function createClient(options: ClientOptions): Client {
+  return new Client(options);
+}
