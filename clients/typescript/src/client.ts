@@ -37,7 +37,7 @@ export class Client {
         parseAs: "text",
       });
       const lines = (data ?? "").split("\n").filter(Boolean);
-      return lines.map((line) => JSON.parse(line) as ExportedLine);
+      return lines.map(lineOf);
     };
     // The last line of a page tells where the next one begins.
     return eachOf(
@@ -46,6 +46,14 @@ export class Client {
       (lines) => (lines.at(-1)?.["next_cursor"] ?? null) as string | null,
     );
   }
+}
+
+/** A line whose JSON has line breaks comes as base64. */
+function lineOf(text: string): ExportedLine {
+  const line = JSON.parse(text) as ExportedLine;
+  if (Object.keys(line).join() !== "type,base64") return line;
+  const bytes = Uint8Array.from(atob(line["base64"] as string), (letter) => letter.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes)) as ExportedLine;
 }
 
 export function createClient(options: ClientOptions): Client {
