@@ -29,7 +29,7 @@ export function newClient({ claims, ...options } = {}) {
  * - "hang": neither the service nor the client hears anything
  * - {status, headers}: the proxy answers itself
  *
- * `requests` has what the client sent.
+ * `choose`, if it is set, picks a fault by the request instead. `requests` has what was sent.
  */
 export async function startProxy() {
   const proxy = { faults: [], requests: [] };
@@ -37,7 +37,7 @@ export async function startProxy() {
     const { method, url, headers } = incoming;
     proxy.requests.push({ method, url, headers });
     const chunks = await incoming.toArray();
-    const fault = proxy.faults.shift() ?? "pass";
+    const fault = proxy.choose?.(incoming) ?? proxy.faults.shift() ?? "pass";
     if (fault === "hang") return;
     if (typeof fault === "object") return outgoing.writeHead(fault.status, fault.headers).end("{}");
     const [status, answer, body] = await forward(method, url, headers, Buffer.concat(chunks));
