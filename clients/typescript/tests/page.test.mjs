@@ -47,14 +47,14 @@ after(async () => {
 });
 
 /** A page of a user who has nothing yet, and steps on it. */
-async function openPage({ api = API_URL, resume = false } = {}) {
+async function openPage({ api = API_URL, mode = "" } = {}) {
   const token = tokenOf(randomUUID());
   const page = await browser.newPage();
   page.setDefaultTimeout(10_000);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (line) => line.type() === "error" && complaints.push(line.text()));
-  const query = new URLSearchParams({ api, token, ...(resume && { resume: "1" }) });
+  const query = new URLSearchParams({ api, token, mode });
   await page.goto(`${ORIGIN}/?${query}`);
   await page.waitForSelector("#composer textarea");
   const texts = (selector) => page.$$eval(selector, (found) => found.map((each) => each.innerText.trim()));
@@ -149,7 +149,8 @@ test("threads are renamed, painted, archived, unarchived and deleted", async () 
   await ui.sees(ui.archived, ["Second"]);
   await ui.sees(() => ui.page.$$eval("em", (found) => found.map((each) => each.innerText)), ["blue"]);
   await ui.press("Unarchive", "#archived li");
-  await ui.press("Delete", "#threads li:nth-child(1)");
+  await ui.sees(ui.threads, ["Second", "A name of my own"]);
+  await ui.press("Delete", "#threads li:nth-child(2)");
   await ui.sees(rows, [["Second", false, undefined]]);
   await ui.reload();
   await ui.sees(ui.threads, ["Second"]);
@@ -202,7 +203,7 @@ test("an answer that was stopped is kept, and marked", async () => {
 });
 
 test("a question that a reload left without an answer is answered", async () => {
-  const ui = await openPage({ resume: true });
+  const ui = await openPage({ mode: "resume" });
   await ui.ask("Go slowly");
   await ui.stored(1);
   await ui.reload();
@@ -252,4 +253,30 @@ test("lost answers make no second thread and no second message", async () => {
   await ui.reload();
   await ui.sees(ui.threads, ["Hello"]);
   proxy.close();
+});
+
+test("the AI SDK's messages are there after a reload, in its own format", async () => {
+  const ui = await openPage({ mode: "ai-sdk" });
+  await ui.ask("One");
+  await ui.sees(ui.messages, ["One", "You said: One"]);
+  await ui.stored(2);
+  await ui.ask("Two");
+  await ui.sees(ui.messages, ["One", "You said: One", "Two", "You said: Two"]);
+  await ui.stored(4);
+  await ui.press("Remove", ".user");
+  await ui.stored(3);
+
+  await ui.reload();
+  await ui.sees(ui.threads, ["One"]);
+  await ui.open("One");
+  await ui.sees(ui.messages, ["You said: One", "Two", "You said: Two"]);
+  await ui.ask("Three");
+  await ui.stored(5);
+  const [{ session_id, last_message }] = await all(ui.client.sessions.list());
+  assert.equal(last_message.text, "You said: Three");
+  const [first, second, third] = (await all(ui.client.messages.list(session_id))).map(({ native }) => native);
+  assert.equal(first.format, "ai-sdk/v6");
+  assert.equal(first.parent_id, null); // its parent was removed
+  assert.equal(second.parent_id, first.id);
+  assert.equal(third.parent_id, second.id);
 });

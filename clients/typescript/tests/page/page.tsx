@@ -15,6 +15,8 @@ import {
   type ChatModelAdapter,
   type ChatModelRunResult,
 } from "@assistant-ui/react";
+import { useChatRuntime } from "@assistant-ui/react-ai-sdk";
+import { createUIMessageStream, type ChatTransport, type UIMessage } from "ai";
 import { createRoot } from "react-dom/client";
 import { createClient } from "session-store-client";
 import { createThreadListAdapter } from "session-store-client/assistant-ui";
@@ -44,16 +46,32 @@ const model: ChatModelAdapter = {
   },
 };
 
+/** The same model for the AI SDK. */
+const transport: ChatTransport<UIMessage> = {
+  sendMessages: async ({ messages }) =>
+    createUIMessageStream({
+      execute({ writer }) {
+        const [part] = messages.at(-1)!.parts;
+        const question = part?.type === "text" ? part.text : "";
+        writer.write({ type: "text-start", id: "t" });
+        writer.write({ type: "text-delta", id: "t", delta: `You said: ${question}` });
+        writer.write({ type: "text-end", id: "t" });
+      },
+    }),
+  reconnectToStream: async () => null,
+};
+
+const mode = settings.get("mode");
+const useRuntime =
+  mode === "ai-sdk" ? () => useChatRuntime({ transport }) : () => useLocalRuntime(model);
+
 const adapter = createThreadListAdapter(client, {
   domainId: "page",
-  ...(settings.has("resume") && { resume: () => says("Resumed ", "answer") }),
+  ...(mode === "resume" && { resume: () => says("Resumed ", "answer") }),
 });
 
 function App() {
-  const runtime = useRemoteThreadListRuntime({
-    runtimeHook: () => useLocalRuntime(model),
-    adapter,
-  });
+  const runtime = useRemoteThreadListRuntime({ runtimeHook: useRuntime, adapter });
   return (
     <AssistantRuntimeProvider runtime={runtime}>
       <div style={{ display: "flex", gap: 24, font: "15px sans-serif" }}>
