@@ -34,7 +34,7 @@ export class Messages {
     sessionId: string,
     message: NewMessage,
     options: AppendOptions = {},
-  ): Promise<Schemas["AppendedMessage"] & Changed> {
+  ): Promise<Schemas["AppendAnswer"] & Changed> {
     return withSessionEtag(
       await this.transport.api.POST("/api/v1/sessions/{session_id}/messages", {
         ...this.transport.write(options, { Prefer: preference(options) }),

@@ -1246,7 +1246,7 @@ export interface components {
              */
             status?: "in_progress" | "complete" | "interrupted" | null;
         };
-        AppendedMessage: {
+        AppendAnswer: {
             /** @example msg_01JD2QX61N0V5H8Y2C4G7P9S3D */
             message_id: string;
             /** @example sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C */
@@ -1295,6 +1295,8 @@ export interface components {
             imported?: boolean;
             /** @description Only if there is any */
             feedback?: components["schemas"]["GivenFeedback"][];
+            /** @description Only if the request had `after`: the previous message; null for the first */
+            previous?: string | null;
         };
         SessionToCreate: {
             /**
@@ -1362,6 +1364,56 @@ export interface components {
             /** @description Values to write in the same step, all or nothing, with their preconditions. Those of the tenant need the scope `tenant-values:write` */
             values?: components["schemas"]["AppendedValues"] | null;
         };
+        AppendedMessage: {
+            /** @example msg_01JD2QX61N0V5H8Y2C4G7P9S3D */
+            message_id: string;
+            /** @example sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C */
+            session_id: string;
+            /** Format: date-time */
+            timestamp: string;
+            /** @description The user, or the agent acting for the user */
+            created_by?: string;
+            role?: string;
+            name?: string | null;
+            /** @enum {string} */
+            status?: "in_progress" | "complete" | "interrupted";
+            /** Format: date-time */
+            edited_at?: string | null;
+            /** @description As it was sent */
+            content?: unknown;
+            format?: string;
+            /** @description As it was sent, if it was */
+            native?: unknown;
+            /** @description Any JSON object. Only `references` are checked */
+            metadata?: {
+                /** @description The sources that ground an answer */
+                references?: ({
+                    /** @example inc_abc123 */
+                    reference_id: string | number;
+                    /** @example report */
+                    type?: string | null;
+                    /** @example Pothole on Main St */
+                    summary?: string | null;
+                    /**
+                     * Format: uri-reference
+                     * @description Any address but one that runs a script
+                     */
+                    url?: string | null;
+                    /** @description Any object. A GeoJSON Point must be on the globe */
+                    location?: {
+                        [key: string]: unknown;
+                    } | null;
+                } & {
+                    [key: string]: unknown;
+                })[] | null;
+            } & {
+                [key: string]: unknown;
+            };
+            /** @description Only if it was imported with its date */
+            imported?: boolean;
+            /** @description Only if there is any */
+            feedback?: components["schemas"]["GivenFeedback"][];
+        };
         Result: {
             name?: string;
             content_type?: string;
@@ -1389,6 +1441,8 @@ export interface components {
         };
         AppendedMessages: {
             messages: components["schemas"]["AppendedMessage"][];
+            /** @description Only if the request had `after`: the previous message; null for the first */
+            previous?: string | null;
             /** @description Only if the request had `values` */
             values?: components["schemas"]["WrittenValues"];
         };
@@ -1535,7 +1589,9 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
-        PatchValue: Record<string, never> | unknown[] | string | number | boolean | null;
+        PatchValue: {
+            [key: string]: unknown;
+        } | unknown[] | string | number | boolean | null;
         ValueList: {
             values: components["schemas"]["ListedValue"][];
             /** @description The `cursor` of the next page; null if there is none */
@@ -2474,7 +2530,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AppendedMessage"];
+                    "application/json": components["schemas"]["AppendAnswer"];
                 };
             };
             400: components["responses"]["Problem400"];
