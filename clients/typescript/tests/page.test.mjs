@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -10,27 +11,58 @@ import { build } from "esbuild";
 import puppeteer from "puppeteer-core";
 import { createClient } from "session-store-client";
 
+import { example } from "./readme.mjs";
 import { all, API_URL, startProxy, tokenOf } from "./support.mjs";
 
 const ORIGIN = `http://127.0.0.1:${process.env.PAGE_PORT}`;
 
+const PAGE = fileURLToPath(new URL("page", import.meta.url));
+
+/** The README's page, with what an application adds. */
+const README_PAGE = `
+  ${example("app.tsx").replace("https://sessions.example.com", API_URL)}
+  import { createRoot } from "react-dom/client";
+  createRoot(document.getElementById("app")!).render(<App />);`;
+
+const README_FILES = {
+  "./model": `export const model = { run: async () => ({ content: [{ type: "text", text: "Hello!" }] }) };`,
+  "./token": `export const getToken = async () => new URLSearchParams(location.search).get("token");`,
+};
+
+/** esbuild finds the README's own files in `README_FILES`. */
+const readmeFiles = {
+  name: "readme-files",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/(model|token)$/ }, ({ path }) => ({ path, namespace: "readme" }));
+    onLoad({ filter: /.*/, namespace: "readme" }, ({ path }) => ({ contents: README_FILES[path] }));
+  },
+};
+
 let browser, server;
 
 before(async () => {
-  const bundled = await build({
-    entryPoints: [fileURLToPath(new URL("page/page.tsx", import.meta.url))],
-    bundle: true,
-    write: false,
-    format: "esm",
-    jsx: "automatic",
-    logLevel: "warning",
-    define: { "process.env.NODE_ENV": '"production"', "process.env.NEXT_PUBLIC_ASSISTANT_BASE_URL": '""' },
-  });
-  const script = bundled.outputFiles[0].text;
-  server = createServer((request, response) => {
-    const isScript = request.url === "/page.js";
-    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html; charset=utf-8");
-    response.end(isScript ? script : '<div id="app"></div><script type="module" src="/page.js"></script>');
+  const entries = {
+    "/page.js": { entryPoints: [join(PAGE, "page.tsx")] },
+    "/readme.js": { stdin: { contents: README_PAGE, loader: "tsx", resolveDir: PAGE }, plugins: [readmeFiles] },
+  };
+  const scripts = {};
+  for (const [path, entry] of Object.entries(entries)) {
+    const bundled = await build({
+      ...entry,
+      bundle: true,
+      write: false,
+      format: "esm",
+      jsx: "automatic",
+      logLevel: "warning",
+      define: { "process.env.NODE_ENV": '"production"', "process.env.NEXT_PUBLIC_ASSISTANT_BASE_URL": '""' },
+    });
+    scripts[path] = bundled.outputFiles[0].text;
+  }
+  server = createServer(({ url }, response) => {
+    const script = scripts[url];
+    response.setHeader("Content-Type", script ? "text/javascript" : "text/html; charset=utf-8");
+    const name = url.startsWith("/readme") ? "/readme.js" : "/page.js";
+    response.end(script ?? `<div id="app"></div><script type="module" src="${name}"></script>`);
   });
   server.listen(Number(process.env.PAGE_PORT), "127.0.0.1");
   await once(server, "listening");
@@ -279,4 +311,22 @@ test("the AI SDK's messages are there after a reload, in its own format", async 
   assert.equal(first.parent_id, null); // its parent was removed
   assert.equal(second.parent_id, first.id);
   assert.equal(third.parent_id, second.id);
+});
+
+test("the README's page keeps its thread", async () => {
+  const token = tokenOf(randomUUID());
+  const page = await browser.newPage();
+  await page.goto(`${ORIGIN}/readme?token=${token}`);
+  await (await page.waitForSelector("textarea")).type("A question");
+  await page.keyboard.press("Enter");
+  const says = (text) => page.waitForFunction((it) => document.body.innerText.includes(it), {}, text);
+  await says("Hello!");
+  const client = createClient({ baseUrl: API_URL, token });
+  while ((await client.sessions.page()).sessions[0]?.message_count !== 2) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await page.reload();
+  await page.waitForFunction(() => [...document.querySelectorAll("button")].some((each) => each.innerText === "A question"));
+  await page.evaluate(() => [...document.querySelectorAll("button")].find((each) => each.innerText === "A question").click());
+  await says("Hello!");
 });
