@@ -166,7 +166,11 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     writes: NewMessage[][],
     options: RequestOptions,
   ) {
-    const session = { ...this.#options.session?.(messages), key: chatId, domain_id: this.#domain() };
+    const session = {
+      ...this.#options.session?.(messages),
+      key: chatId,
+      domain_id: this.#domain(),
+    };
     const first = writes.shift();
     if (!first) return void (await this.#client.sessions.create(session, options));
     // `after` fails if another request has created the chat meanwhile.

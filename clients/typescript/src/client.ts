@@ -1,7 +1,7 @@
 import { Messages } from "./messages.js";
 import { eachOf } from "./pages.js";
 import { Sessions } from "./sessions.js";
-import { encodePath, Transport, type ClientOptions, type RequestOptions } from "./transport.js";
+import { encodeId, Transport, type ClientOptions, type RequestOptions } from "./transport.js";
 import { Values } from "./values.js";
 
 /** One line of an export, by its `type`: `user`, `session`, `message` or `value`. */
@@ -25,7 +25,7 @@ export class Client {
   }
 
   sessionValues(sessionId: string): Values {
-    return new Values(this.#transport, `/sessions/${encodePath(sessionId)}`);
+    return new Values(this.#transport, `/sessions/${encodeId(sessionId)}`);
   }
 
   /** All that is kept of you, line by line. Reads the next page when it is needed. */

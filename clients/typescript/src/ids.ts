@@ -9,6 +9,7 @@ export async function sessionIdOf(key: string): Promise<string> {
   const bytes = new Uint8Array(hash, 0, 16);
   const number = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
   let digits = "";
-  for (let shift = 125n; shift >= 0n; shift -= 5n) digits += DIGITS[Number((number >> shift) & 31n)];
+  for (let shift = 125n; shift >= 0n; shift -= 5n)
+    digits += DIGITS[Number((number >> shift) & 31n)];
   return `sess_${digits}`;
 }

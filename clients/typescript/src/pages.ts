@@ -1,4 +1,5 @@
 import { retryAfter, sleep } from "./retries.js";
+import { bodyOf, type Answer } from "./transport.js";
 
 /** Goes through all pages of a list, and reads each page only when it is needed. */
 export async function* eachOf<Page, Entry>(
@@ -15,16 +16,16 @@ export async function* eachOf<Page, Entry>(
   } while (from);
 }
 
-/** Repeats a request while its answer is 202, and calls `note` with each answer's body. */
+/** Repeats a request while its answer is 202. Calls `note` with the body of each answer. */
 export async function untilDone<T>(
-  request: () => Promise<{ data?: T; response: Response }>,
+  request: () => Promise<Answer<T>>,
   signal: AbortSignal | undefined,
-  note: (body: T) => void,
-): Promise<void> {
+  note: (body: T) => void = () => {},
+): Promise<Answer<T>> {
   for (;;) {
-    const { data, response } = await request();
-    note(data as T);
-    if (response.status !== 202) return;
-    await sleep(retryAfter(response.headers), signal);
+    const answer = await request();
+    note(bodyOf(answer));
+    if (answer.response.status !== 202) return answer;
+    await sleep(retryAfter(answer.response.headers), signal);
   }
 }

@@ -3,17 +3,27 @@ import type { operations } from "./schema.js";
 import {
   bodyOf,
   withEtag,
+  type Answer,
   type RequestOptions,
   type Transport,
   type WriteOptions,
 } from "./transport.js";
 import type { Schemas, Session, SessionRow } from "./types.js";
 
-export interface SessionFilters
-  extends Omit<NonNullable<operations["list_sessions"]["parameters"]["query"]>, "page"> {
+export interface SessionFilters extends Omit<
+  NonNullable<operations["list_sessions"]["parameters"]["query"]>,
+  "page"
+> {
   /** Only sessions whose metadata has these members. */
   metadata?: Record<string, string | number | boolean | null>;
 }
+
+export interface ReadSession extends RequestOptions {
+  messages?: number;
+  values?: string;
+}
+
+export type OpenedSession = Schemas["SessionWithMessages"] & { etag: string };
 
 export class Sessions {
   constructor(private readonly transport: Transport) {}
@@ -162,9 +172,11 @@ export class Sessions {
         params: { path: { session_id: sessionId } },
         body: fork,
       });
-    let answer: Awaited<ReturnType<typeof request>>;
-    await untilDone(async () => (answer = await request()), options.signal, () => {});
-    return withEtag(answer! as { data?: Schemas["Session"]; response: Response });
+    const done = await untilDone<Schemas["Session"] | Schemas["UnfinishedFork"]>(
+      request,
+      options.signal,
+    );
+    return withEtag(done as Answer<Schemas["Session"]>);
   }
 
   /** Creates a session with dated messages. Needs the scope `sessions:import`. */
@@ -187,10 +199,3 @@ export class Sessions {
     );
   }
 }
-
-export interface ReadSession extends RequestOptions {
-  messages?: number;
-  values?: string;
-}
-
-export type OpenedSession = Schemas["SessionWithMessages"] & { etag: string };

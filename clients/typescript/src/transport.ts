@@ -82,13 +82,20 @@ export class Transport {
     return this.#send(request, body, options, retries);
   }
 
-  async #send(request: Request, body: BodyInit | undefined, options: RequestOptions, retries: number) {
+  async #send(
+    request: Request,
+    body: BodyInit | undefined,
+    options: RequestOptions,
+    retries: number,
+  ) {
     for (let retry = 0; ; retry++) {
       const answer = await this.#try(request, body, options).catch((error: unknown) => {
         if (options.signal?.aborted || retry >= retries) throw error;
       });
       const wait =
-        retry < retries && (!answer || isRepeatable(answer)) ? pause(retry, answer?.headers) : undefined;
+        retry < retries && (!answer || isRepeatable(answer))
+          ? pause(retry, answer?.headers)
+          : undefined;
       if (answer && wait === undefined) return checked(answer);
       await sleep(wait ?? 0, options.signal);
     }
@@ -112,21 +119,25 @@ export class Transport {
   }
 }
 
-/** Keeps the slashes in a value's name. */
 function pathSerializer(path: string, parameters: Record<string, unknown>): string {
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => encodePath(String(parameters[name])));
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const text = String(parameters[name]);
+    return name === "name" ? encodeName(text) : encodeId(text);
+  });
 }
 
 /**
  * Throws:
- *   TypeError: a part is empty, `.` or `..`, which would lead to another resource.
+ *   TypeError: it has a slash, or is empty, `.` or `..`, which would lead to another resource.
  */
-export function encodePath(text: string): string {
-  const parts = text.split("/");
-  if (parts.some((part) => part === "" || part === "." || part === "..")) {
-    throw new TypeError(`Not an id or a name: ${JSON.stringify(text)}`);
-  }
-  return parts.map(encodeURIComponent).join("/");
+export function encodeId(id: string): string {
+  if (/^\.{0,2}$|\//.test(id)) throw new TypeError(`Not an id or a name: ${JSON.stringify(id)}`);
+  return encodeURIComponent(id);
+}
+
+/** The name of a value, whose slashes are those of the path. */
+export function encodeName(name: string): string {
+  return name.split("/").map(encodeId).join("/");
 }
 
 /** Etags are without quotes in this client, and with them in headers. */
@@ -134,7 +145,7 @@ export function quoted(etag: string | undefined): string | undefined {
   return etag === undefined || etag === "*" ? etag : `"${etag}"`;
 }
 
-interface Answer<T> {
+export interface Answer<T> {
   data?: T;
   response: Response;
 }

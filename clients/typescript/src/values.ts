@@ -2,7 +2,7 @@ import { eachOf, untilDone } from "./pages.js";
 import type { operations } from "./schema.js";
 import {
   bodyOf,
-  encodePath,
+  encodeName,
   etagIn,
   type RequestOptions,
   type Transport,
@@ -22,7 +22,9 @@ export interface PutOptions extends WriteOptions {
 }
 
 /** `content` is the parsed JSON, or a Uint8Array. */
-export type ReadValue<T> = Pick<Schemas["Value"], "name" | "content_type" | "etag"> & { content: T };
+export type ReadValue<T> = Pick<Schemas["Value"], "name" | "content_type" | "etag"> & {
+  content: T;
+};
 
 const OCTETS = "application/octet-stream";
 
@@ -90,7 +92,7 @@ export class Values {
         ? { "Content-Type": contentType }
         : { "Content-Type": OCTETS, "Value-Type": contentType }),
     });
-    const path = `${this.path("")}/${encodePath(name)}`;
+    const path = `${this.path("")}/${encodeName(name)}`;
     const answer = await this.transport.upload(path, body, options, headers);
     return (await answer.json()) as Schemas["Value"];
   }

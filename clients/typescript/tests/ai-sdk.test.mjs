@@ -17,7 +17,11 @@ import { ChatStore } from "session-store-client/ai-sdk";
 
 import { all, newClient, startProxy } from "./support.mjs";
 
-const question = (text, id = generateId()) => ({ id, role: "user", parts: [{ type: "text", text }] });
+const question = (text, id = generateId()) => ({
+  id,
+  role: "user",
+  parts: [{ type: "text", text }],
+});
 const textsOf = (messages) =>
   messages.map(({ parts }) => parts.map((part) => part.text ?? "").join(""));
 
@@ -89,7 +93,8 @@ test("an answer that was aborted is kept as interrupted, and completed later", a
   const model = modelThatSays("Once ", "upon ", "a ", "time ", "there ", "was ");
   const stream = await answer(chats, chatId, [question("A story")], model, abort.signal);
   let deltas = 0;
-  for await (const chunk of stream) if (chunk.type === "text-delta" && ++deltas === 2) abort.abort();
+  for await (const chunk of stream)
+    if (chunk.type === "text-delta" && ++deltas === 2) abort.abort();
 
   assert.equal(await chats.status(chatId), "interrupted");
   const [, partial] = await chats.load(chatId);
@@ -114,7 +119,10 @@ test("a new question after an abort leaves the answer interrupted", async () => 
   await chats.save("chat", [one, partial], { status: "interrupted" });
   await chats.save("chat", [one, partial, two]);
   const messages = await stored(client, "chat");
-  assert.deepEqual(messages.map(({ status }) => status), ["complete", "interrupted", "complete"]);
+  assert.deepEqual(
+    messages.map(({ status }) => status),
+    ["complete", "interrupted", "complete"],
+  );
   assert.equal(messages[1].edited_at, null);
 });
 
@@ -146,13 +154,13 @@ test("only what is new is written, and the rest is not read", async () => {
   proxy.requests.length = 0;
   await chats.save("long", [...messages, question("One more")]);
   const sent = proxy.requests.map(({ method, url }) => `${method} ${url.split("/").at(-1)}`);
-  assert.deepEqual(sent, [
-    `GET ${await sessionIdOf("long")}?messages=2`,
-    "POST batch",
-  ]);
+  assert.deepEqual(sent, [`GET ${await sessionIdOf("long")}?messages=2`, "POST batch"]);
   await chats.save("long", [...messages.slice(-3), (await chats.load("long")).at(-1)]);
   const after = await stored(client, "long");
-  assert.deepEqual(after.slice(0, 120).map(({ message_id }) => message_id), before);
+  assert.deepEqual(
+    after.slice(0, 120).map(({ message_id }) => message_id),
+    before,
+  );
   assert.equal(after.length, 121);
   assert.ok(after.every(({ edited_at }) => edited_at === null));
   proxy.close();
@@ -167,7 +175,10 @@ test("a last message that has changed is edited", async () => {
   const done = { ...asked, parts: [{ ...call, state: "output-available", output: { hits: 2 } }] };
   await chats.save("chat", [question("Search", "u1"), done, question("Thanks", "u2")]);
   const messages = await stored(client, "chat");
-  assert.deepEqual(messages.map(({ native }) => native.id), ["u1", "a1", "u2"]);
+  assert.deepEqual(
+    messages.map(({ native }) => native.id),
+    ["u1", "a1", "u2"],
+  );
   assert.deepEqual(messages[1].native, done);
   assert.equal(messages[1].status, "complete");
   assert.equal((await client.sessions.check(await sessionIdOf("chat"))).findings.length, 0);

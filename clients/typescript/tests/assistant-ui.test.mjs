@@ -56,7 +56,7 @@ test("threads are found by any id, and listed by page with their metadata", asyn
     lastMessageAt: undefined,
     custom: long,
   });
-  await adapter.updateCustom(own ? remoteId : "", { short: 1 });
+  await adapter.updateCustom(remoteId, { short: 1 });
   assert.deepEqual((await adapter.fetch(own)).custom, { short: 1 });
   await adapter.updateCustom(remoteId, undefined);
   assert.deepEqual((await adapter.fetch(own)).custom, {});
@@ -93,11 +93,28 @@ test("messages come back whole, with dates, parents and the settings of their ru
   const history = createHistoryAdapter(client, () => thread);
   assert.deepEqual((await history.load()).messages, []);
   const inner = message("inner", "assistant", "thinking");
-  const call = { type: "tool-call", toolCallId: "c", toolName: "f", args: {}, argsText: "{}", messages: [inner] };
-  const attachment = { id: "a", type: "file", name: "a.txt", content: [], status: { type: "complete" } };
+  const call = {
+    type: "tool-call",
+    toolCallId: "c",
+    toolName: "f",
+    args: {},
+    argsText: "{}",
+    messages: [inner],
+  };
+  const attachment = {
+    id: "a",
+    type: "file",
+    name: "a.txt",
+    content: [],
+    status: { type: "complete" },
+  };
   const items = [
     { parentId: null, message: message("ü/1", "user", "Hi", { attachments: [attachment] }) },
-    { parentId: "ü/1", message: message("2", "assistant", "Hello", { content: [call] }), runConfig: { custom: { a: 1 } } },
+    {
+      parentId: "ü/1",
+      message: message("2", "assistant", "Hello", { content: [call] }),
+      runConfig: { custom: { a: 1 } },
+    },
   ];
   const file = { ...attachment, file: new File(["x"], "a.txt") };
   await history.append({ ...items[0], message: { ...items[0].message, attachments: [file] } });
@@ -114,7 +131,8 @@ test("a paused run is updated in place, even from another process", async () => 
   const status = { type: "requires-action", reason: "tool-calls" };
   await history.append({ parentId: "1", message: message("2", "assistant", "May I?", { status }) });
   const { remoteId } = thread.getState();
-  const statuses = async () => (await all(client.messages.list(remoteId))).map(({ status }) => status);
+  const statuses = async () =>
+    (await all(client.messages.list(remoteId))).map(({ status }) => status);
   assert.deepEqual(await statuses(), ["complete", "in_progress"]);
 
   const done = { parentId: "1", message: message("2", "assistant", "Done") };
@@ -132,12 +150,16 @@ test("a message is looked for from the end, and not at all if it is known", asyn
   const thread = newThread(client);
   const history = createHistoryAdapter(client, () => thread);
   for (let n = 0; n < 45; n++) {
-    await history.append({ parentId: n ? `${n - 1}` : null, message: message(`${n}`, "user", `${n}`) });
+    await history.append({
+      parentId: n ? `${n - 1}` : null,
+      message: message(`${n}`, "user", `${n}`),
+    });
   }
   const reads = async (job) => {
     proxy.requests.length = 0;
     await job();
-    return proxy.requests.filter(({ method, url }) => method === "GET" && url.includes("/messages")).length;
+    return proxy.requests.filter(({ method, url }) => method === "GET" && url.includes("/messages"))
+      .length;
   };
   const change = (id) => ({ parentId: `${id - 1}`, message: message(`${id}`, "user", "changed") });
   const other = createHistoryAdapter(client, () => thread);
@@ -164,7 +186,13 @@ test("what follows a removed message gets its parent", async () => {
   await other.delete([items[1]]);
   await history.delete([items[1]]);
   const loaded = (await history.load()).messages;
-  assert.deepEqual(loaded.map(({ parentId, message }) => [parentId, message.id]), [[null, "1"], ["1", "3"]]);
+  assert.deepEqual(
+    loaded.map(({ parentId, message }) => [parentId, message.id]),
+    [
+      [null, "1"],
+      ["1", "3"],
+    ],
+  );
   assert.deepEqual(loaded[1].message, items[2].message);
 });
 
@@ -176,7 +204,10 @@ test("formats are kept apart, and a pinned thread stays the same", async () => {
   const format = {
     format: "test/v1",
     encode: ({ message }) => ({ parts: [{ type: "text", text: message.text }] }),
-    decode: ({ id, parent_id, content }) => ({ parentId: parent_id, message: { id, text: content.parts[0].text } }),
+    decode: ({ id, parent_id, content }) => ({
+      parentId: parent_id,
+      message: { id, text: content.parts[0].text },
+    }),
     getId: ({ id }) => id,
   };
   const formatted = history.withFormat(format);
@@ -190,7 +221,10 @@ test("formats are kept apart, and a pinned thread stays the same", async () => {
   const { messages } = await formatted.load();
   assert.deepEqual(messages, [{ parentId: null, message: { id: "x", text: "Hello" } }]);
   const stored = await all(client.messages.list(one.getState().remoteId));
-  assert.deepEqual(stored.map(({ content }) => content), ["Other format", "Hello"]);
+  assert.deepEqual(
+    stored.map(({ content }) => content),
+    ["Other format", "Hello"],
+  );
   await formatted.delete([item]);
   assert.deepEqual((await formatted.load()).messages, []);
 });
@@ -220,6 +254,10 @@ test("copies of another backend's messages are made and kept current", async () 
   const { messages } = await history.load();
   assert.deepEqual(
     messages.map(({ parentId, message }) => [parentId, message.id, message.content[0].text]),
-    [[null, "1", "1"], ["1", "2", "changed"], ["2", "3", "3"]],
+    [
+      [null, "1", "1"],
+      ["1", "2", "changed"],
+      ["2", "3", "3"],
+    ],
   );
 });

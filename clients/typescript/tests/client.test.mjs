@@ -13,17 +13,23 @@ const contents = (messages) => messages.map(({ content }) => content);
 
 async function newSession(client = newClient(), ...texts) {
   const { session_id } = await client.sessions.create(DOMAIN);
-  if (texts.length) await client.messages.appendMany(session_id, texts.map((text) => say(text)));
+  if (texts.length)
+    await client.messages.appendMany(
+      session_id,
+      texts.map((text) => say(text)),
+    );
   return [client, session_id];
 }
 
-const refused = (status, code, more = {}) => (error) => {
-  assert.ok(error instanceof ApiError, error);
-  assert.equal(error.status, status);
-  assert.equal(error.code, code);
-  for (const [name, value] of Object.entries(more)) assert.deepEqual(error.problem[name], value);
-  return true;
-};
+const refused =
+  (status, code, more = {}) =>
+  (error) => {
+    assert.ok(error instanceof ApiError, error);
+    assert.equal(error.status, status);
+    assert.equal(error.code, code);
+    for (const [name, value] of Object.entries(more)) assert.deepEqual(error.problem[name], value);
+    return true;
+  };
 
 test("session ids are worked out from keys as the README says", async () => {
   const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
@@ -49,7 +55,11 @@ test("sessions: create, get, update, put", async () => {
   const updated = await client.sessions.update(session_id, { pinned: true, metadata: { b: null } });
   assert.deepEqual(updated.metadata, { a: 1 });
   assert.notEqual(updated.etag, created.etag);
-  const put = await client.sessions.put(session_id, { metadata: { c: 3 } }, { ifMatch: updated.etag });
+  const put = await client.sessions.put(
+    session_id,
+    { metadata: { c: 3 } },
+    { ifMatch: updated.etag },
+  );
   assert.deepEqual(put.metadata, { c: 3 });
   const opened = await client.sessions.get(session_id);
   assert.deepEqual(opened.messages, []);
@@ -66,7 +76,10 @@ test("sessions: get with the last messages and some values", async () => {
   await client.sessionValues(id).put("agent/state", { step: 1 });
   const opened = await client.sessions.get(id, { messages: 2, values: "agent/" });
   assert.deepEqual(contents(opened.messages), ["2", "3"]);
-  assert.deepEqual(opened.values.map(({ json }) => json), [{ step: 1 }]);
+  assert.deepEqual(
+    opened.values.map(({ json }) => json),
+    [{ step: 1 }],
+  );
   const query = { order: "desc", cursor: opened.earlier_cursor };
   assert.deepEqual(contents(await all(client.messages.list(id, query))), ["1"]);
 });
@@ -106,7 +119,10 @@ test("sessions: delete, fork, check, import", async () => {
 
   const session = { ...DOMAIN, title: "Old" };
   const messages = [say("Then", { created_at: "2024-05-01T09:30:00Z" })];
-  await assert.rejects(client.sessions.import({ session, messages }), refused(403, "INSUFFICIENT_SCOPE"));
+  await assert.rejects(
+    client.sessions.import({ session, messages }),
+    refused(403, "INSUFFICIENT_SCOPE"),
+  );
   const scope = "sessions:read sessions:write sessions:import";
   const imported = await newClient({ claims: { scope } }).sessions.import({ session, messages });
   assert.equal(imported.imported, true);
@@ -117,7 +133,10 @@ test("sessions: delete with a condition", async () => {
   const [client, id] = await newSession(undefined, "1");
   const { etag } = await client.sessions.get(id);
   await client.messages.append(id, say("2"));
-  await assert.rejects(client.sessions.delete(id, { ifMatch: etag }), refused(412, "PRECONDITION_FAILED"));
+  await assert.rejects(
+    client.sessions.delete(id, { ifMatch: etag }),
+    refused(412, "PRECONDITION_FAILED"),
+  );
   await client.sessions.delete(id, { ifMatch: (await client.sessions.get(id)).etag });
 });
 
@@ -131,7 +150,10 @@ test("sessions: deleteAll, and export before it", async () => {
     ["user", "session", "message", "message", "value", "value"],
   );
   assert.deepEqual(await client.sessions.deleteAll(), { deleted_sessions: 1, deleted_messages: 2 });
-  assert.deepEqual((await all(client.export())).map(({ type }) => type), ["user"]);
+  assert.deepEqual(
+    (await all(client.export())).map(({ type }) => type),
+    ["user"],
+  );
 });
 
 test("an exported line that comes as base64 is read", async () => {
@@ -151,7 +173,10 @@ test("messages: append, list, get, page", async () => {
   const [client, id] = await newSession();
   const first = await client.messages.append(id, say("1"), { after: id });
   assert.equal(first.content, "1");
-  const minimal = await client.messages.append(id, say("2"), { after: first.message_id, minimal: true });
+  const minimal = await client.messages.append(id, say("2"), {
+    after: first.message_id,
+    minimal: true,
+  });
   assert.equal(minimal.content, undefined);
   assert.ok(minimal.session_etag);
   await assert.rejects(
@@ -160,7 +185,13 @@ test("messages: append, list, get, page", async () => {
   );
   const { messages } = await client.messages.appendMany(id, [say("3"), say("4"), say("5")]);
   assert.equal(messages.length, 3);
-  assert.deepEqual(contents(await all(client.messages.list(id, { limit: 2 }))), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(contents(await all(client.messages.list(id, { limit: 2 }))), [
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+  ]);
   const desc = { order: "desc", limit: 2, after: first.message_id };
   assert.deepEqual(contents(await all(client.messages.list(id, desc))), ["5", "4", "3", "2"]);
   const page = await client.messages.page(id, { limit: 1 });
@@ -173,7 +204,10 @@ test("messages: a batch creates its session and writes values in the same step",
   const id = await sessionIdOf("thread");
   const answer = await client.messages.appendMany(id, [say("Hi")], {
     session: { ...DOMAIN, key: "thread" },
-    values: { session: [{ put: "state", json: { step: 1 } }], user: [{ put: "last", json: "thread" }] },
+    values: {
+      session: [{ put: "state", json: { step: 1 } }],
+      user: [{ put: "last", json: "thread" }],
+    },
   });
   assert.ok(answer.values.session[0].etag);
   assert.deepEqual((await client.sessionValues(id).get("state")).content, { step: 1 });
@@ -186,7 +220,12 @@ test("messages: edit, delete, deleteFrom, pop, replace", async () => {
   const ids = (await all(messages.list(id))).map(({ message_id }) => message_id);
   const now = async () => contents(await all(messages.list(id)));
   const { etag } = await messages.get(id, ids[0]);
-  const edited = await messages.edit(id, ids[0], { content: "one", status: "interrupted" }, { ifMatch: etag });
+  const edited = await messages.edit(
+    id,
+    ids[0],
+    { content: "one", status: "interrupted" },
+    { ifMatch: etag },
+  );
   assert.equal(edited.status, "interrupted");
   assert.equal(edited.etag, (await messages.get(id, ids[0])).etag);
   const stale = messages.edit(id, ids[0], { content: "uno" }, { ifMatch: etag });
@@ -220,7 +259,11 @@ for (const place of ["user", "session", "tenant"]) {
     const scope = "sessions:read sessions:write tenant-values:read tenant-values:write";
     const client = newClient({ claims: { scope } });
     const [, id] = await newSession(client);
-    const values = { user: client.values, session: client.sessionValues(id), tenant: client.tenantValues }[place];
+    const values = {
+      user: client.values,
+      session: client.sessionValues(id),
+      tenant: client.tenantValues,
+    }[place];
     const prefix = `${crypto.randomUUID()}/`; // others have values of the tenant, too
 
     const name = `${prefix}état d'agent/100% ?#`;
@@ -251,17 +294,29 @@ for (const place of ["user", "session", "tenant"]) {
       { delete: `${prefix}5` },
       { get: `${prefix}5` },
     ]);
-    assert.deepEqual(results.map(({ status }) => status), [201, 201, 201, 201, 201, 200, 204, 404]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      [201, 201, 201, 201, 201, 200, 204, 404],
+    );
     assert.equal(results[5].json, 3);
     const atomic = values.batch(
-      [{ put: `${prefix}9`, json: 9 }, { put: `${prefix}1`, json: 0, if_none_match: "*" }],
+      [
+        { put: `${prefix}9`, json: 9 },
+        { put: `${prefix}1`, json: 0, if_none_match: "*" },
+      ],
       { atomic: true },
     );
     await assert.rejects(atomic, refused(412, "VALUES_NOT_WRITTEN"));
     const listed = await all(values.list({ prefix, limit: 3 }));
-    assert.deepEqual(listed.map(({ json }) => json), [1, 2, 3, 4]);
+    assert.deepEqual(
+      listed.map(({ json }) => json),
+      [1, 2, 3, 4],
+    );
     const names = await values.page({ prefix, names_only: true, order: "desc" });
-    assert.deepEqual(names.values.map(({ json }) => json), [undefined, undefined, undefined, undefined]);
+    assert.deepEqual(
+      names.values.map(({ json }) => json),
+      [undefined, undefined, undefined, undefined],
+    );
     assert.deepEqual(await values.deleteAll(prefix), { deleted_values: 4 });
     assert.deepEqual(await all(values.list({ prefix })), []);
   });
@@ -276,12 +331,27 @@ test("values of any type come back as they were", async () => {
     [bytes.buffer, { contentType: "image/png" }, "image/png", bytes],
     [new Blob([bytes], { type: "audio/wav" }), {}, "audio/wav", bytes],
     [stream(), { contentType: "video/mp4" }, "video/mp4", bytes],
-    ["Grüße", { contentType: "text/plain; charset=utf-8" }, "text/plain; charset=utf-8", new TextEncoder().encode("Grüße")],
+    [
+      "Grüße",
+      { contentType: "text/plain; charset=utf-8" },
+      "text/plain; charset=utf-8",
+      new TextEncoder().encode("Grüße"),
+    ],
     [new Uint8Array(0), {}, "application/octet-stream", new Uint8Array(0)],
     ["text", {}, "application/json", "text"],
     [null, {}, "application/json", null],
-    [{ type: "Point" }, { contentType: "application/geo+json" }, "application/geo+json", { type: "Point" }],
-    [new TextEncoder().encode("[1, 2]"), { contentType: "application/json" }, "application/json", [1, 2]],
+    [
+      { type: "Point" },
+      { contentType: "application/geo+json" },
+      "application/geo+json",
+      { type: "Point" },
+    ],
+    [
+      new TextEncoder().encode("[1, 2]"),
+      { contentType: "application/json" },
+      "application/json",
+      [1, 2],
+    ],
   ];
   for (const [content, options, type, expected] of cases) {
     await values.put("it", content, options);
@@ -297,9 +367,11 @@ test("an id or name that leads elsewhere is refused before it is sent", async ()
   const client = newClient();
   for (const id of ["", ".", "..", "a/../b", "a//b"]) {
     await assert.rejects(client.sessions.delete(id), TypeError);
+    await assert.rejects(client.values.put(id, 1), TypeError);
     await assert.rejects(client.values.delete(id), TypeError);
     assert.throws(() => client.sessionValues(id), TypeError);
   }
+  await assert.rejects(client.sessions.delete("sess/messages"), TypeError);
 });
 
 test("an error has all that the problem tells", async () => {
@@ -317,7 +389,10 @@ test("an error has all that the problem tells", async () => {
 
 test("the token may come from a function, and headers from the options", async () => {
   let asked = 0;
-  const token = async () => (asked++, tokenOf("bot", { scope: "sessions:read sessions:act-for-user" }));
+  const token = async () => (
+    asked++,
+    tokenOf("bot", { scope: "sessions:read sessions:act-for-user" })
+  );
   const headers = { "Act-For-User": "dora" };
   const client = createClient({ baseUrl: `${API_URL}/api/v1/`, token, headers });
   await all(client.sessions.list());

@@ -12,7 +12,14 @@ import { API_URL, tokenOf } from "./support.mjs";
 import { example } from "./readme.mjs";
 
 const HOME = fileURLToPath(new URL("..", import.meta.url));
-const INSTALL = ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+const INSTALL = [
+  "install",
+  "--prefer-offline",
+  "--no-audit",
+  "--no-fund",
+  "--ignore-scripts",
+  "--loglevel=error",
+];
 
 let folder;
 
@@ -44,12 +51,26 @@ test("real usage compiles with --strict, and what is wrong does not", () => {
 });
 
 test("the package brings only openapi-fetch, and its types need nothing else", () => {
-  const installed = readdirSync(join(folder, "node_modules")).filter((name) => !name.startsWith("."));
-  assert.deepEqual(installed, ["openapi-fetch", "openapi-typescript-helpers", "session-store-client"]);
+  const installed = readdirSync(join(folder, "node_modules")).filter(
+    (name) => !name.startsWith("."),
+  );
+  assert.deepEqual(installed, [
+    "openapi-fetch",
+    "openapi-typescript-helpers",
+    "session-store-client",
+  ]);
   const usage = `import { createClient } from "session-store-client";
     export const page = createClient({ baseUrl: "", token: "" }).sessions.page();`;
   writeFileSync(join(folder, "usage.ts"), usage);
-  const options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"];
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--skipDefaultLibCheck",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+  ];
   run(join(HOME, "node_modules/.bin/tsc"), [...options, "usage.ts"], { cwd: folder });
 });
 
@@ -63,7 +84,9 @@ test("the README's first example runs, and finds its session again", () => {
 
 test("the README's example of the AI SDK runs with the SDK alone", () => {
   const { devDependencies } = JSON.parse(readFileSync(join(HOME, "package.json"), "utf8"));
-  run("npm", [...INSTALL, `ai@${devDependencies.ai}`, `zod@${devDependencies.zod}`], { cwd: folder });
+  run("npm", [...INSTALL, `ai@${devDependencies.ai}`, `zod@${devDependencies.zod}`], {
+    cwd: folder,
+  });
   writeFileSync(join(folder, "chat.mjs"), example("chat.mjs"));
   writeFileSync(join(folder, "model.mjs"), MODEL);
   const env = { API_URL, TOKEN: tokenOf(randomUUID()) };

@@ -43,7 +43,10 @@ let browser, server;
 before(async () => {
   const entries = {
     "/page.js": { entryPoints: [join(PAGE, "page.tsx")] },
-    "/readme.js": { stdin: { contents: README_PAGE, loader: "tsx", resolveDir: PAGE }, plugins: [readmeFiles] },
+    "/readme.js": {
+      stdin: { contents: README_PAGE, loader: "tsx", resolveDir: PAGE },
+      plugins: [readmeFiles],
+    },
   };
   const scripts = {};
   for (const [path, entry] of Object.entries(entries)) {
@@ -54,7 +57,10 @@ before(async () => {
       format: "esm",
       jsx: "automatic",
       logLevel: "warning",
-      define: { "process.env.NODE_ENV": '"production"', "process.env.NEXT_PUBLIC_ASSISTANT_BASE_URL": '""' },
+      define: {
+        "process.env.NODE_ENV": '"production"',
+        "process.env.NEXT_PUBLIC_ASSISTANT_BASE_URL": '""',
+      },
     });
     scripts[path] = bundled.outputFiles[0].text;
   }
@@ -89,7 +95,8 @@ async function openPage({ api = API_URL, mode = "" } = {}) {
   const query = new URLSearchParams({ api, token, mode });
   await page.goto(`${ORIGIN}/?${query}`);
   await page.waitForSelector("#composer textarea");
-  const texts = (selector) => page.$$eval(selector, (found) => found.map((each) => each.innerText.trim()));
+  const texts = (selector) =>
+    page.$$eval(selector, (found) => found.map((each) => each.innerText.trim()));
   return {
     page,
     complaints,
@@ -98,7 +105,9 @@ async function openPage({ api = API_URL, mode = "" } = {}) {
     threads: () => texts("#threads button:first-child"),
     archived: () => texts("#archived button:first-child"),
     async press(label, within = "body") {
-      const button = await page.waitForSelector(`${within} ::-p-xpath(.//button[normalize-space()="${label}"])`);
+      const button = await page.waitForSelector(
+        `${within} ::-p-xpath(.//button[normalize-space()="${label}"])`,
+      );
       await button.evaluate((element) => element.click());
     },
     async ask(text) {
@@ -134,7 +143,10 @@ async function openPage({ api = API_URL, mode = "" } = {}) {
 test("threads and messages are there after a reload", async () => {
   const ui = await openPage();
   await ui.ask("Any potholes near Main St?");
-  await ui.sees(ui.messages, ["Any potholes near Main St?", "You said: Any potholes near Main St?"]);
+  await ui.sees(ui.messages, [
+    "Any potholes near Main St?",
+    "You said: Any potholes near Main St?",
+  ]);
   await ui.sees(ui.threads, ["Any potholes near Main St?"]);
   await ui.ask("And on Elm St?");
   await ui.stored(4);
@@ -173,13 +185,23 @@ test("threads are renamed, painted, archived, unarchived and deleted", async () 
   await ui.press("Archive", "#threads li:nth-child(1)");
   await ui.sees(ui.archived, ["Second"]);
   const rows = async () =>
-    (await all(ui.client.sessions.list())).map(({ title, archived, metadata }) => [title, archived, metadata.colour]);
-  await ui.sees(rows, [["Second", true, undefined], ["A name of my own", false, "blue"]]);
+    (await all(ui.client.sessions.list())).map(({ title, archived, metadata }) => [
+      title,
+      archived,
+      metadata.colour,
+    ]);
+  await ui.sees(rows, [
+    ["Second", true, undefined],
+    ["A name of my own", false, "blue"],
+  ]);
 
   await ui.reload();
   await ui.sees(ui.threads, ["A name of my own"]);
   await ui.sees(ui.archived, ["Second"]);
-  await ui.sees(() => ui.page.$$eval("em", (found) => found.map((each) => each.innerText)), ["blue"]);
+  await ui.sees(
+    () => ui.page.$$eval("em", (found) => found.map((each) => each.innerText)),
+    ["blue"],
+  );
   await ui.press("Unarchive", "#archived li");
   await ui.sees(ui.threads, ["Second", "A name of my own"]);
   await ui.press("Delete", "#threads li:nth-child(2)");
@@ -207,7 +229,8 @@ test("the branches of an edited message and of an answer are there after a reloa
   await ui.sees(ui.threads, ["One"]);
   await ui.open("One");
   await ui.sees(ui.messages, ["One more", "You said: One more"]);
-  const branches = () => ui.page.$$eval(".branches", (found) => found.map((each) => each.innerText.match(/\d\/\d/)[0]));
+  const branches = () =>
+    ui.page.$$eval(".branches", (found) => found.map((each) => each.innerText.match(/\d\/\d/)[0]));
   await ui.sees(branches, ["2/2", "2/2"]);
   await ui.press("Previous", ".user");
   await ui.sees(ui.messages, ["One", "You said: One"]);
@@ -223,10 +246,13 @@ test("an answer that was stopped is kept, and marked", async () => {
   await ui.stored(2);
   const [{ session_id }] = await all(ui.client.sessions.list());
   const messages = await all(ui.client.messages.list(session_id));
-  assert.deepEqual(messages.map(({ role, status }) => [role, status]), [
-    ["user", "complete"],
-    ["assistant", "interrupted"],
-  ]);
+  assert.deepEqual(
+    messages.map(({ role, status }) => [role, status]),
+    [
+      ["user", "complete"],
+      ["assistant", "interrupted"],
+    ],
+  );
   await ui.reload();
   await ui.sees(ui.threads, ["Go slowly"]);
   await ui.open("Go slowly");
@@ -259,7 +285,8 @@ test("a message is removed, and one is rated", async () => {
   await ui.sees(ui.threads, ["One"]);
   await ui.open("One");
   await ui.sees(ui.messages, ["You said: One", "Two", "You said: Two"]);
-  const ratings = () => ui.page.$$eval("[data-rating]", (found) => found.map((each) => each.dataset.rating));
+  const ratings = () =>
+    ui.page.$$eval("[data-rating]", (found) => found.map((each) => each.dataset.rating));
   await ui.sees(ratings, ["positive"]);
 });
 
@@ -306,7 +333,9 @@ test("the AI SDK's messages are there after a reload, in its own format", async 
   await ui.stored(5);
   const [{ session_id, last_message }] = await all(ui.client.sessions.list());
   assert.equal(last_message.text, "You said: Three");
-  const [first, second, third] = (await all(ui.client.messages.list(session_id))).map(({ native }) => native);
+  const [first, second, third] = (await all(ui.client.messages.list(session_id))).map(
+    ({ native }) => native,
+  );
   assert.equal(first.format, "ai-sdk/v6");
   assert.equal(first.parent_id, null); // its parent was removed
   assert.equal(second.parent_id, first.id);
@@ -319,14 +348,21 @@ test("the README's page keeps its thread", async () => {
   await page.goto(`${ORIGIN}/readme?token=${token}`);
   await (await page.waitForSelector("textarea")).type("A question");
   await page.keyboard.press("Enter");
-  const says = (text) => page.waitForFunction((it) => document.body.innerText.includes(it), {}, text);
+  const says = (text) =>
+    page.waitForFunction((it) => document.body.innerText.includes(it), {}, text);
   await says("Hello!");
   const client = createClient({ baseUrl: API_URL, token });
   while ((await client.sessions.page()).sessions[0]?.message_count !== 2) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   await page.reload();
-  await page.waitForFunction(() => [...document.querySelectorAll("button")].some((each) => each.innerText === "A question"));
-  await page.evaluate(() => [...document.querySelectorAll("button")].find((each) => each.innerText === "A question").click());
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll("button")].some((each) => each.innerText === "A question"),
+  );
+  await page.evaluate(() =>
+    [...document.querySelectorAll("button")]
+      .find((each) => each.innerText === "A question")
+      .click(),
+  );
   await says("Hello!");
 });

@@ -30,7 +30,10 @@ for (const fault of ["lose", "cut"]) {
       assert.ok(first);
       assert.deepEqual([second, third], [first, first]);
       const messages = await all(client.messages.list(id));
-      assert.deepEqual(messages.map((message) => message.message_id), [message_id]);
+      assert.deepEqual(
+        messages.map((message) => message.message_id),
+        [message_id],
+      );
     }));
 }
 
@@ -158,7 +161,9 @@ test("a signal stops a request and the waiting between tries", () =>
     proxy.faults.push("hang");
     const first = new AbortController();
     setTimeout(() => first.abort(), 50);
-    await assert.rejects(client.sessions.page({}, { signal: first.signal }), { name: "AbortError" });
+    await assert.rejects(client.sessions.page({}, { signal: first.signal }), {
+      name: "AbortError",
+    });
     assert.equal(proxy.requests.length, 1);
 
     proxy.faults.push({ status: 503, headers: { "Retry-After": "30" } });
@@ -190,7 +195,11 @@ function scripted(...answers) {
 
 test("deletions are repeated while the answer is 202, and their counts added", async () => {
   const counts = (n) => ({ deleted_sessions: 1, deleted_messages: n, deleted_values: n });
-  const answers = [[202, counts(5)], [202, counts(7)], [200, counts(1)]];
+  const answers = [
+    [202, counts(5)],
+    [202, counts(7)],
+    [200, counts(1)],
+  ];
   const [one] = scripted(...answers);
   assert.deepEqual(await one.sessions.deleteAll(), { deleted_sessions: 3, deleted_messages: 13 });
   const [two] = scripted(...answers);

@@ -15,7 +15,11 @@ const pagePort = probe.address().port;
 probe.close();
 
 // In Chromium, only this origin may call the service.
-const env = { ...process.env, CORS_ORIGINS: `http://127.0.0.1:${pagePort}`, PAGE_PORT: `${pagePort}` };
+const env = {
+  ...process.env,
+  CORS_ORIGINS: `http://127.0.0.1:${pagePort}`,
+  PAGE_PORT: `${pagePort}`,
+};
 const server = spawn(`${ROOT}.venv/bin/python`, [`${HERE}server.py`], {
   env,
   stdio: ["pipe", "pipe", "inherit"],

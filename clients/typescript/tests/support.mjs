@@ -10,7 +10,10 @@ const encoded = (value) => Buffer.from(JSON.stringify(value)).toString("base64ur
 
 export function tokenOf(user, claims = {}) {
   const exp = Math.floor(Date.now() / 1000) + 3600;
-  const told = [{ alg: "HS256", typ: "JWT" }, { tenant_id: "acme", sub: user, exp, ...claims }];
+  const told = [
+    { alg: "HS256", typ: "JWT" },
+    { tenant_id: "acme", sub: user, exp, ...claims },
+  ];
   const text = told.map(encoded).join(".");
   return `${text}.${createHmac("sha256", process.env.JWT_SECRET).update(text).digest("base64url")}`;
 }

@@ -64,9 +64,7 @@ export class Entries {
           const native = { ...child.native, parent_id: stored.native.parent_id };
           await this.#edit(child, { ...child, native });
         }
-        await this.client.messages
-          .delete(this.sessionId, stored.message_id)
-          .catch(ignoreMissing);
+        await this.client.messages.delete(this.sessionId, stored.message_id).catch(ignoreMissing);
         this.#known.delete(id);
       }
     });

@@ -135,7 +135,10 @@ type Item = ExportedMessageRepositoryItem;
 function entryOf({ message, parentId, runConfig }: Item): EntryToWrite {
   const content = encodeMessage(message);
   const native = { id: message.id, parent_id: parentId, format: THREAD_MESSAGE, content };
-  return { ...describe(content), native: runConfig ? { ...native, run_config: runConfig } : native };
+  return {
+    ...describe(content),
+    native: runConfig ? { ...native, run_config: runConfig } : native,
+  };
 }
 
 function formattedEntryOf<M, S extends Record<string, unknown>>(

@@ -88,7 +88,7 @@ export function createThreads(
           title += piece;
           controller.appendText(piece);
         }
-        title = title.trim().slice(0, MAX_TITLE);
+        title = [...title.trim()].slice(0, MAX_TITLE).join("");
         if (title) await sessions.update(remoteId, { title });
       });
     },

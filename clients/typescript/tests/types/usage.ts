@@ -1,7 +1,17 @@
 /** Compiled with `tsc --strict`, not run. What must not compile is marked so. */
 import { streamText, toUIMessageStream, type ToolSet, type UIMessage } from "ai";
-import { useLocalRuntime, useRemoteThreadListRuntime, type ChatModelAdapter } from "@assistant-ui/react";
-import { ApiError, createClient, sessionIdOf, type Message, type Schemas } from "session-store-client";
+import {
+  useLocalRuntime,
+  useRemoteThreadListRuntime,
+  type ChatModelAdapter,
+} from "@assistant-ui/react";
+import {
+  ApiError,
+  createClient,
+  sessionIdOf,
+  type Message,
+  type Schemas,
+} from "session-store-client";
 import { ChatStore } from "session-store-client/ai-sdk";
 import { createThreadListAdapter } from "session-store-client/assistant-ui";
 
@@ -65,7 +75,8 @@ export async function values(id: string): Promise<void> {
   await client.sessionValues(id).patch("agent/state", { step: state.content.step + 1 });
   await client.values.put("photo", new Blob(["…"]), { contentType: "image/png", onlyNew: true });
   const results: Schemas["Result"][] = await client.tenantValues.batch([{ get: "prompt" }]);
-  for await (const value of client.values.list({ prefix: "notes/" })) console.log(value.json, results);
+  for await (const value of client.values.list({ prefix: "notes/" }))
+    console.log(value.json, results);
 }
 
 export async function errors(): Promise<string | null | undefined> {
