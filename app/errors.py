@@ -29,10 +29,13 @@ class FieldError(TypedDict):
 
 
 class ApiError(Exception):
+    """`repeatable` says whether the same request may succeed later, and can be sent again safely."""
+
     status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
     detail: ClassVar[str]
+    repeatable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -247,6 +250,7 @@ class Contended(ApiError):
     """A change that depends on what was read lost the race against other writers too often."""
 
     status, code, title = 409, "CONTENDED", "Others keep changing it"
+    repeatable = True
     detail = "Other writers were first each time. Nothing was written. Try again."
 
 
@@ -322,6 +326,7 @@ class Unavailable(ApiError):
     """Nothing was written, so the client can send the same request again."""
 
     status, code, title = 503, "STORE_UNAVAILABLE", "Try again"
+    repeatable = True
     detail = "The database did not accept the request in time. Nothing was written."
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
@@ -336,7 +341,8 @@ class ClockDisagrees(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke after the write was sent. An Idempotency-Key makes it safe to repeat."""
+    """The connection broke after the write was sent. An Idempotency-Key makes it safe to repeat, and
+    so it is not `repeatable` in itself if the request was a POST without one."""
 
     code = "OUTCOME_UNKNOWN"
     detail = (

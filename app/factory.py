@@ -66,6 +66,7 @@ EXPOSED_HEADERS = [
     "Session-ETag",
     "Location",
     "Retry-After",
+    "Should-Retry",
     "Idempotent-Replayed",
     "Preference-Applied",
     "Value-Type",
@@ -83,7 +84,7 @@ def create_app(
     verifier: Verifier | None = None,
 ) -> flask.Flask:
     """Returns the WSGI app. Arguments that are None are created from `config`."""
-    app = flask.Flask("app", static_folder=None)
+    app = flask.Flask(__package__, static_folder=None)
     app.config.update(
         API_TITLE="Session store",
         API_VERSION=__version__,

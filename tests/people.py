@@ -94,6 +94,10 @@ class Client:
         return ids
 
 
+REPEATABLE = {"STORE_UNAVAILABLE", "CONTENDED"}
+"""Codes whose requests can be sent again as they are. OUTCOME_UNKNOWN depends on the request."""
+
+
 def problem(answer: TestResponse, status: int, code: str, **extension: Any) -> dict[str, Any]:
     """Checks that the answer is this problem, with these extension members and no others. Returns
     its body."""
@@ -106,6 +110,8 @@ def problem(answer: TestResponse, status: int, code: str, **extension: Any) -> d
     assert {name: body[name] for name in body.keys() - usual} == extension
     assert usual <= set(body)
     assert body["request_id"] == answer.headers["X-Request-Id"]
+    if code != "OUTCOME_UNKNOWN":
+        assert answer.headers["Should-Retry"] == ("true" if code in REPEATABLE else "false")
     return body
 
 

@@ -12,13 +12,16 @@ from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app.errors import PROBLEM_JSON, ApiError, FieldError
+from app.errors import PROBLEM_JSON, ApiError, FieldError, OutcomeUnknown
 from app.http import limits
 from app.http.request_log import request_id
 from app.logs import log_exception
 
 INTERNAL = "INTERNAL_ERROR"
 INTERNAL_ERROR = "Something went wrong on our side. Look for the request_id in the log."
+
+SHOULD_RETRY = "Should-Retry"
+"""Tells a client, in the headers of every problem, whether to send the same request again."""
 
 FRAMEWORK_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 """Errors that Flask and Werkzeug raise themselves. Their `code` is the name of the status."""
@@ -103,7 +106,14 @@ DOCUMENTED: dict[int, type[ApiError]] = {
 }
 """The example of each status in the OpenAPI document."""
 
-_HEADERS = {
+_SHOULD_RETRY = {
+    SHOULD_RETRY: {
+        "schema": {"type": "string", "enum": ["true", "false"]},
+        "description": "Whether the same request may succeed if it is sent again",
+    }
+}
+
+_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     415: {
         "Accept": {"schema": {"type": "string"}, "description": "The supported content type"},
@@ -131,8 +141,7 @@ def _document(spec: APISpec, status: int, code: str, title: str, detail: str) ->
         "description": title,
         "content": {PROBLEM_JSON: {"schema": ProblemSchema, "example": example}},
     }
-    if status in _HEADERS:
-        response["headers"] = _HEADERS[status]
+    response["headers"] = _HEADERS.get(status, {}) | _SHOULD_RETRY
     spec.components.response(f"Problem{status}", response, lazy=True)
 
 
@@ -143,7 +152,14 @@ def register_handlers(app: flask.Flask) -> None:
 
 
 def _answer_api_error(error: ApiError) -> flask.Response:
-    return _answer(error.problem(request_id()), error.headers)
+    return _answer(error.problem(request_id()), error.headers, repeatable=_is_repeatable(error))
+
+
+def _is_repeatable(error: ApiError) -> bool:
+    request = flask.request
+    if isinstance(error, OutcomeUnknown) and request.method == "POST":
+        return "Idempotency-Key" in request.headers
+    return error.repeatable
 
 
 def _answer_http_exception(error: HTTPException) -> Any:
@@ -164,7 +180,13 @@ def _answer_unexpected(error: Exception) -> flask.Response:
     return _answer(errors.problem(500, INTERNAL, "Internal error", INTERNAL_ERROR, request_id()))
 
 
-def _answer(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> flask.Response:
+def _answer(
+    body: dict[str, Any],
+    headers: Mapping[str, str] | None = None,
+    *,
+    repeatable: bool = False,
+) -> flask.Response:
+    told = {SHOULD_RETRY: str(repeatable).lower(), **(headers or {})}
     return flask.Response(
-        json.dumps(body), status=body["status"], headers=headers, content_type=PROBLEM_JSON
+        json.dumps(body), status=body["status"], headers=told, content_type=PROBLEM_JSON
     )

@@ -9,23 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.table.db import Table
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-
-
-def test_the_library_snippet_appends_a_grounded_message(alice, table, client, monkeypatch, capsys):
-    """Unchanged, except for the table's name."""
-    session_id = alice.create_session()["session_id"]
-    [snippet] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    named = snippet.replace('Table("sessions")', f'Table("{table.name}")')
-    assert named != snippet
-    exec(compile(named, "README.md", "exec"), {"session_id": session_id})  # noqa: S102
-    [message] = alice.get(f"/sessions/{session_id}").json["messages"]
-    assert capsys.readouterr().out.splitlines()[-1] == f"{message['message_id']} query-agent"
-    assert message["metadata"]["references"][0]["reference_id"] == "inc_abc123"
-    assert Table(table.name, client).name == table.name
 
 
 def test_the_requests_for_values_work_as_pasted(address, alice):

@@ -96,6 +96,14 @@ def test_if_the_answer_is_lost_for_good_the_outcome_is_unknown(
         answer = hurried_alice.request(method, path, json=body)
         problem(answer, 503, "OUTCOME_UNKNOWN")
         assert answer.headers["Retry-After"] == "1"
+        twice = method == "POST"  # a message might be stored twice
+        assert answer.headers["Should-Retry"] == ("false" if twice else "true")
+        if twice:
+            keyed = hurried_alice.request(
+                method, path, json=body, headers={"Idempotency-Key": "again"}
+            )
+            problem(keyed, 503, "OUTCOME_UNKNOWN")
+            assert keyed.headers["Should-Retry"] == "true"
 
 
 @pytest.mark.parametrize("fault", [*NEVER_DONE, *PERHAPS_DONE])

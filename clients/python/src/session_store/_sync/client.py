@@ -1,0 +1,111 @@
+"""The client: a connection and the resources behind it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from session_store._bodies import segment
+from session_store._sync.connection import Connection, connection
+from session_store._sync.messages import Messages
+from session_store._sync.sessions import Sessions
+from session_store._sync.values import Values
+from session_store.in_process import BASE_URL, Service, Transport
+from session_store.tokens import Token
+from session_store.version import USER_AGENT
+
+TIMEOUT = 30.0
+"""Seconds of each try. API Gateway answers within 29."""
+
+
+class Client:
+    """Calls the session store as one user.
+
+    `base_url` ends with `/api/v1`. `token` is a token, a function that returns the present one, or
+    `ClientCredentials`. `timeout` is in seconds for each try; a request is tried up to `retries`
+    times more. `transport` replaces the network, see `session_store.in_process`.
+
+    Every method raises `ApiError` if the service refuses the request, and `ConnectionFailed` if
+    there is no answer. Every write can be repeated without being carried out twice: POST requests
+    and writes of values have an Idempotency-Key, which is made if none is given.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        timeout: float = TIMEOUT,
+        retries: int = 2,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._use(
+            connection(
+                base_url,
+                token,
+                timeout=timeout,
+                retries=retries,
+                transport=transport,
+                user_agent=USER_AGENT,
+            )
+        )
+
+    @classmethod
+    def in_process(
+        cls,
+        service: Service,
+        *,
+        tenant: str,
+        user: str,
+        agent: str | None = None,
+        scopes: Iterable[str] | None = None,
+    ) -> Self:
+        """Calls the service within this process, as a user whom the program has authenticated."""
+        token = service.token(tenant, user, agent, scopes)
+        return cls(BASE_URL, token, transport=Transport(service.app))
+
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        self.sessions = Sessions(connection)
+        self.messages = Messages(connection)
+        self.values = Values(connection, "values")
+        """The user's own values."""
+        self.tenant_values = Values(connection, "tenant/values")
+        """Those of the tenant, with the scopes `tenant-values:read` and `tenant-values:write`."""
+
+    def session_values(self, session_id: str) -> Values:
+        """The values of a session."""
+        return Values(self._connection, f"sessions/{segment(session_id)}/values")
+
+    def acting_for(self, user: str) -> Self:
+        """The same client for another user of the tenant. The token needs the scope
+        `sessions:act-for-user`. Both share their connections; closing one closes the other."""
+        other = object.__new__(type(self))
+        own = self._connection
+        headers = {**own.headers, "Act-For-User": quote(user, safe="")}
+        other._use(Connection(own.http, own.auth, own.retries, headers))
+        return other
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """All that is kept of the user, as JSON objects with a `type`: first `user`, then each
+        `session` with its `message`s and `value`s, then the user's own `value`s."""
+        cursor = None
+        while True:
+            answer = self._connection.request("GET", "export", query={"cursor": cursor})
+            lines = [json.loads(line) for line in answer.text.split("\n") if line]
+            for line in lines[:-1]:
+                yield line
+            cursor = lines[-1]["next_cursor"]
+            if cursor is None:
+                return
+
+    def close(self) -> None:
+        self._connection.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
