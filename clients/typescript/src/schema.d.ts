@@ -1646,6 +1646,8 @@ export interface components {
         /** @description The body is not JSON */
         Problem400: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1667,6 +1669,8 @@ export interface components {
         Problem401: {
             headers: {
                 "WWW-Authenticate"?: string;
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1687,6 +1691,8 @@ export interface components {
         /** @description Forbidden */
         Problem403: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1707,6 +1713,8 @@ export interface components {
         /** @description Others keep changing it */
         Problem409: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1727,6 +1735,8 @@ export interface components {
         /** @description The result no longer exists */
         Problem410: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1747,6 +1757,8 @@ export interface components {
         /** @description Too large */
         Problem413: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1771,6 +1783,8 @@ export interface components {
                 Accept?: string;
                 /** @description The supported encodings */
                 "Accept-Encoding"?: string;
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1791,6 +1805,8 @@ export interface components {
         /** @description The request does not match the schema */
         Problem422: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1817,6 +1833,8 @@ export interface components {
         /** @description Internal error */
         Problem500: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1839,6 +1857,8 @@ export interface components {
             headers: {
                 /** @description Seconds */
                 "Retry-After"?: number;
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1859,6 +1879,8 @@ export interface components {
         /** @description Session not found */
         Problem404: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1879,6 +1901,8 @@ export interface components {
         /** @description Precondition failed */
         Problem412: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {
@@ -1899,6 +1923,8 @@ export interface components {
         /** @description Not acceptable */
         Problem406: {
             headers: {
+                /** @description Whether the same request may succeed if it is sent again */
+                "Should-Retry"?: "true" | "false";
                 [name: string]: unknown;
             };
             content: {

@@ -108,7 +108,7 @@ export class Sessions {
   }
 
   /** As `update`, but `metadata` takes the place of the present one. */
-  async put(
+  async replace(
     sessionId: string,
     changes: Schemas["SessionChanges"],
     options?: Omit<WriteOptions, "idempotencyKey">,

@@ -1,3 +1,4 @@
+import { isProblem } from "./errors.js";
 import { eachOf, untilDone } from "./pages.js";
 import type { operations } from "./schema.js";
 import {
@@ -60,6 +61,14 @@ export class Values {
     const told = described(name, response);
     const content: unknown = isJson(told.content_type) ? JSON.parse(DECODER.decode(raw)) : raw;
     return { ...told, content: content as T };
+  }
+
+  /** As `get`, but null if there is no such value. */
+  find<T = unknown>(name: string, options?: RequestOptions): Promise<ReadValue<T> | null> {
+    return this.get<T>(name, options).catch((error: unknown) => {
+      if (isProblem(error, "VALUE_NOT_FOUND")) return null;
+      throw error;
+    });
   }
 
   /** Type, etag and size of a value, without its content. */

@@ -48,24 +48,24 @@ test("session ids are worked out from keys as the README says", async () => {
   }
 });
 
-test("sessions: create, get, update, put", async () => {
+test("sessions: create, get, update, replace", async () => {
   const client = newClient();
   const created = await client.sessions.create({ ...DOMAIN, title: "A", metadata: { a: 1, b: 2 } });
   const { session_id } = created;
   const updated = await client.sessions.update(session_id, { pinned: true, metadata: { b: null } });
   assert.deepEqual(updated.metadata, { a: 1 });
   assert.notEqual(updated.etag, created.etag);
-  const put = await client.sessions.put(
+  const replaced = await client.sessions.replace(
     session_id,
     { metadata: { c: 3 } },
     { ifMatch: updated.etag },
   );
-  assert.deepEqual(put.metadata, { c: 3 });
+  assert.deepEqual(replaced.metadata, { c: 3 });
   const opened = await client.sessions.get(session_id);
   assert.deepEqual(opened.messages, []);
-  assert.equal(opened.etag, put.etag);
+  assert.equal(opened.etag, replaced.etag);
   assert.equal(opened.pinned, true);
-  assert.equal(await client.sessions.get(session_id, { ifNoneMatch: put.etag }), null);
+  assert.equal(await client.sessions.get(session_id, { ifNoneMatch: replaced.etag }), null);
   assert.ok(await client.sessions.get(session_id, { ifNoneMatch: created.etag }));
   const stale = client.sessions.update(session_id, { title: "B" }, { ifMatch: created.etag });
   await assert.rejects(stale, refused(412, "PRECONDITION_FAILED"));
@@ -277,6 +277,7 @@ for (const place of ["user", "session", "tenant"]) {
     });
     assert.equal(await values.get(name, { ifNoneMatch: written.etag }), null);
     assert.equal((await values.head(name)).size, written.size);
+    assert.equal((await values.find(name)).etag, written.etag);
     const patched = await values.patch(name, { draft: null, step: 4 }, { ifMatch: written.etag });
     assert.deepEqual((await values.get(name)).content, { step: 4 });
     await assert.rejects(
@@ -286,6 +287,7 @@ for (const place of ["user", "session", "tenant"]) {
     await assert.rejects(values.put(name, {}, { onlyNew: true }), refused(412, "VALUE_CHANGED"));
     assert.equal(await values.delete(name, { ifMatch: patched.etag }), undefined);
     await assert.rejects(values.get(name), refused(404, "VALUE_NOT_FOUND"));
+    assert.equal(await values.find(name), null);
     await assert.rejects(values.head(name), refused(404, "HTTP_404"));
 
     const results = await values.batch([

@@ -115,6 +115,17 @@ for (const [status, told, tries] of [
     }));
 }
 
+test("the service tells of each refusal whether to try again", async () => {
+  const told = [];
+  const fetch = async (...sent) => {
+    const answer = await globalThis.fetch(...sent);
+    told.push(answer.headers.get("Should-Retry"));
+    return answer;
+  };
+  await assert.rejects(newClient({ fetch }).sessions.get("none"), { status: 404 });
+  assert.deepEqual(told, ["false"]);
+});
+
 test("a failed precondition of the service is not repeated", () =>
   throughProxy(async ({ proxy, client, id }) => {
     const appended = client.messages.append(id, hello, { ifMatch: "01ARZ3NDEKTSV4RRFFQ69G5FAV" });

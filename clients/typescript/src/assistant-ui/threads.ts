@@ -62,7 +62,7 @@ export function createThreads(
     },
 
     async updateCustom(remoteId, custom = {}) {
-      await sessions.put(remoteId, { metadata: custom });
+      await sessions.replace(remoteId, { metadata: custom });
     },
 
     async archive(remoteId) {
