@@ -113,59 +113,58 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     };
   }
 
-  async #save(chatId: string, messages: M[], { status, keepOthers, ...options }: SaveOptions) {
+  async #save(chatId: string, messages: M[], all: SaveOptions): Promise<void> {
+    const { status, keepOthers, ...options } = all;
     const sessionId = await sessionIdOf(chatId);
     const { messages: log } = this.#client;
     const stored = await this.#tail(sessionId, messages, options);
     const common = stored?.common;
-    let ifMatch = stored?.etag;
+    const removes = Boolean(stored?.hasOthers && !keepOthers);
 
     if (common) {
-      const changes = changesOf(common.stored, messages[common.index]!, {
-        status: common.index === messages.length - 1 ? status : undefined,
-      });
-      if (changes) {
-        const edited = await log.edit(sessionId, common.stored.message_id, changes, options);
-        ifMatch = edited.session_etag;
-      }
+      const isLast = common.index === messages.length - 1;
+      const message = messages[common.index]!;
+      const changes = changesOf(common.stored, message, isLast ? status : undefined);
+      if (changes) await log.edit(sessionId, common.stored.message_id, changes, options);
+      // The edit has changed the session's etag, which the removal needs.
+      if (changes && removes) return this.#save(chatId, messages, all);
     }
 
     const fresh = messages.slice(common ? common.index + 1 : 0);
     const writes = batches(
       fresh.map((message, at) => written(message, at === fresh.length - 1 ? status : undefined)),
     );
-    if (stored?.hasOthers && !keepOthers) {
+    let last = stored?.last;
+    if (stored && removes) {
       const tail = common ? { after: common.stored.message_id } : { all: true as const };
+      const condition = { ...options, ifMatch: stored.etag };
       const first = writes.shift();
-      const replaced = first
-        ? await log.replace(
-            sessionId,
-            { ...tail, messages: first },
-            { ...options, ifMatch, minimal: true },
-          )
-        : await log.deleteFrom(sessionId, tail, { ...options, ifMatch });
-      ifMatch = replaced.session_etag;
+      if (!first) return void (await log.deleteFrom(sessionId, tail, condition));
+      const replacement = { ...tail, messages: first };
+      const replaced = await log.replace(sessionId, replacement, { ...condition, minimal: true });
+      last = replaced.messages.at(-1)?.message_id;
+    } else if (!stored) {
+      last = await this.#create(chatId, sessionId, messages, writes, options);
     }
-    if (!stored) await this.#create(chatId, sessionId, messages, writes, options);
     for (const batch of writes) {
-      const condition = ifMatch ? { ifMatch } : {};
-      const appended = await log.appendMany(sessionId, batch, {
-        ...options,
-        ...condition,
-        minimal: true,
-      });
-      ifMatch = appended.session_etag;
+      // `after` fails if others have appended since the comparison.
+      const condition = { ...options, after: last ?? sessionId, minimal: true };
+      const appended = await log.appendMany(sessionId, batch, condition);
+      last = appended.messages.at(-1)?.message_id;
     }
   }
 
-  /** Creates the chat with the first batch in one request, and takes that batch from `writes`. */
+  /**
+   * Creates the chat with the first batch in one request, and takes that batch from `writes`.
+   * Returns the id of the last message.
+   */
   async #create(
     chatId: string,
     sessionId: string,
     messages: M[],
     writes: NewMessage[][],
     options: RequestOptions,
-  ) {
+  ): Promise<string | undefined> {
     const session = {
       ...this.#options.session?.(messages),
       key: chatId,
@@ -173,9 +172,10 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     };
     const first = writes.shift();
     if (!first) return void (await this.#client.sessions.create(session, options));
-    // `after` fails if another request has created the chat meanwhile.
-    const condition = { session, after: sessionId, minimal: true };
-    await this.#client.messages.appendMany(sessionId, first, { ...options, ...condition });
+    // `after` fails if others have created the chat meanwhile.
+    const condition = { ...options, session, after: sessionId, minimal: true };
+    const appended = await this.#client.messages.appendMany(sessionId, first, condition);
+    return appended.messages.at(-1)?.message_id;
   }
 
   /**
@@ -186,14 +186,16 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     const at = new Map(messages.map(({ id }, index) => [id, index]));
     const opened = await orNull(this.#client.sessions.get(sessionId, { ...options, messages: 2 }));
     if (!opened) return null;
+    const { etag } = opened;
+    const last = opened.messages.at(-1)?.message_id;
     let hasOthers = false;
     for await (const stored of this.#backwards(sessionId, opened, options)) {
       if (!isChatMessage(stored)) continue;
       const index = at.get((stored.native as M).id);
-      if (index !== undefined) return { etag: opened.etag, hasOthers, common: { stored, index } };
+      if (index !== undefined) return { etag, last, hasOthers, common: { stored, index } };
       hasOthers = true;
     }
-    return { etag: opened.etag, hasOthers, common: undefined };
+    return { etag, last, hasOthers, common: undefined };
   }
 
   async *#backwards(
@@ -233,7 +235,7 @@ function written(message: UIMessage, status: Status | undefined): NewMessage {
 function changesOf(
   stored: Message,
   message: UIMessage,
-  { status }: { status: Status | undefined },
+  status: Status | undefined,
 ): Schemas["Edit"] | undefined {
   if (!isSame(stored.native, jsonOf(message))) return written(message, status);
   const settled = message.role === "assistant" ? status : undefined;

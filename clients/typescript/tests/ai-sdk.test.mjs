@@ -154,7 +154,10 @@ test("only what is new is written, and the rest is not read", async () => {
   proxy.requests.length = 0;
   await chats.save("long", [...messages, question("One more")]);
   const sent = proxy.requests.map(({ method, url }) => `${method} ${url.split("/").at(-1)}`);
-  assert.deepEqual(sent, [`GET ${await sessionIdOf("long")}?messages=2`, "POST batch"]);
+  assert.deepEqual(sent, [
+    `GET ${await sessionIdOf("long")}?messages=2`,
+    `POST batch?after=${before.at(-1)}`,
+  ]);
   await chats.save("long", [...messages.slice(-3), (await chats.load("long")).at(-1)]);
   const after = await stored(client, "long");
   assert.deepEqual(
@@ -218,6 +221,17 @@ test("an answer that ends late removes nothing that came meanwhile", async () =>
 test("two requests that save the same messages store them once", async () => {
   const client = newClient();
   const messages = [question("One"), question("Two")];
+  await Promise.all([1, 2, 3, 4].map(() => new ChatStore(client).save("same", messages)));
+  assert.deepEqual(await new ChatStore(client).load("same"), messages);
+});
+
+test("requests that edit and append the same at once store it once", async () => {
+  const client = newClient();
+  const asked = { id: "a1", role: "assistant", parts: [{ type: "text", text: "W" }] };
+  const done = { ...asked, parts: [{ type: "text", text: "Whole" }] };
+  const others = [question("Gone", "u2"), question("Gone, too", "u3")];
+  await new ChatStore(client).save("same", [question("One", "u1"), asked, ...others]);
+  const messages = [question("One", "u1"), done, question("Two", "u4"), question("Three", "u5")];
   await Promise.all([1, 2, 3, 4].map(() => new ChatStore(client).save("same", messages)));
   assert.deepEqual(await new ChatStore(client).load("same"), messages);
 });

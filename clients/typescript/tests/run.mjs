@@ -34,7 +34,13 @@ const named = process.argv.slice(2);
 const files = named.length ? named : readdirSync(HERE).filter((name) => name.endsWith(".test.mjs"));
 const tests = spawn(
   process.execPath,
-  ["--test", "--test-reporter=spec", ...files.map((name) => HERE + name)],
+  [
+    "--test",
+    "--test-reporter=spec",
+    "--test-force-exit",
+    "--test-timeout=120000",
+    ...files.map((name) => HERE + name),
+  ],
   { env: { ...env, API_URL: url, JWT_SECRET: secret }, stdio: "inherit" },
 );
 const [code] = await once(tests, "exit");
