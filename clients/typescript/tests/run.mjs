@@ -26,21 +26,16 @@ const server = spawn(`${ROOT}.venv/bin/python`, [`${HERE}server.py`], {
 });
 const [line] = await Promise.race([
   once(createInterface(server.stdout), "line"),
-  once(server, "exit").then(() => process.exit(1)),
+  once(server, "exit").then(() => [null]),
 ]);
+if (line === null) process.exit(1); // the server has printed why
 const { url, secret } = JSON.parse(line);
 
 const named = process.argv.slice(2);
 const files = named.length ? named : readdirSync(HERE).filter((name) => name.endsWith(".test.mjs"));
 const tests = spawn(
   process.execPath,
-  [
-    "--test",
-    "--test-reporter=spec",
-    "--test-force-exit",
-    "--test-timeout=120000",
-    ...files.map((name) => HERE + name),
-  ],
+  ["--test", "--test-reporter=spec", "--test-timeout=300000", ...files.map((name) => HERE + name)],
   { env: { ...env, API_URL: url, JWT_SECRET: secret }, stdio: "inherit" },
 );
 const [code] = await once(tests, "exit");

@@ -50,6 +50,8 @@ export async function startProxy() {
     outgoing.write(body.subarray(0, body.length / 2), () => incoming.socket.destroy());
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // A test that fails before `close` must not keep its process alive.
+  server.unref().on("connection", (socket) => socket.unref());
   return Object.assign(proxy, {
     url: `http://127.0.0.1:${server.address().port}`,
     close() {
