@@ -113,21 +113,17 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     };
   }
 
-  async #save(chatId: string, messages: M[], all: SaveOptions): Promise<void> {
-    const { status, keepOthers, ...options } = all;
+  async #save(chatId: string, messages: M[], { status, keepOthers, ...options }: SaveOptions) {
     const sessionId = await sessionIdOf(chatId);
     const { messages: log } = this.#client;
     const stored = await this.#tail(sessionId, messages, options);
     const common = stored?.common;
-    const removes = Boolean(stored?.hasOthers && !keepOthers);
 
     if (common) {
       const isLast = common.index === messages.length - 1;
       const message = messages[common.index]!;
       const changes = changesOf(common.stored, message, isLast ? status : undefined);
       if (changes) await log.edit(sessionId, common.stored.message_id, changes, options);
-      // The edit has changed the session's etag, which the removal needs.
-      if (changes && removes) return this.#save(chatId, messages, all);
     }
 
     const fresh = messages.slice(common ? common.index + 1 : 0);
@@ -135,13 +131,12 @@ export class ChatStore<M extends UIMessage = UIMessage> {
       fresh.map((message, at) => written(message, at === fresh.length - 1 ? status : undefined)),
     );
     let last = stored?.last;
-    if (stored && removes) {
+    if (stored?.hasOthers && !keepOthers) {
       const tail = common ? { after: common.stored.message_id } : { all: true as const };
-      const condition = { ...options, ifMatch: stored.etag };
       const first = writes.shift();
-      if (!first) return void (await log.deleteFrom(sessionId, tail, condition));
+      if (!first) return void (await log.deleteFrom(sessionId, tail, options));
       const replacement = { ...tail, messages: first };
-      const replaced = await log.replace(sessionId, replacement, { ...condition, minimal: true });
+      const replaced = await log.replace(sessionId, replacement, { ...options, minimal: true });
       last = replaced.messages.at(-1)?.message_id;
     } else if (!stored) {
       last = await this.#create(chatId, sessionId, messages, writes, options);
@@ -186,16 +181,15 @@ export class ChatStore<M extends UIMessage = UIMessage> {
     const at = new Map(messages.map(({ id }, index) => [id, index]));
     const opened = await orNull(this.#client.sessions.get(sessionId, { ...options, messages: 2 }));
     if (!opened) return null;
-    const { etag } = opened;
     const last = opened.messages.at(-1)?.message_id;
     let hasOthers = false;
     for await (const stored of this.#backwards(sessionId, opened, options)) {
       if (!isChatMessage(stored)) continue;
       const index = at.get((stored.native as M).id);
-      if (index !== undefined) return { etag, last, hasOthers, common: { stored, index } };
+      if (index !== undefined) return { last, hasOthers, common: { stored, index } };
       hasOthers = true;
     }
-    return { etag, last, hasOthers, common: undefined };
+    return { last, hasOthers, common: undefined };
   }
 
   async *#backwards(
@@ -217,7 +211,6 @@ export class ChatStore<M extends UIMessage = UIMessage> {
 
 const CHANGED_MEANWHILE = [
   "NOT_THE_LAST_MESSAGE",
-  "PRECONDITION_FAILED",
   "MESSAGE_NOT_FOUND",
   "SESSION_NOT_FOUND",
 ] as const;
