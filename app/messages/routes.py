@@ -31,7 +31,7 @@ from app.messages.answers import message_list, page_members, previous_member, re
 from app.messages.model import NewMessage
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
-    AppendedMessageSchema,
+    AppendAnswerSchema,
     AppendedMessagesSchema,
     AppendQuerySchema,
     MessageBatchSchema,
@@ -91,7 +91,7 @@ EXAMPLE = {
 @blp.arguments(AppendQuerySchema, location="query")
 @blp.response(
     201,
-    AppendedMessageSchema,
+    AppendAnswerSchema,
     headers=ETAG | SESSION_ETAG | LOCATION | PREFERENCE_APPLIED,
 )
 @blp.problems(400, 404, 410, 412, 413, 415, 422)

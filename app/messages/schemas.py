@@ -163,11 +163,23 @@ class MessageSchema(ma.Schema):
     )
 
 
+PREVIOUS = fields.String(
+    allow_none=True,
+    metadata={
+        "description": "Only if the request had `after`: the previous message; null for the first"
+    },
+)
+
+
 class AppendedMessageSchema(MessageSchema):
     """With `Prefer: return=minimal`, only the ids and the timestamp are sent."""
 
     class Meta:
         json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
+
+
+class AppendAnswerSchema(AppendedMessageSchema):
+    previous = PREVIOUS
 
 
 class WrittenValuesSchema(ma.Schema):
@@ -178,6 +190,7 @@ class WrittenValuesSchema(ma.Schema):
 
 class AppendedMessagesSchema(ma.Schema):
     messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
+    previous = PREVIOUS
     values = fields.Nested(
         WrittenValuesSchema, metadata={"description": "Only if the request had `values`"}
     )
@@ -212,14 +225,6 @@ class AppendQuerySchema(Schema):
             "pattern": f"{AFTER}$",
         },
     )
-
-
-PREVIOUS = fields.String(
-    allow_none=True,
-    metadata={
-        "description": "Only if the request had `after`: the previous message; null for the first"
-    },
-)
 
 
 class PageQuerySchema(Schema):

@@ -97,7 +97,10 @@ class PatchValueSchema(ma.Schema):
     """Any JSON value. The parser keeps its text."""
 
     class Meta:
-        json_schema: ClassVar = {"type": ["object", "array", "string", "number", "boolean", "null"]}
+        json_schema: ClassVar = {
+            "type": ["object", "array", "string", "number", "boolean", "null"],
+            "additionalProperties": True,
+        }
 
     def load(self, data: Any, **_: Any) -> Literal:
         return Literal(flask.g.sent.strip(" \t\n\r"), data)
