@@ -29,7 +29,7 @@ class FieldError(TypedDict):
 
 
 class ApiError(Exception):
-    """`repeatable` says whether the same request may succeed later, and can be sent again safely."""
+    """`repeatable` says whether the same request may succeed later and is safe to send again."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -341,8 +341,8 @@ class ClockDisagrees(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke after the write was sent. An Idempotency-Key makes it safe to repeat, and
-    so it is not `repeatable` in itself if the request was a POST without one."""
+    """The connection broke after the write was sent. An Idempotency-Key makes a POST safe to repeat;
+    without one it is not `repeatable`."""
 
     code = "OUTCOME_UNKNOWN"
     detail = (

@@ -9,6 +9,7 @@ from openai.types.responses import (
     ResponseOutputMessage,
     ResponseOutputText,
 )
+
 from session_store import AsyncClient
 from session_store.adapters.openai_agents import SessionStoreSession
 

@@ -4,10 +4,11 @@ at the beginning of the conversation, and lives on."""
 from collections.abc import AsyncIterator
 from typing import Any
 
-from session_store import Client
-from session_store.adapters.strands import SessionStoreSessionManager
 from strands import Agent, tool
 from strands.models import Model
+
+from session_store import Client
+from session_store.adapters.strands import SessionStoreSessionManager
 
 QUESTION = "Which potholes near Main St are still open, and since when? " * 4
 FOUND = "inc_abc123 pothole, Main St 12, open since 3 May. " * 8

@@ -156,7 +156,14 @@ SUITES = [
     Suite(
         "langgraph",
         "LangGraph: our own tests",
-        ("test_saver.py", "test_histories.py", "test_graphs.py", "test_store.py", "test_docs.py", "test_migration.py"),
+        (
+            "test_saver.py",
+            "test_histories.py",
+            "test_graphs.py",
+            "test_store.py",
+            "test_docs.py",
+            "test_migration.py",
+        ),
         {OURS: "SessionStoreSaver, SessionStoreStore"},
         ci=True,
         own=True,

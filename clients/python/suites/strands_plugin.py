@@ -18,7 +18,9 @@ from suites import world
 from suites.frameworks import OURS
 
 FILE = "tests/strands/session/test_file_session_manager.py::test_"
-STASH = "tests/strands/session/test_snapshot_session_manager.py::TestSnapshotStashIntegration::test_"
+STASH = (
+    "tests/strands/session/test_snapshot_session_manager.py::TestSnapshotStashIntegration::test_"
+)
 MEMORY = "tests/strands/storage/test_in_memory_storage.py::TestInMemoryStorage::test_"
 LOCAL = "tests/strands/storage/test_local_file_storage.py::TestLocalFileStorage::test_"
 

@@ -7,10 +7,10 @@ from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions
 from google.adk.sessions import database_session_service, sqlite_session_service
 from google.genai import types
+
 from session_store import Client
 from session_store._importing import write
 from session_store.migrations.adk import read
-
 from suites import world
 
 

@@ -9,9 +9,9 @@ import pytest
 from chainlit.context import ChainlitContext, context_var
 from chainlit.session import HTTPSession
 from chainlit.user import PersistedUser, User
+
 from session_store import AsyncClient
 from session_store.adapters.chainlit import SessionStoreDataLayer
-
 from suites import world
 
 

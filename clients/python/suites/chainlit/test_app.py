@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import socketio
+
 from suites import world
 
 DOCS = Path(__file__).parents[4] / "docs" / "frameworks.md"

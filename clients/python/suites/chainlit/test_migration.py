@@ -12,6 +12,7 @@ import pytest
 from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
 from chainlit.types import Feedback, Pagination, ThreadFilter
 from chainlit.user import User
+
 from suites import world
 from suites.chainlit.conftest import step
 
@@ -99,7 +100,8 @@ async def test_threads_come_over_as_they_were(sql, layer, enter):
     with sqlite3.connect(sql.path) as database:
         database.execute(
             'INSERT INTO elements (id, "threadId", type, url, name, display, "forId", props)'
-            " VALUES ('e1', 't1', 'custom', 'https://example.com/e1', 'Card', 'inline', 's3', '{\"n\": 1}')"
+            " VALUES ('e1', 't1', 'custom', 'https://example.com/e1', 'Card', 'inline', 's3',"
+            " '{\"n\": 1}')"
         )
 
     for _ in range(2):  # the second time, everything is there

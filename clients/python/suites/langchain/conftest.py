@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from session_store import AsyncClient, Client
 from session_store.adapters.langchain import SessionStoreChatMessageHistory
-
 from suites import world
 from suites.lossy import Lossy
 

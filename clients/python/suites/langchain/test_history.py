@@ -15,8 +15,8 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from session_store import ConnectionFailed, TooLarge
 
+from session_store import ConnectionFailed, TooLarge
 from suites import world
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "frameworks.md"

@@ -1,4 +1,4 @@
-"""Delta channels: what our saver rebuilds is what LangGraph's own walk and its in-memory saver do."""
+"""Delta channels: our saver rebuilds what LangGraph's own walk and its in-memory saver rebuild."""
 
 import random
 from typing import Any
@@ -18,7 +18,7 @@ def config_of(id_: str | None = None, namespace: str = "") -> Any:
 
 
 def tree(seed: int, size: int, savers: list[Any]) -> list[str]:
-    """The same checkpoints in each saver, with forks, snapshots, and ids that do not always rise."""
+    """The same checkpoints in each saver, with forks, snapshots, and ids that may fall."""
     chance = random.Random(seed)
     ids: list[str] = []
     for number in range(size):

@@ -1,5 +1,5 @@
-"""`session-store import --from langgraph`: our saver and store then give what LangGraph's SQLite ones
-gave, and conversations go on."""
+"""`session-store import --from langgraph`: our saver and store then give what LangGraph's SQLite
+ones gave, and conversations go on."""
 
 import os
 import sqlite3

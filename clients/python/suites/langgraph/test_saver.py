@@ -9,11 +9,11 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
+from wire import Wire
+
 from session_store import AsyncClient, Client, session_id_of
 from session_store.adapters.langgraph import SessionStoreSaver
 from session_store.errors import ConnectionFailed
-from wire import Wire
-
 from suites import world
 
 TEXTS = [
@@ -197,7 +197,12 @@ def test_writes_without_their_checkpoint_do_not_count(wire: Wire) -> None:
     saver = wire.saver()
     first = put(saver, text="one")
     for _ in range(3):
-        lost = {"configurable": {**config_of()["configurable"], "checkpoint_id": empty_checkpoint()["id"]}}
+        lost = {
+            "configurable": {
+                **config_of()["configurable"],
+                "checkpoint_id": empty_checkpoint()["id"],
+            }
+        }
         saver.put_writes(lost, [("text", 1)], "task 1")
         saver.put_writes(lost, [("text", 1)], "task 2")
         assert saver.get_tuple(lost) is None

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from langgraph.store import memory
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, PutOp, SearchOp
-from session_store import AsyncClient, Client
-from session_store.adapters.langgraph import SessionStoreStore
 from test_saver import TEXTS
 from wire import Wire
 
+from session_store import AsyncClient, Client
+from session_store.adapters.langgraph import SessionStoreStore
 from suites import world
 
 
@@ -32,7 +32,9 @@ def test_an_operation_is_one_request(wire: Wire) -> None:
         assert wire.count() == 1
 
 
-@pytest.mark.parametrize("value", [{}, {"a": [1, 2.5, None, True, {"b": "é 😀 \ud800"}]}, {"": 1e300}])
+@pytest.mark.parametrize(
+    "value", [{}, {"a": [1, 2.5, None, True, {"b": "é 😀 \ud800"}]}, {"": 1e300}]
+)
 def test_items_come_back(wire: Wire, value: Any) -> None:
     store = wire.store()
     store.put(("memories",), "one", value)
@@ -130,7 +132,12 @@ def test_filters_find_what_the_in_memory_store_finds(wire: Wire, wanted: Any) ->
                 PutOp(
                     ("items", f"{n % 3}"),
                     f"{n}",
-                    {"n": n, "even": n % 2 == 0, "tags": ["a", {"n": n % 2}], "inner": {"n": n, "m": 0}},
+                    {
+                        "n": n,
+                        "even": n % 2 == 0,
+                        "tags": ["a", {"n": n % 2}],
+                        "inner": {"n": n, "m": 0},
+                    },
                 )
                 for n in range(12)
             ]

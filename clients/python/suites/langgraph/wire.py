@@ -4,9 +4,9 @@ import asyncio
 from typing import Any, Self
 
 import httpx
+
 from session_store import AsyncClient, Client
 from session_store.adapters.langgraph import SessionStoreSaver, SessionStoreStore
-
 from suites import world
 
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+
 from session_store import AsyncClient
 from session_store.adapters.openai_agents import SessionStoreSession
-
 from suites import world
 from suites.lossy import Lossy
 

@@ -17,6 +17,7 @@ from openai.types.responses import (
     ResponseOutputMessage,
     ResponseOutputText,
 )
+
 from session_store import AsyncClient, TooLarge, session_id_of
 from session_store.adapters.openai_agents import SessionStoreSession
 from suites import world
@@ -55,11 +56,18 @@ def calls(name, number=1):
 
 ITEMS = [
     user("é 😀 \ud800 \u0000 \\ud83d \"'"),
-    {"content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}], "role": "user"},
+    {
+        "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}],
+        "role": "user",
+    },
     {"type": "message", "role": "assistant", "content": [], "id": None, "status": "completed"},
     {**reasoning(1), "encrypted_content": "x" * 10_000},
     {**call(1), "arguments": '{"a": 1E5}'},
-    {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": ""}]},
+    {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": [{"type": "input_text", "text": ""}],
+    },
     {"type": "compaction", "id": "cmp", "encrypted_content": "…"},
     {"type": "something_new", "role": "", "z": [1.0, -0.0, 1e300, 2**70, True, None], "a": {}},
     {"__enc__": 1, "payload": "…"},
@@ -76,7 +84,11 @@ async def test_items_come_back_as_they_were(open_session):
 
 
 async def test_numbers_that_json_does_not_have_come_back(open_session):
-    item = {"type": "function_call_output", "call_id": "c", "output": [math.nan, math.inf, -math.inf]}
+    item = {
+        "type": "function_call_output",
+        "call_id": "c",
+        "output": [math.nan, math.inf, -math.inf],
+    }
     await open_session().add_items([user("a"), item])
     [_, found] = await open_session().get_items()
     assert json.dumps(found) == json.dumps(item)
@@ -317,7 +329,10 @@ SUMMARY = {"type": "compaction", "id": "cmp", "encrypted_content": "…"}
 
 def compacting(session, *items):
     return OpenAIResponsesCompactionSession(
-        session.session_id, session, client=Summary(*items), should_trigger_compaction=lambda _: True
+        session.session_id,
+        session,
+        client=Summary(*items),
+        should_trigger_compaction=lambda _: True,
     )
 
 
@@ -326,7 +341,9 @@ async def test_a_compaction_is_one_step(open_session, network):
     await session.add_items([user("a"), {"role": "assistant", "content": "b"}])
     network.count()
     await session.run_compaction({"force": True, "compaction_mode": "input"})
-    assert [line.rpartition("/")[2] for line in network.sent if line.startswith("POST")] == ["replace"]
+    assert [line.rpartition("/")[2] for line in network.sent if line.startswith("POST")] == [
+        "replace"
+    ]
     assert await open_session().get_items() == [SUMMARY]
 
 

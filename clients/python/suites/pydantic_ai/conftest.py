@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from pydantic_ai.conversation_store import ConversationStore, InMemoryConversationStore
+
 from session_store import AsyncClient
 from session_store.adapters.pydantic_ai import SessionStoreConversationStore
-
 from suites import world
 from suites.frameworks import OURS
 from suites.lossy import Lossy

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic_ai.conversation import Conversation
 from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart, UserPromptPart
-from session_store import TooLarge
 
+from session_store import TooLarge
 from suites import world
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "frameworks.md"
@@ -71,7 +71,10 @@ def test_the_block_remembers_the_conversation() -> None:
     world.use()
     found = re.search(r"<!-- block: pydantic_ai -->\n```py\n(.*?)```", DOCS.read_text(), re.S)
     assert found
-    model = "from pydantic_ai.models.test import TestModel\nmodel = TestModel(custom_output_text='It is.')\n"
+    model = (
+        "from pydantic_ai.models.test import TestModel\n"
+        "model = TestModel(custom_output_text='It is.')\n"
+    )
     environment = {**os.environ, "SESSION_STORE_TOKEN": world.token()}
     for messages in (2, 4):
         ended = subprocess.run(

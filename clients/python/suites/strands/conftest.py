@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
 from session_store import AsyncClient, Client
 from session_store.adapters.strands import SessionStoreRepository, SessionStoreStorage
-
 from suites import world
 from suites.lossy import Lossy
 

@@ -10,9 +10,9 @@ REDACTED = "redacted"
 
 
 class FakeModel(Model):
-    """`answers` are texts, names of tools to call as `{"tool": name, "input": …}`, or `REDACTED` for
-    a guardrail that takes back what the user has said. Without answers, it tells how many messages
-    it was sent, and the first text among them."""
+    """`answers` are texts, names of tools to call as `{"tool": name, "input": …}`, or `REDACTED`
+    for a guardrail that takes back what the user has said. Without answers, it tells how many
+    messages it was sent, and the first text among them."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -37,7 +37,9 @@ class FakeModel(Model):
             yield {"contentBlockStart": {"start": {}}}
             yield {"contentBlockDelta": {"delta": {"text": answer}}}
         yield {"contentBlockStop": {}}
-        yield {"messageStop": {"stopReason": "tool_use" if isinstance(answer, dict) else "end_turn"}}
+        yield {
+            "messageStop": {"stopReason": "tool_use" if isinstance(answer, dict) else "end_turn"}
+        }
 
     async def structured_output(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
         raise NotImplementedError

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from fake_model import REDACTED, FakeModel
-from session_store import Client, ConnectionFailed, session_id_of
-from session_store.adapters.strands import SessionStoreRepository, SessionStoreSessionManager
 from strands import Agent, tool
 from strands.agent.conversation_manager import (
     NullConversationManager,
     SlidingWindowConversationManager,
 )
 from strands.session import RepositorySessionManager
+
+from session_store import Client, ConnectionFailed, session_id_of
+from session_store.adapters.strands import SessionStoreRepository, SessionStoreSessionManager
 from suites import world
 
 
@@ -28,7 +29,12 @@ CALL = {"tool": "look_up"}
 
 def agent_of(client, *answers, session_id="s", **options):
     manager = SessionStoreSessionManager(session_id, client=client)
-    options = {"tools": [look_up], "callback_handler": None, "model": FakeModel(*answers), **options}
+    options = {
+        "tools": [look_up],
+        "callback_handler": None,
+        "model": FakeModel(*answers),
+        **options,
+    }
     return Agent(session_manager=manager, **options)
 
 

@@ -3,11 +3,12 @@ import math
 import threading
 
 import pytest
-from session_store import Client, TooLarge, session_id_of
-from session_store.adapters.strands import SessionStoreRepository
 from strands.session import RepositorySessionManager
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
+
+from session_store import Client, TooLarge, session_id_of
+from session_store.adapters.strands import SessionStoreRepository
 from suites import world
 
 ODD_IDS = ["a/b#c é 😀", "x" * 500, "..", ".", "a?b=c&d", "%2F", " "]
@@ -78,7 +79,13 @@ def test_what_is_kept_comes_back_as_it_was(begun):
             "content": [
                 {"text": "é 😀 \ud800 \u0000"},
                 {"image": {"format": "png", "source": {"bytes": b"\x89PNG\xff"}}},
-                {"toolUse": {"toolUseId": "1", "name": "f", "input": {"a": 1.0, "b": -0.0, "c": 2**70}}},
+                {
+                    "toolUse": {
+                        "toolUseId": "1",
+                        "name": "f",
+                        "input": {"a": 1.0, "b": -0.0, "c": 2**70},
+                    }
+                },
                 {"toolResult": {"toolUseId": "1", "content": [{"json": {"a": None, "": [[]]}}]}},
             ],
         },
@@ -98,7 +105,9 @@ def test_numbers_that_json_does_not_have_come_back(begun):
     begun.create_message("s", "a", said("a", 0, toolResult={"content": [content]}))
     begun.update_agent("s", agent(value=math.nan))
     [message] = begun.list_messages("s", "a")
-    assert json.dumps(message.message["content"][0]["toolResult"]["content"]) == json.dumps([content])
+    assert json.dumps(message.message["content"][0]["toolResult"]["content"]) == json.dumps(
+        [content]
+    )
     assert math.isnan(begun.read_agent("s", "a").state["value"])
 
 

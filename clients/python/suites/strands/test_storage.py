@@ -44,7 +44,9 @@ async def test_after_a_lost_answer_a_write_is_there(storage, network):
 def test_an_agent_lives_on_in_its_snapshots(storage, network):
     def agent():
         manager = SnapshotSessionManager("s", storage=storage)
-        return Agent(session_manager=manager, model=FakeModel("Hello.", "Fine."), callback_handler=None)
+        return Agent(
+            session_manager=manager, model=FakeModel("Hello.", "Fine."), callback_handler=None
+        )
 
     first = agent()
     network.count()
