@@ -341,8 +341,8 @@ class ClockDisagrees(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke after the write was sent. An Idempotency-Key makes a POST safe to repeat;
-    without one it is not `repeatable`."""
+    """The connection broke after the write was sent. An Idempotency-Key makes it safe to repeat; a
+    POST without one is not."""
 
     code = "OUTCOME_UNKNOWN"
     detail = (

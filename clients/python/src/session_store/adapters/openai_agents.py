@@ -18,7 +18,7 @@ from agents.memory import SessionSettings
 from agents.memory.session import SessionABC, _await_mutation, _CompactionSnapshot
 from agents.memory.session_settings import coerce_session_settings, resolve_session_limit
 
-from session_store import AsyncClient, NotFound, PreconditionFailed, session_id_of
+from session_store import AsyncClient, ConnectionFailed, NotFound, PreconditionFailed, session_id_of
 from session_store._batches import batches
 from session_store.models import Message, NewMessage, SessionToCreate
 
@@ -33,9 +33,6 @@ MAX_PAGE = 1000
 MORE = 50
 """Messages that are read beyond `history_limit`, so that one request usually reaches the beginning
 of a turn."""
-
-TRIES = 20
-"""How often a pop begins again because another writer was first."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +94,9 @@ class SessionStoreSession(SessionABC):
         await _await_mutation(self._append(messages))
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Takes two requests. The item is read first, because a repeated pop, if the answer to the
-        first one got lost, cannot give it any more.
-
+        """
         Raises:
-            PreconditionFailed: there were always other writers.
+            ConnectionFailed: the item was removed, but the answer with it was lost.
         """
         popped: TResponseInputItem | None = await _await_mutation(self._pop())
         return popped
@@ -114,23 +109,14 @@ class SessionStoreSession(SessionABC):
         for batch in batches(messages):
             await self._client.messages.append_many(self._id, batch, session=self._new)
 
-    async def _pop(self) -> TResponseInputItem | None:
-        tries = TRIES
-        while True:
-            try:
-                session = await self._client.sessions.get(self._id, messages=1)
-                if not session.messages:
-                    return None
-                await self._client.messages.pop(self._id, if_match=session.etag)
-            except NotFound:
-                return None
-            except PreconditionFailed:
-                tries -= 1
-                if not tries:
-                    raise
-            else:
-                item: TResponseInputItem = _item(session.messages[0])
-                return item
+    async def _pop(self) -> Any:
+        try:
+            popped = await self._client.messages.pop(self._id)
+        except NotFound:
+            return None
+        if popped.messages is None:
+            raise ConnectionFailed("The last item was removed, but the answer with it was lost.")
+        return _item(popped.messages[0]) if popped.messages else None
 
     async def _replace(
         self,
