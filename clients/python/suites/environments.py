@@ -1,19 +1,15 @@
 """The virtual environment of each framework, and its tests."""
 
-import hashlib
-import io
-import shutil
 import subprocess
 import sys
 import tarfile
-import urllib.request
+import tempfile
 from pathlib import Path
 
 from suites.frameworks import Sdist, Suite
 
 ROOT = Path(__file__).resolve().parents[3]
 HOME = ROOT / ".local" / "suites"
-TIMEOUT = 120  # seconds
 
 
 class SuiteError(Exception):
@@ -28,13 +24,12 @@ def environment(framework: str) -> Path:
     python, mark = home / "bin" / "python", home / "made-from"
     if not mark.exists() or mark.read_text() != made_from:
         print(f"Making {home.relative_to(ROOT)} …", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--quiet", "--require-hashes"]
-        subprocess.run(
-            [*install, "--disable-pip-version-check", "-r", requirements],
-            stdout=sys.stderr,
-            check=True,
-        )
+        uv = [sys.executable, "-m", "uv", "--quiet", "--no-progress"]
+        subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, home], check=True)
+        # The hashes say what is installed, so it does not matter which index has it.
+        install = [*uv, "pip", "install", "--index-strategy", "unsafe-best-match"]
+        install += ["--python", python, "--require-hashes", "-r", requirements]
+        subprocess.run(install, check=True)
         mark.write_text(made_from)
     return python
 
@@ -60,13 +55,16 @@ def _unpacked(sdist: Sdist) -> Path:
     home = HOME / "sources" / sdist.sha256[:16]
     if not home.exists():
         print(f"Fetching {sdist.folder} …", file=sys.stderr, flush=True)
-        with urllib.request.urlopen(sdist.url, timeout=TIMEOUT) as answer:  # noqa: S310 - https
-            content = answer.read()
-        if hashlib.sha256(content).hexdigest() != sdist.sha256:
-            raise SuiteError(f"{sdist.url} has another SHA-256 than expected")
-        partial = home.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(partial, filter="data")
-        partial.rename(home)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+            wanted = Path(folder) / "wanted.txt"
+            wanted.write_text(f"{sdist.name}=={sdist.version} --hash=sha256:{sdist.sha256}\n")
+            download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            download += ["--disable-pip-version-check", "--no-binary", ":all:"]
+            download += ["--require-hashes", "--requirement", wanted, "--dest", folder]
+            subprocess.run(download, stdout=sys.stderr, check=True)
+            [path] = Path(folder).glob("*.tar.gz")
+            with tarfile.open(path) as archive:
+                archive.extractall(Path(folder) / "unpacked", filter="data")
+            (Path(folder) / "unpacked").rename(home)
     return home / sdist.folder

@@ -4,24 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 OURS = "ours"
-FILES = "https://files.pythonhosted.org/packages"
 
 
 @dataclass(frozen=True)
 class Sdist:
-    """A source distribution with tests. `path` is relative to the files of PyPI."""
+    """A source distribution with tests. `name` has underscores, as in the name of its file."""
 
-    path: str
+    name: str
+    version: str
     sha256: str
-
-    @property
-    def url(self) -> str:
-        return f"{FILES}/{self.path}"
 
     @property
     def folder(self) -> str:
         """The folder in it, for example `openai_agents-0.24.0`."""
-        return self.path.rpartition("/")[2].removesuffix(".tar.gz")
+        return f"{self.name}-{self.version}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,8 @@ class Suite:
 
 
 STRANDS = Sdist(
-    "27/4a/b129a14394b35a24ebecea48a68523ee41adc874d4ced07d47e4ccee580a/strands_agents-1.62.0.tar.gz",
+    "strands_agents",
+    "1.62.0",
     "8732c87f9c1ceb6ef4c5c4bd6d96b4cdf1bbfde095f1537ec2ac6fddb8d5a066",
 )
 
@@ -62,7 +59,8 @@ SUITES = [
         ),
         {OURS: "SessionStoreSession", "builtin": "SQLiteSession, SQLAlchemySession"},
         Sdist(
-            "a5/36/537006bc2a22f3aa232ce0907f52a333f831a6a2f525894ff43747a7abee/openai_agents-0.24.0.tar.gz",
+            "openai_agents",
+            "0.24.0",
             "4b4b285f4fed81fdf1b4ac426a9101658d9cd29b4fb1aaeee18f639b77e704e3",
         ),
         ci=True,
@@ -133,7 +131,8 @@ SUITES = [
         ),
         {OURS: "SessionStoreSaver", "builtin": "InMemorySaver", "dynamodb": "AWS's DynamoDBSaver"},
         Sdist(
-            "81/da/93e4e31f1f64eb12eb9b1a721161708ed7cdcacf9a105d6f6c203f903721/langgraph_checkpoint_conformance-0.0.2.tar.gz",
+            "langgraph_checkpoint_conformance",
+            "0.0.2",
             "6718e00937bf2f04cdfd2cdfabea23e1dabb79a534ff4c127f305f6b40dad4e0",
         ),
         ci=True,
@@ -148,7 +147,8 @@ SUITES = [
             "dynamodb": "AWS's DynamoDBSaver, DynamoDBStore",
         },
         Sdist(
-            "27/1e/8c885180ba6a57bff177b9ecb2e273aa32d9d29a093ba0a5214ef8f5136f/langgraph_checkpoint-4.3.2.tar.gz",
+            "langgraph_checkpoint",
+            "4.3.2",
             "fcab8468c7e965d7055e2a35c253d73a145624ef4728b150ca7c361f4afca286",
         ),
         ci=True,
@@ -177,7 +177,8 @@ SUITES = [
         ),
         {OURS: "SessionStoreChatMessageHistory", "builtin": "InMemoryChatMessageHistory"},
         Sdist(
-            "f6/0f/857be5053ed2dcc50bdbcc416e44a2ba0c2f35bdefc30b1ac847a3b46731/langchain_core-1.8.3.tar.gz",
+            "langchain_core",
+            "1.8.3",
             "ce448f055dd2cf1db7def27d2b6c2902519369642e8b89d08255c7ca7abd6b36",
         ),
         ci=True,
@@ -236,7 +237,8 @@ SUITES = [
             "dynamodb": "DynamoDBDataLayer",
         },
         Sdist(
-            "ca/44/7af8f57c9c1b4c2213cfd9b569e7673b44936abf67a0312e1c999e902003/chainlit-2.12.0.tar.gz",
+            "chainlit",
+            "2.12.0",
             "53ca71c66fd98d417039ca5fa9c68349eb8eda771b7e0235a7da531f610fe5d0",
         ),
     ),

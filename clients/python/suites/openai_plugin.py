@@ -68,6 +68,12 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
         f"{ENCRYPTED}pop_authentication_is_atomic_with_concurrent_mutations",
         f"{ENCRYPTED}pop_wrong_key_preserves_row_identity",
     ),
+    "EncryptedSession checks an item before it is removed for SQLiteSession alone, by its class": (
+        f"{ENCRYPTED}pop_wrong_key_preserves_recoverable_history[False]",
+        f"{ENCRYPTED}pop_wrong_key_preserves_recoverable_history[True]",
+        f"{ENCRYPTED}pop_rechecks_authentication_after_expired_tail",
+        f"{ENCRYPTED}pop_cancellation_waits_for_authentication_rollback",
+    ),
     "looks into SQLAlchemy's engines, tables, statements and transactions": (
         f"{ALCHEMY}sqlite_fallback_reserves_writer_before_tail_claim",
         f"{ALCHEMY}pop_item_supports_unknown_delete_rowcount",

@@ -57,6 +57,8 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
         f"{LOCAL}rejects_host_fs_strategy_with_sandbox",
         f"{LOCAL}sandbox_binary_round_trip",
         f"{LOCAL}sandbox_delete",
+        f"{LOCAL}sandbox_delete_missing_is_noop",
+        f"{LOCAL}sandbox_write_skips_indexing",
         f"{LOCAL}sandbox_list",
         f"{LOCAL}sandbox_list_nested",
     ),
@@ -65,6 +67,10 @@ NOT_APPLICABLE: dict[str, tuple[str, ...]] = {
         f"{STASH}save_omits_stash_when_empty",
         f"{STASH}immutable_snapshot_includes_stash",
         f"{STASH}ephemeral_detection_survives_namespacing",
+    ),
+    "writes into the dict of the storage in memory": (
+        "tests/strands/storage/search/test_keyword.py"
+        "::TestKeywordSearch::test_skips_keys_where_read_returns_none",
     ),
     "compares the name of the class": (f"{STASH}save_writes_external_ref_for_durable_storage",),
     "empties the storage, which only the one in memory can": (

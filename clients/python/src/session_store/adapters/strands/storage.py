@@ -42,7 +42,7 @@ class SessionStoreStorage:
         search_strategy: SearchStrategy[Any] | None = None,
     ) -> None:
         """`search_strategy` is told of each write, as the storages of Strands do it."""
-        self._values, self._prefix, self._strategy = client.values, prefix, search_strategy
+        self._values, self._prefix, self._search_strategy = client.values, prefix, search_strategy
 
     async def write(self, key: str, data: bytes) -> None:
         name, content, content_type = self._of(key), bytes(data), OCTETS
@@ -52,9 +52,9 @@ class SessionStoreStorage:
             await self._values.upload(name, content, content_type=content_type)
         except SessionStoreError as error:
             raise StorageError(f"Failed to write '{key}': {error}") from error
-        if self._strategy is not None:
+        if self._search_strategy is not None:
             try:
-                await self._strategy.index(self, _normalize_key(key), data)
+                await self._search_strategy.index(self, _normalize_key(key), data)
             except Exception as error:
                 raise StorageError(f"Wrote '{key}' but indexing failed") from error
 
@@ -89,7 +89,7 @@ class SessionStoreStorage:
             raise StorageError(f"Failed to list '{query}': {error}") from error
 
     async def search(self, query: str) -> builtins.list[StorageSearchResult]:
-        return await (self._strategy or KeywordSearchStrategy()).search(self, query)
+        return await (self._search_strategy or KeywordSearchStrategy()).search(self, query)
 
     def namespace(self, prefix: str) -> "SessionStoreStorage":
         """The entries whose keys begin with `prefix`."""
