@@ -17,7 +17,7 @@ from typing import Any
 import dynamodb_local
 from app.operations import provision
 from app.table import db
-from suites.environments import ROOT, SuiteError, environment, tests
+from suites.environments import HOME, ROOT, SuiteError, environment, tests
 from suites.frameworks import OURS, SUITES, Suite
 from tests.faults.server import serve
 from tests.people import API, SECRET
@@ -134,6 +134,16 @@ def run(suite: Suite, backend: str, folder: Path, options: list[str], given: dic
     )
 
 
+def has_sound_types(framework: str) -> bool:
+    """Checks the adapter with the framework's own types."""
+    adapter = "openai_agents" if framework == "openai" else framework
+    command = [sys.executable, "-m", "mypy", "--strict", "-p", f"session_store.adapters.{adapter}"]
+    command += ["--python-executable", str(environment(framework))]
+    command += ["--cache-dir", str(HOME / framework / ".mypy_cache")]
+    print(framework, flush=True)
+    return subprocess.run(command, cwd=CLIENT / "src", check=False).returncode == 0
+
+
 def report(runs: list[Run]) -> list[str]:
     """Prints a suite's results with all backends. Returns the faults of our adapter."""
     print(f"\n{runs[0].suite.title}")
@@ -174,6 +184,7 @@ def main() -> None:
     parser.add_argument("--ci", action="store_true", help="those that CI runs")
     parser.add_argument("--tests", type=Path, help="a checkout of the framework")
     parser.add_argument("--only", help="one backend: ours, builtin or dynamodb")
+    parser.add_argument("--types", action="store_true", help="check the adapters' types instead")
     parser.add_argument("--verbose", action="store_true", help="print what pytest prints")
     own, after = sys.argv[1:], []
     if "--" in own:
@@ -182,6 +193,8 @@ def main() -> None:
     if strangers := set(arguments.frameworks) - set(names):
         parser.error(f"unknown: {', '.join(sorted(strangers))}")
     chosen = arguments.frameworks or names
+    if arguments.types:
+        sys.exit(any([not has_sound_types(name) for name in chosen]))
     suites = [
         suite for suite in SUITES if suite.framework in chosen and (suite.ci or not arguments.ci)
     ]
