@@ -7,6 +7,7 @@ from typing import Any
 from app.formats.model import ToolCall
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CAPITAL = re.compile("[A-Z]")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 _ROLES = {
     "ai": "assistant",
@@ -28,6 +29,18 @@ def member(value: Any, *names: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def either(value: Any, name: str) -> tuple[str, Any]:
+    """A member in camelCase, or in snake_case as Python SDKs write it, with the name that it has.
+
+    >>> either({"page_span": 1}, "pageSpan"), either({}, "pageSpan")
+    (('page_span', 1), ('pageSpan', None))
+    """
+    snake = _CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", name)
+    if member(value, name) is None and member(value, snake) is not None:
+        return snake, value[snake]
+    return name, member(value, name)
 
 
 def objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from app.http.fields import (
 )
 from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
-from app.messages.metadata_schemas import METADATA, Metadata
+from app.messages.metadata_schemas import GROUNDING, METADATA, Metadata, Request
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
@@ -86,6 +86,7 @@ class MessageContentSchema(BodySchema):
             "It comes back as it was sent",
         },
     )
+    grounding = Request(allow_none=True, metadata=GROUNDING)
     status = fields.String(
         allow_none=True,
         validate=validate.OneOf(STATUSES),
@@ -156,6 +157,7 @@ class MessageSchema(ma.Schema):
     content = JsonValue(required=True, allow_none=True, metadata={"description": "As it was sent"})
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
+    grounding = Request(metadata=GROUNDING)
     metadata = Metadata(required=True, metadata=METADATA)
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
