@@ -17,7 +17,6 @@ from app.conversations.importing import DatedMessage, SessionImporter
 from app.conversations.schemas import (
     ExportQuerySchema,
     ForkSchema,
-    GetHeadersSchema,
     GetQuerySchema,
     ImportSchema,
     SessionWithMessagesSchema,
@@ -25,13 +24,13 @@ from app.conversations.schemas import (
 )
 from app.http.answers import LOCATION, json_object, json_response, with_members
 from app.http.etags import is_unchanged
-from app.http.header_schemas import IdempotencySchema
+from app.http.header_schemas import IdempotencySchema, IfNoneMatchSchema
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
-from app.messages.answers import page_members
 from app.messages.model import NewMessage
-from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader
+from app.messages.neutral import shown_members
+from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader, Order
 from app.sessions.answers import session_members
 from app.sessions.creation import NewSession
 from app.sessions.model import Session
@@ -59,7 +58,7 @@ ROOM_FOR_HEADERS = 20_000
 
 @blp.get("/sessions/<session_id>")
 @blp.arguments(GetQuerySchema, location="query")
-@blp.arguments(GetHeadersSchema, location="headers")
+@blp.arguments(IfNoneMatchSchema, location="headers")
 @blp.response(200, SessionWithMessagesSchema, headers=ETAG)
 @blp.alt_response(304, description="Not modified", success=True)
 @blp.problems(404, 422)
@@ -70,20 +69,22 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
     `/sessions/{session_id}/messages`. With `messages`, only the last ones are returned, and
     `earlier_cursor` continues at `/sessions/{session_id}/messages?order=desc`.
 
-    With `values`, the session's values with that prefix are returned, too. The ETag is then that of
-    the whole response, and a 304 costs as much as a 200.
+    With `values`, the session's values with that prefix are returned, too. With `view=neutral`,
+    messages of any provider have one form. In both cases the ETag is that of the whole response,
+    and a 304 costs as much as a 200.
     """
     caller = current_caller()
     known = headers.get("if_none_match")
     prefix = query.get("values")
-    if known and prefix is None:
+    is_derived = prefix is not None or "view" in query
+    if known and not is_derived:
         current = sessions.get(caller, session_id)
         if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
     beside = None
     if prefix is not None:  # before the session, which tells then that nothing was removed
         beside = values.page(places.of_session(caller, session_id), prefix)
-    session, members = _with_messages(caller, session_id, query.get("messages"))
+    session, members = _with_messages(caller, session_id, query)
     text = str(json_object(members))
     etag = session.etag
     if beside is not None:
@@ -91,6 +92,7 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
         shown = value_page_members(within)
         also = {"values": shown["values"], "values_cursor": shown["next_cursor"]}
         text = with_members(text, also)
+    if is_derived:
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
         if known and is_unchanged(etag.strip('"'), known):
             return flask.Response(status=304, headers={"ETag": etag})
@@ -98,9 +100,11 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
 
 
 def _with_messages(
-    caller: Caller, session_id: str, count: int | None
+    caller: Caller, session_id: str, query: dict[str, Any]
 ) -> tuple[Session, dict[str, Any]]:
-    """The session with its last `count` messages, or with all if that is None."""
+    """The session with its last messages, or with all."""
+    count = query.get("messages")
+    order: Order = "asc" if count is None else "desc"
     earlier = {}
     if count is None:
         session, page = messages.read(caller, session_id)
@@ -109,8 +113,10 @@ def _with_messages(
         page = MessagePage([], None, session.changed)
     else:
         session, page = messages.latest(caller, session_id, count)
-        earlier = {"next_cursor": None, "earlier_cursor": page.next_cursor}
-    return session, {**session_members(session), **page_members(page), **earlier}
+    shown = shown_members(caller, session_id, page, order, query, latest=bool(count))
+    if count:
+        earlier = {"next_cursor": None, "earlier_cursor": shown["next_cursor"]}
+    return session, {**session_members(session), **shown, **earlier}
 
 
 @blp.post("/sessions/<session_id>/fork")

@@ -14,6 +14,7 @@ from app.http.fields import (
     cursor,
     line,
 )
+from app.messages.grounding_schemas import VIEW, offsets
 from app.messages.model import MAX_IMPORT
 from app.messages.schemas import CHANGED, MESSAGE_ID, MessageSchema, NewMessageSchema
 from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, session_title
@@ -54,14 +55,9 @@ class GetQuerySchema(Schema):
         validate=validate.Range(0, 1000),
         metadata={"description": "Only the last so many messages; 0 for the session alone"},
     )
+    view = VIEW
+    offsets = offsets("in a neutral view")
     values = Prefix(metadata={"description": f"Also the values with this prefix. {PREFIX}"})
-
-
-class GetHeadersSchema(ma.Schema):
-    if_none_match = fields.String(
-        data_key="If-None-Match",
-        metadata={"description": "The ETag of your copy. If it is current, the response is 304"},
-    )
 
 
 class ForkSchema(BodySchema):

@@ -14,8 +14,8 @@ def of_openai(pointer: str, said: dict[str, Any], text: Text, piece: Piece) -> C
     """`said` is the object with the members, which Chat Completions has one level deeper."""
     if kind(said) == "file_citation" and "start_index" not in said:
         index = said.get("index")
-        place, fault = text.place(index, index, piece=piece)
-        return Citation("point", source(said), pointer, place, fault=fault)
+        passage, fault = text.passage(index, index, piece=piece)
+        return Citation("point", source(said), pointer, passage, fault=fault)
     if kind(said) == "file_path":  # its index is that of a list
         return Citation("message", source(said), pointer)
     return at_indices("marker", pointer, said, text, piece)
@@ -34,8 +34,8 @@ def at_indices(
     about = {"source": source(said), **about}
     if (start, end) in ((0, 0), (None, None)):
         return Citation("message", pointer=pointer, **about)
-    place, fault = text.place(0 if start is None else start, end, unit, piece)
-    return Citation(anchor, pointer=pointer, place=place, fault=fault, **about)
+    passage, fault = text.passage(0 if start is None else start, end, unit, piece)
+    return Citation(anchor, pointer=pointer, passage=passage, fault=fault, **about)
 
 
 def source(said: dict[str, Any]) -> Source:

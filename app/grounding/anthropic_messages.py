@@ -34,7 +34,7 @@ def of_block(
             "block",
             _source(said, documents, results),
             where,
-            piece.place,
+            piece.passage,
             quote=string(said.get("cited_text")),
             locator=_locator(said),
         )

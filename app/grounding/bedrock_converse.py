@@ -9,7 +9,7 @@ from app.formats.reading import joined, member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, Documents
 from app.grounding.model import Citation, Found, Locator, Source, locator
-from app.grounding.texts import Place, Text
+from app.grounding.texts import Passage, Text
 
 _POSITIONS = (
     ("documentChar", "char"),
@@ -29,18 +29,18 @@ def read_message(pointer: str, message: Any, request: Any) -> Found:
     documents, results = Documents(request, read_documents), Documents(request, read_results)
 
     def citations() -> Iterator[Citation]:
-        for where, block, place in cited:
+        for where, block, passage in cited:
             for at, said in objects(block.get("citations"), f"{where}/citations"):
-                yield _citation(at, said, place, documents, results)
+                yield _citation(at, said, passage, documents, results)
 
     return Found(text, citations(), chain(documents.offered(), results.offered()))
 
 
 def _cited(
     pointer: str, message: Any, text: Text
-) -> Iterator[tuple[str, dict[str, Any], Place | None]]:
-    """The blocks with citations, and the place of what is cited."""
-    before: Place | None = None
+) -> Iterator[tuple[str, dict[str, Any], Passage | None]]:
+    """The blocks with citations, and the passage of what is cited."""
+    before: Passage | None = None
     for where, block in bedrock_converse.blocks_of(pointer, message):
         said = (
             ("/text", block.get("text")),
@@ -48,7 +48,7 @@ def _cited(
         )
         for path, string_ in said:
             if isinstance(string_, str):
-                before = text.add(f"{where}{path}", string_).place
+                before = text.add(f"{where}{path}", string_).passage
         inside = block.get("citationsContent")
         if not isinstance(inside, dict):
             continue
@@ -59,25 +59,25 @@ def _cited(
             if isinstance(part.get("text"), str)
         ]
         if len(pieces) == 1:
-            before = pieces[0].place
+            before = pieces[0].passage
         elif pieces:
-            before = Place(pieces[0].start, pieces[-1].end)
+            before = Passage(pieces[0].start, pieces[-1].end)
         yield where, inside, before
 
 
 def _citation(
     pointer: str,
     said: dict[str, Any],
-    place: Place | None,
+    passage: Passage | None,
     documents: Documents,
     results: Documents,
 ) -> Citation:
     quoted = joined(part.get("text") for _, part in objects(said.get("sourceContent"), ""))
     return Citation(
-        "block" if place else "message",
+        "block" if passage else "message",
         _source(said, documents, results),
         pointer,
-        place,
+        passage,
         quote=quoted or None,
         locator=_locator(said.get("location")),
     )

@@ -23,10 +23,10 @@ def _citations(native: Any, text: Text) -> Iterator[Citation]:
         part = member(cited, "generatedResponsePart", "textResponsePart")
         last = whole_number(member(part, "span", "end"))
         after = None if last is None else last + 1
-        place, fault = text.place(member(part, "span", "start"), after)
+        passage, fault = text.passage(member(part, "span", "start"), after)
         echo = member(part, "text")
         about: dict[str, Any] = {
-            "place": place,
+            "passage": passage,
             "fault": fault,
             "echo": echo if isinstance(echo, str) else None,
         }

@@ -30,19 +30,19 @@ def _citations(pointer: str, message: dict[str, Any], text: Text) -> Iterator[Ci
     else:
         first = f"{pointer}/content/0/text"
     for where, said in objects(message.get("citations"), f"{pointer}/citations"):
-        place, fault = None, None
+        passage, fault = None, None
         in_the_text = kind(said) in ("", "TEXT_CONTENT")
         if in_the_text:
             number = said.get("content_index")
             path = first if not number else f"{pointer}/content/{whole_number(number)}/text"
             piece: Piece | None = pieces.get(path)
-            place, fault = None, OUTSIDE_THE_TEXT
+            passage, fault = None, OUTSIDE_THE_TEXT
             if piece:
-                place, fault = text.place(said.get("start"), said.get("end"), piece=piece)
+                passage, fault = text.passage(said.get("start"), said.get("end"), piece=piece)
         echo = said.get("text")
         about: dict[str, Any] = {
             "anchor": "claim" if in_the_text else "message",  # others are of plans and thoughts
-            "place": place,
+            "passage": passage,
             "fault": fault,
             "echo": echo if isinstance(echo, str) and in_the_text else None,
         }

@@ -27,7 +27,7 @@ def read(native: Any, _request: Any) -> Found:
 def _citations(native: Any, text: Text, known: dict[str, Source]) -> Iterator[Citation]:
     spans = objects(member(native, "data", "citations", "spans"), "/data/citations/spans")
     for pointer, span in spans:
-        place, fault = text.place(span.get("startIndex"), span.get("endIndex"), "utf16")
+        passage, fault = text.passage(span.get("startIndex"), span.get("endIndex"), "utf16")
         for where, reference in objects(span.get("references"), f"{pointer}/references"):
             name = string(reference.get("sourceId")) or ""
             location = reference.get("location")
@@ -37,7 +37,7 @@ def _citations(native: Any, text: Text, known: dict[str, Source]) -> Iterator[Ci
                 "claim",
                 known.get(name) or sources.unknown(name, NOT_IN_THE_ANSWER),
                 where,
-                place,
+                passage,
                 quote=string(reference.get("citedText")),
                 locator=locator("char", start, end) if is_char else None,
                 fault=fault,

@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from app.grounding.sentences import boundaries
-from app.grounding.texts import Place
+from app.grounding.texts import Passage
 
 _WORD = re.compile(r"[^\W_]")
 
 
 def sentences(
-    text: str, claims: Iterable[Place], markers: Iterable[Place], masked: Iterable[Place]
+    text: str, claims: Iterable[Passage], markers: Iterable[Passage], masked: Iterable[Passage]
 ) -> tuple[int, int]:
     """How many sentences overlap a claim or are followed by a marker, and how many there are.
 
     Only what has a letter or a digit counts as a sentence. The characters of `masked`, which are
     those of the markers, count as white space.
 
-    >>> sentences("It is closed[1]. Why?", [], [Place(12, 15)], [Place(12, 15)])
+    >>> sentences("It is closed[1]. Why?", [], [Passage(12, 15)], [Passage(12, 15)])
     (1, 2)
     """
     read = _blanked(text, masked)
@@ -30,27 +30,27 @@ def sentences(
             ends.append(start + len(read[start:end].rstrip()))
         start = end
     changes = [0] * (len(starts) + 1)
-    for place in claims:
-        first, after = bisect_right(ends, place.start), bisect_left(starts, place.end)
+    for passage in claims:
+        first, after = bisect_right(ends, passage.start), bisect_left(starts, passage.end)
         if first < after:
             changes[first] += 1
             changes[after] -= 1
-    for place in markers:
-        last = bisect_right(starts, place.start) - 1
+    for passage in markers:
+        last = bisect_right(starts, passage.start) - 1
         if last >= 0:
             changes[last] += 1
             changes[last + 1] -= 1
     return sum(count > 0 for count in accumulate(changes[:-1])), len(starts)
 
 
-def characters(places: Iterable[Place]) -> int:
-    """How many are in at least one of the places."""
-    return sum(end - start for start, end in _joined(places))
+def characters(passages: Iterable[Passage]) -> int:
+    """How many are in at least one of the passages."""
+    return sum(end - start for start, end in _joined(passages))
 
 
-def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
+def _joined(passages: Iterable[Passage]) -> list[tuple[int, int]]:
     joined: list[tuple[int, int]] = []
-    for start, end, *_ in sorted(place[:2] for place in places):
+    for start, end, *_ in sorted(passage[:2] for passage in passages):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
@@ -58,10 +58,10 @@ def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
     return joined
 
 
-def _blanked(text: str, places: Iterable[Place]) -> str:
+def _blanked(text: str, passages: Iterable[Passage]) -> str:
     pieces: list[str] = []
     done = 0
-    for start, end in _joined(places):
+    for start, end in _joined(passages):
         pieces += (text[done:start], " " * (end - start))
         done = end
     return "".join([*pieces, text[done:]])

@@ -8,7 +8,7 @@ from typing import Any
 from app.grounding import Grounding, coverage
 from app.grounding.model import Citation
 from app.grounding.quotes import Quotes
-from app.grounding.texts import Place
+from app.grounding.texts import Passage
 
 _CLAIMS = ("claim", "block")
 
@@ -45,8 +45,8 @@ class Figures:
         for citation in citations:
             self._count("citations_resolved", not citation.reason, citation)
             if citation.echo is not None:
-                place = citation.place
-                said = grounding.text.cut(place) if place else None
+                passage = citation.passage
+                said = grounding.text.cut(passage) if passage else None
                 self._count("spans_as_echoed", said == citation.echo, citation)
             if citation.quote:
                 standing = self._quotes.standing(citation)
@@ -56,10 +56,10 @@ class Figures:
         self._offered |= {source.key for source in grounding.offered if source.key}
 
     def _cover(self, grounding: Grounding, citations: list[Citation]) -> None:
-        placed = [(citation.anchor, citation.place) for citation in citations if citation.place]
-        claims = [place for anchor, place in placed if anchor in _CLAIMS]
-        markers = [place for anchor, place in placed if anchor == "marker"]
-        points = [_before(place) for anchor, place in placed if anchor == "point"]
+        placed = [(citation.anchor, citation.passage) for citation in citations if citation.passage]
+        claims = [passage for anchor, passage in placed if anchor in _CLAIMS]
+        markers = [passage for anchor, passage in placed if anchor == "marker"]
+        points = [_before(passage) for anchor, passage in placed if anchor == "point"]
         text = grounding.text.whole
         cited, of = coverage.sentences(text, claims, [*markers, *points], markers)
         self._add("sentences_cited", cited, of, (anchor for anchor, _ in placed))
@@ -95,6 +95,6 @@ class Figures:
         return figures
 
 
-def _before(point: Place) -> Place:
+def _before(point: Passage) -> Passage:
     """What is inserted after a sentence belongs to it, and not to the next one."""
-    return Place(max(0, point.start - 1), point.start)
+    return Passage(max(0, point.start - 1), point.start)

@@ -41,8 +41,8 @@ def _citations(
         if start in (None, 0) and end in (None, 0):
             about["anchor"] = "message"
         else:
-            place, fault = text.place(0 if start is None else start, end, "utf8")
-            about |= {"anchor": "claim", "place": place, "fault": fault}
+            passage, fault = text.passage(0 if start is None else start, end, "utf8")
+            about |= {"anchor": "claim", "passage": passage, "fault": fault}
         indices = _list(either(support, "groundingChunkIndices")[1])
         scores = _list(either(support, "confidenceScores")[1])
         for number, index in enumerate(indices):

@@ -49,7 +49,7 @@ def _citation(
         "quote": string(said.get("cited_text")),
     }
     if said.get("start_index") is None and said.get("end_index") is None:
-        return Citation("block", pointer=pointer, place=piece.place, **about)
+        return Citation("block", pointer=pointer, passage=piece.passage, **about)
     return annotations.at_indices("claim", pointer, said, text, piece, **about)
 
 

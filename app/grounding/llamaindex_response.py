@@ -10,7 +10,7 @@ from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
 from app.grounding.model import Citation, Found, Source, locator, score
-from app.grounding.texts import Place, Text
+from app.grounding.texts import Passage, Text
 
 
 def read(native: Any, _request: Any) -> Found:
@@ -28,9 +28,9 @@ def _citations(text: Text, nodes: list[tuple[str, dict[str, Any]]]) -> Iterator[
     for piece in text.pieces if nodes else ():
         for start, end, number in markers(piece.string):
             any_marker = True
-            at = Place(piece.start + start, piece.start + end, piece)
+            at = Passage(piece.start + start, piece.start + end, piece)
             if 1 <= number <= len(nodes):
-                yield Citation("marker", place=at, **_about(*nodes[number - 1]))
+                yield Citation("marker", passage=at, **_about(*nodes[number - 1]))
             else:
                 unknown = sources.unknown(f"[{number}]", NOT_IN_THE_ANSWER)
                 yield Citation("marker", unknown, "/source_nodes", at)

@@ -12,7 +12,7 @@ from app.grounding import sources
 from app.grounding.documents import NO_REQUEST, NO_SOURCE, NOT_AN_INDEX, NOT_IN_THE_REQUEST
 from app.grounding.documents import Documents as Numbered
 from app.grounding.model import Citation, Found, Source
-from app.grounding.texts import Place, Text, whole_number
+from app.grounding.texts import Passage, Text, whole_number
 
 Results = dict[str, tuple[Source, str | None]]
 
@@ -30,11 +30,11 @@ def _citations(
     pointer: str, message: dict[str, Any], text: Text, request: Any, results: Results
 ) -> Iterator[Citation]:
     pieces = {piece.path: piece for piece in text.pieces}
-    before: Place | None = None
+    before: Passage | None = None
     for where, chunk in objects(message.get("content"), f"{pointer}/content"):
         if piece := pieces.get(f"{where}/text"):
-            before = piece.place
-        about: dict[str, Any] = {"anchor": "block" if before else "message", "place": before}
+            before = piece.passage
+        about: dict[str, Any] = {"anchor": "block" if before else "message", "passage": before}
         if kind(chunk) == "reference":
             ids = chunk.get("reference_ids")
             for number, identifier in enumerate(ids if isinstance(ids, list) else ()):

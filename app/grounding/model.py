@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.grounding.texts import MAX_INTEGER, Place, Text, whole_number
+from app.grounding.texts import MAX_INTEGER, Passage, Text, whole_number
 
 Anchor = Literal["claim", "marker", "point", "block", "message"]
 """What a citation stands at: the claim itself, a marker beside it (`[1]` or a link), a point
@@ -44,14 +44,14 @@ class Locator:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """`pointer` is a JSON Pointer to the provider's own object. `place` is None without a position,
-    and if the position is none in the text, which `fault` then tells. `echo` is the cited text as
-    the provider repeats it."""
+    """`pointer` is a JSON Pointer to the provider's own object. `passage` is None if there is no
+    position, or none that is in the text; then `fault` says why. `echo` is the cited text as the
+    provider repeats it."""
 
     anchor: Anchor
     source: Source
     pointer: str
-    place: Place | None = None
+    passage: Passage | None = None
     quote: str | None = None
     locator: Locator | None = None
     score: float | None = None

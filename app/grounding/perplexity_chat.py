@@ -10,7 +10,7 @@ from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
 from app.grounding.model import Citation, Found, Source
-from app.grounding.texts import Place, Text
+from app.grounding.texts import Passage, Text
 
 
 def read(native: Any, _request: Any) -> Found:
@@ -32,7 +32,7 @@ def _citations(text: Text, listed: list[tuple[Source, str | None]]) -> Iterator[
             source, quote = sources.unknown(f"[{number}]", NOT_IN_THE_ANSWER), None
             if 1 <= number <= len(listed):
                 source, quote = listed[number - 1]
-            at = Place(piece.start + start, piece.start + end, piece)
+            at = Passage(piece.start + start, piece.start + end, piece)
             yield Citation("marker", source, f"/citations/{number - 1}", at, quote=quote)
 
 

@@ -22,10 +22,10 @@ class Quotes:
 
     def standing(self, citation: Citation) -> Standing:
         quote, source = citation.quote or "", citation.source
-        text, place = source.text, citation.locator
+        text, passage = source.text, citation.locator
         if text is None:
             return "unknowable"
-        if place and place.unit == "char" and text[place.start : place.end] == quote:
+        if passage and passage.unit == "char" and text[passage.start : passage.end] == quote:
             return "verbatim"
         known = (source.key or "", quote)
         if known not in self._found:

@@ -55,8 +55,8 @@ class Piece:
         return self.start + len(self.string) - self.skipped
 
     @property
-    def place(self) -> "Place":
-        return Place(self.start, self.end, self)
+    def passage(self) -> "Passage":
+        return Passage(self.start, self.end, self)
 
     @cached_property
     def utf8(self) -> "Utf8":
@@ -73,7 +73,7 @@ class Piece:
         return (self.utf8 if unit == "utf8" else self.utf16).codepoint(offset)
 
 
-class Place(NamedTuple):
+class Passage(NamedTuple):
     """Code points of the whole text. `piece` is the string that it is in; None if there may be
     several."""
 
@@ -86,10 +86,10 @@ class Text:
     """The strings of a message that are read as one text. All are added before anything is asked.
 
     >>> text = Text()
-    >>> [text.add(f"/parts/{n}/text", said).place[:2] for n, said in enumerate(("Grün", " ist"))]
+    >>> [text.add(f"/parts/{n}/text", said).passage[:2] for n, said in enumerate(("Grün", " ist"))]
     [(0, 4), (4, 8)]
-    >>> place, _ = text.place(4, 7, "utf8")
-    >>> text.cut(place), [(span.path[7:8], span.start, span.end) for span in text.spans(place)]
+    >>> passage, _ = text.passage(4, 7, "utf8")
+    >>> text.cut(passage), [(span.path[7:8], span.start, span.end) for span in text.spans(passage)]
     ('n i', [('0', 3, 4), ('1', 0, 2)])
     """
 
@@ -111,12 +111,12 @@ class Text:
     def _all(self) -> Piece:
         return Piece("", 0, self.whole)
 
-    def cut(self, place: Place) -> str:
-        return self.whole[place.start : place.end]
+    def cut(self, passage: Passage) -> str:
+        return self.whole[passage.start : passage.end]
 
-    def place(
+    def passage(
         self, start: Any, end: Any, unit: Unit = "codepoints", piece: Piece | None = None
-    ) -> tuple[Place | None, str | None]:
+    ) -> tuple[Passage | None, str | None]:
         """Where offsets into one string, or into the whole text, lead. Any JSON values are taken.
         If they lead nowhere, the second value says why."""
         first, last = whole_number(start), whole_number(end)
@@ -129,38 +129,48 @@ class Text:
         if not string.skipped <= low <= high <= len(string.string):
             return None, OUTSIDE_THE_TEXT
         shift = string.start - string.skipped
-        return Place(low + shift, high + shift, piece), None
+        return Passage(low + shift, high + shift, piece), None
 
-    def spans(self, place: Place) -> Iterator[Span]:
-        """The parts of a place in the strings of the message."""
+    def spans(self, passage: Passage) -> Iterator[Span]:
+        """The parts of a passage, in the strings of the message."""
         if not self.pieces:
             return
-        number = bisect_right(self._starts, place.start) - 1
-        if place.piece or place.start == place.end:
-            yield _span(place.piece or self.pieces[number], place)
+        number = bisect_right(self._starts, passage.start) - 1
+        if passage.piece or passage.start == passage.end:
+            yield _span(passage.piece or self.pieces[number], passage)
             return
         for piece in self._from(number):
-            if piece.start >= place.end:
+            if piece.start >= passage.end:
                 return
             if piece.start < piece.end:
-                yield _span(piece, place)
+                yield _span(piece, passage)
 
     def _from(self, number: int) -> Iterator[Piece]:
         return (self.pieces[later] for later in range(number, len(self.pieces)))
 
-    def span_in_utf16(self, span: Span) -> Span:
-        table = self._by_path[span.path].utf16
-        return Span(span.path, table.offset(span.start), table.offset(span.end))
+    def spans_in_utf16(self, passage: Passage) -> Iterator[Span]:
+        for span in self.spans(passage):
+            yield _in_utf16(span, self._by_path[span.path])
+
+    def joined_span(self, passage: Passage, path: str, *, utf16: bool) -> Span:
+        """The passage in the whole text, which stands at `path`."""
+        span = Span(path, passage.start, passage.end)
+        return _in_utf16(span, self._all) if utf16 else span
 
     @cached_property
     def _by_path(self) -> dict[str, Piece]:
         return {piece.path: piece for piece in self.pieces}
 
 
-def _span(piece: Piece, place: Place) -> Span:
+def _span(piece: Piece, passage: Passage) -> Span:
     shift = piece.skipped - piece.start
-    start, end = max(place.start, piece.start), min(place.end, piece.end)
+    start, end = max(passage.start, piece.start), min(passage.end, piece.end)
     return Span(piece.path, start + shift, end + shift)
+
+
+def _in_utf16(span: Span, piece: Piece) -> Span:
+    table = piece.utf16
+    return Span(span.path, table.offset(span.start), table.offset(span.end))
 
 
 class Utf8:

@@ -119,6 +119,15 @@ class Message:
         return parsed
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the text is the JSON that it should be (`app.messages.items.is_sound` looks at
+        its beginning and end only)."""
+        try:
+            return self._parsed.keys() >= set(MEMBERS)
+        except (ValueError, RecursionError):
+            return False
+
+    @property
     def content(self) -> Any:
         return self._parsed["content"]
 

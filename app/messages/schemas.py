@@ -20,6 +20,14 @@ from app.http.fields import (
 )
 from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
+from app.messages.grounding_schemas import (
+    VIEW,
+    CitationSchema,
+    SourceSchema,
+    ToolCallSchema,
+    ToolResultSchema,
+    offsets,
+)
 from app.messages.metadata_schemas import GROUNDING, METADATA, Metadata, Request
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
@@ -154,11 +162,30 @@ class MessageSchema(ma.Schema):
     name = fields.String(required=True, allow_none=True)
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     edited_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
-    content = JsonValue(required=True, allow_none=True, metadata={"description": "As it was sent"})
+    content = JsonValue(
+        required=True,
+        allow_none=True,
+        metadata={"description": "As it was sent; in the neutral view, the text"},
+    )
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
     grounding = Request(metadata=GROUNDING)
     metadata = Metadata(required=True, metadata=METADATA)
+    tool_calls = fields.List(
+        fields.Nested(ToolCallSchema), metadata={"description": "Only in the neutral view"}
+    )
+    tool_results = fields.List(
+        fields.Nested(ToolResultSchema), metadata={"description": "Only in the neutral view"}
+    )
+    citations = fields.List(
+        fields.Nested(CitationSchema), metadata={"description": "Only in the neutral view"}
+    )
+    sources = fields.List(
+        fields.Nested(SourceSchema), metadata={"description": "Only in the neutral view"}
+    )
+    truncated = fields.Boolean(
+        metadata={"description": "Only in the neutral view: whether not all of these fit"}
+    )
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
         fields.Nested(GivenFeedbackSchema), metadata={"description": "Only if there is any"}
@@ -227,6 +254,8 @@ PREVIOUS = fields.String(
 class PageQuerySchema(Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
+    view = VIEW
+    offsets = offsets("in a neutral view")
     order = fields.String(
         load_default="asc",
         validate=validate.OneOf(("asc", "desc")),
