@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from app.formats import bedrock_knowledge_bases
 from app.formats.reading import member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE
@@ -12,9 +13,10 @@ from app.grounding.texts import Text, whole_number
 
 def read(native: Any, _request: Any) -> Found:
     text = Text()
-    said = member(native, "output", "text")
+    name = "input" if bedrock_knowledge_bases.role(native) == "user" else "output"
+    said = member(native, name, "text")
     if isinstance(said, str):
-        text.add("/output/text", said)
+        text.add(f"/{name}/text", said)
     return Found(text, _citations(native, text))
 
 

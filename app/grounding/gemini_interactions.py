@@ -15,21 +15,25 @@ def read(native: Any, _request: Any) -> Found:
     text = Text()
     parts = [
         (pointer, part, text.add(f"{pointer}/text", part["text"]))
-        for pointer, part in _parts(native)
+        for pointer, part in _parts(native, text)
         if kind(part) == "text" and isinstance(part.get("text"), str)
     ]
     return Found(text, _citations(parts, text))
 
 
-def _parts(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of a whole interaction, what the model said and not what it was asked."""
+def _parts(native: Any, text: Text) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of a whole interaction, what the model said and not what it was asked. A content that is a
+    string is added to the text."""
     is_whole = gemini_interactions.whole(native)
     said = ("model_output",) if is_whole else ("", "model_output", "user_input")
     for pointer, step in gemini_interactions.steps_of(native):
         if kind(step) == "text":
             yield pointer, step
         elif kind(step) in said:
-            yield from objects(step.get("content"), f"{pointer}/content")
+            content = step.get("content")
+            if isinstance(content, str):
+                text.add(f"{pointer}/content", content)
+            yield from objects(content, f"{pointer}/content")
 
 
 def _citations(parts: list[tuple[str, dict[str, Any], Piece]], text: Text) -> Iterator[Citation]:

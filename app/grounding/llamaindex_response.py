@@ -14,7 +14,7 @@ from app.grounding.texts import Passage, Text
 
 
 def read(native: Any, _request: Any) -> Found:
-    text = Text()
+    text = Text(separator="\n")
     for path, said in llamaindex_response.strings(native):
         text.add(path, said)
     nodes = list(objects(member(native, "source_nodes"), "/source_nodes"))
@@ -25,18 +25,19 @@ def read(native: Any, _request: Any) -> Found:
 def _citations(text: Text, nodes: list[tuple[str, dict[str, Any]]]) -> Iterator[Citation]:
     """Without a marker, each node is a source of the whole message."""
     any_marker = False
+    about = [_about(*each) for each in nodes]
     for piece in text.pieces if nodes else ():
         for start, end, number in markers(piece.string):
             any_marker = True
             at = Passage(piece.start + start, piece.start + end, piece)
             if 1 <= number <= len(nodes):
-                yield Citation("marker", passage=at, **_about(*nodes[number - 1]))
+                yield Citation("marker", passage=at, **about[number - 1])
             else:
                 unknown = sources.unknown(f"[{number}]", NOT_IN_THE_ANSWER)
                 yield Citation("marker", unknown, "/source_nodes", at)
     if not any_marker:
-        for pointer, found in nodes:
-            yield Citation("message", **_about(pointer, found))
+        for each in about:
+            yield Citation("message", **each)
 
 
 def _about(pointer: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.formats import openai_chat
-from app.formats.reading import kind, objects
+from app.formats.reading import kind, member, objects
 from app.grounding import annotations
 from app.grounding.model import Citation, Found
 from app.grounding.texts import Piece, Text
@@ -28,6 +28,10 @@ def add_content(pointer: str, message: dict[str, Any], text: Text) -> Piece | No
         for path, said in _strings(where, block):
             if isinstance(said, str):
                 pieces.append(text.add(path, said))
+    for names in (("refusal",), ("audio", "transcript"), ("additional_kwargs", "refusal")):
+        instead = member(message, *names)
+        if not any(piece.string for piece in pieces) and isinstance(instead, str):
+            pieces = [text.add(f"{pointer}/{'/'.join(names)}", instead)]
     return next(iter(pieces), None)
 
 

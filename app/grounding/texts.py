@@ -83,7 +83,8 @@ class Passage(NamedTuple):
 
 
 class Text:
-    """The strings of a message that are read as one text. All are added before anything is asked.
+    """The strings of a message that are read as one text, with a separator between them. All are
+    added before anything is asked.
 
     >>> text = Text()
     >>> [text.add(f"/parts/{n}/text", said).passage[:2] for n, said in enumerate(("Grün", " ist"))]
@@ -93,19 +94,21 @@ class Text:
     ('n i', [('0', 3, 4), ('1', 0, 2)])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, separator: str = "") -> None:
+        self._separator = separator
         self.pieces: list[Piece] = []
         self._starts: list[int] = []
 
     def add(self, path: str, string: str, skipped: int = 0) -> Piece:
-        piece = Piece(path, self.pieces[-1].end if self.pieces else 0, string, skipped)
+        start = self.pieces[-1].end + len(self._separator) if self.pieces else 0
+        piece = Piece(path, start, string, skipped)
         self.pieces.append(piece)
         self._starts.append(piece.start)
         return piece
 
     @cached_property
     def whole(self) -> str:
-        return "".join(piece.string[piece.skipped :] for piece in self.pieces)
+        return self._separator.join(piece.string[piece.skipped :] for piece in self.pieces)
 
     @cached_property
     def _all(self) -> Piece:
