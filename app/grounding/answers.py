@@ -61,7 +61,7 @@ def citation_members(member: str, citation: Citation, text: Text, shape: Shape) 
     return {
         "anchor": citation.anchor,
         "text": readable(text.cut(passage)) if passage else None,
-        "at": [asdict(span) for span in _spans(passage, text, shape)] if passage else [],
+        "at": [_members(span) for span in _spans(passage, text, shape)] if passage else [],
         "source": key,
         "resolves": citation.reason is None,
         "reason": citation.reason,
@@ -72,6 +72,10 @@ def citation_members(member: str, citation: Citation, text: Text, shape: Shape) 
         "member": member,
         "from": citation.pointer,
     }
+
+
+def _members(span: Span) -> dict[str, Any]:
+    return {"path": span.path, "start": span.start, "end": span.end}
 
 
 def _spans(passage: Passage, text: Text, shape: Shape) -> Iterable[Span]:

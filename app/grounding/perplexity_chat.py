@@ -21,19 +21,24 @@ def read(native: Any, _request: Any) -> Found:
         text.add(f"{pointer}/content", said, perplexity_chat.thought(native, said))
     else:
         chat.add_content(pointer, message, text)
+    name = "citations" if isinstance(member(native, "citations"), list) else "search_results"
     listed = [_source(address, result) for address, result in _listed(native)]
     offered = (source for source, _ in listed if source.key)
-    return Found(text, _citations(text, listed), offered)
+    return Found(text, _citations(f"/{name}", text, listed), offered)
 
 
-def _citations(text: Text, listed: list[tuple[Source, str | None]]) -> Iterator[Citation]:
+def _citations(
+    pointer: str, text: Text, listed: list[tuple[Source, str | None]]
+) -> Iterator[Citation]:
     for piece in text.pieces if listed else ():
         for start, end, number in markers(piece.string[piece.skipped :]):
-            source, quote = sources.unknown(f"[{number}]", NOT_IN_THE_ANSWER), None
+            at = Passage(piece.start + start, piece.start + end, piece)
             if 1 <= number <= len(listed):
                 source, quote = listed[number - 1]
-            at = Passage(piece.start + start, piece.start + end, piece)
-            yield Citation("marker", source, f"/citations/{number - 1}", at, quote=quote)
+                yield Citation("marker", source, f"{pointer}/{number - 1}", at, quote=quote)
+            else:
+                unknown = sources.unknown(f"[{number}]", NOT_IN_THE_ANSWER)
+                yield Citation("marker", unknown, pointer, at)
 
 
 def _listed(native: Any) -> Iterator[tuple[Any, Any]]:
