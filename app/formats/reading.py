@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from app.formats.model import ToolCall
@@ -37,10 +38,17 @@ def either(value: Any, name: str) -> tuple[str, Any]:
     >>> either({"page_span": 1}, "pageSpan"), either({}, "pageSpan")
     (('page_span', 1), ('pageSpan', None))
     """
-    snake = _CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", name)
-    if member(value, name) is None and member(value, snake) is not None:
-        return snake, value[snake]
-    return name, member(value, name)
+    if not isinstance(value, dict):
+        return name, None
+    found = value.get(name)
+    if found is None and (written := value.get(_snake(name))) is not None:
+        return _snake(name), written
+    return name, found
+
+
+@cache
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", name)
 
 
 def objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -104,7 +112,7 @@ def joined(pieces: Iterable[Any], separator: str = "") -> str:
 def readable(text: str) -> str:
     """The text with U+FFFD for each half of a surrogate pair, so that UTF-8 can say it. Halves that
     meet, because a stream was cut between them, are the character again."""
-    if not _SURROGATE.search(text):
+    if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

@@ -7,7 +7,7 @@ at.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -84,7 +84,7 @@ def read(
     format: str | None,
     native: Any = None,
     content: Any = None,
-    metadata: Any = None,
+    metadata: Mapping[str, Any] | None = None,
     request: Any = None,
 ) -> Grounding:
     """
@@ -98,15 +98,20 @@ def read(
     else:
         where, found = "content", plain.read(content, request)
     citations = list(islice(found.citations, MAX_CITATIONS + 1))
-    listed = list(islice(references.read(metadata), MAX_CITATIONS + 1))
+    offered = list(found.offered)
+    listed: list[Citation] = []
+    if metadata and "references" in metadata:
+        listed = list(islice(references.read(metadata), MAX_CITATIONS + 1))
+        if named := references.by_address(metadata):
+            citations = [_renamed(citation, named) for citation in citations]
+            offered = [_by_name(source, named) for source in offered]
     more = len(citations) > MAX_CITATIONS or len(listed) > MAX_CITATIONS
-    named = references.by_address(metadata) if listed else {}
     return Grounding(
         where,
         found.text,
-        [_renamed(citation, named) for citation in citations[:MAX_CITATIONS]],
+        citations[:MAX_CITATIONS],
         listed[:MAX_CITATIONS],
-        [_by_name(source, named) for source in found.offered],
+        offered,
         more,
     )
 
@@ -115,9 +120,11 @@ def _renamed(citation: Citation, named: Mapping[str, Source]) -> Citation:
     """The client's own id of a source wins over its address."""
     if citation.source.key not in named:
         return citation
-    return replace(citation, source=_by_name(citation.source, named))
+    return citation._replace(source=_by_name(citation.source, named))
 
 
 def _by_name(source: Source, named: Mapping[str, Source]) -> Source:
     ours = named.get(source.key or "")
-    return replace(source, key=ours.key, kind=ours.kind, identity=ours.identity) if ours else source
+    if not ours:
+        return source
+    return source._replace(key=ours.key, kind=ours.kind, identity=ours.identity)

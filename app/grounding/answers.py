@@ -1,11 +1,11 @@
-"""Citations and sources as members of answers."""
+"""Citations and sources in answers."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring as quoted
 
-from app.grounding.model import Citation, Source
+from app.grounding.model import Citation, Locator, Source
 from app.grounding.sources import MAX_KEY, key_hash
 from app.grounding.texts import Passage, Span, Text
 
@@ -31,54 +31,68 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def readable(text: str) -> str:
     """With U+FFFD for each half of a surrogate pair, so that no offset moves."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def source_members(source: Source, shape: Shape, *, cited: bool) -> dict[str, Any]:
+def source_text(source: Source, shape: Shape, *, cited: bool) -> str:
+    """The JSON text of a source. It is written by hand, as that of a citation, because a session
+    may have thousands."""
     named = key_hash(source.key or "")
-    return {
-        "hash": named,
-        "key": source.key,
-        "kind": source.kind,
-        "title": _cut(source.title),
-        "raw": _cut(source.raw),
-        "version": _cut(source.version),
-        "identity": source.identity,
-        "cited": cited,
-        "verdict": shape.verdicts.get(named, UNGOVERNED),
-    }
+    verdict = shape.verdicts.get(named, UNGOVERNED)
+    return (
+        f'{{"hash":"{named}","key":{quoted(source.key or "")},"kind":"{source.kind}",'
+        f'"title":{_text(source.title)},"raw":{_text(source.raw)},'
+        f'"version":{_text(source.version)},"identity":"{source.identity}",'
+        f'"cited":{_JSON[cited]},"verdict":"{verdict}"}}'
+    )
 
 
-def _cut(name: str | None) -> str | None:
-    """A longer name is whole in the provider's own object only."""
-    return name if name is None else name[:MAX_KEY]
+_JSON = {True: "true", False: "false"}
 
 
-def citation_members(member: str, citation: Citation, text: Text, shape: Shape) -> dict[str, Any]:
-    """`member` is the member of the message into which the pointers lead."""
-    passage, key = citation.passage, citation.source.key
-    verdict = shape.verdicts.get(key_hash(key), UNGOVERNED) if key else UNGOVERNED
-    return {
-        "anchor": citation.anchor,
-        "text": readable(text.cut(passage)) if passage else None,
-        "at": [_members(span) for span in _spans(passage, text, shape)] if passage else [],
-        "source": key,
-        "resolves": citation.reason is None,
-        "reason": citation.reason,
-        "quote": citation.quote,
-        "locator": asdict(citation.locator) if citation.locator else None,
-        "score": citation.score,
-        "verdict": verdict,
-        "member": member,
-        "from": citation.pointer,
-    }
+def _text(name: str | None) -> str:
+    """A name that is too long is whole in the provider's own object only."""
+    return "null" if name is None else quoted(name[:MAX_KEY])
 
 
-def _members(span: Span) -> dict[str, Any]:
-    return {"path": span.path, "start": span.start, "end": span.end}
+def citation_text(
+    member: str, citation: Citation, text: Text, shape: Shape, message_id: str | None = None
+) -> str:
+    """The JSON text of a citation. `member` is the member of the message into which the pointers
+    lead."""
+    passage, source, at = citation.passage, citation.source, citation.locator
+    said = "null" if passage is None else quoted(readable(text.cut(passage)))
+    quote = "null" if citation.quote is None else quoted(citation.quote)
+    reason = citation.reason
+    verdict = UNGOVERNED
+    if shape.verdicts and source.key:
+        verdict = shape.verdicts.get(key_hash(source.key), UNGOVERNED)
+    return (
+        f"{{{f'{_MESSAGE}{message_id}{_AND}' if message_id else ''}"
+        f'"anchor":"{citation.anchor}","text":{said},'
+        f'"at":[{_spans(passage, text, shape) if passage else ""}],'
+        f'"source":{"null" if source.key is None else quoted(source.key)},'
+        f'"resolves":{_JSON[reason is None]},'
+        f'"reason":{"null" if reason is None else quoted(reason)},"quote":{quote},'
+        f'"locator":{_locator(at) if at else "null"},'
+        f'"score":{"null" if citation.score is None else repr(citation.score)},'
+        f'"verdict":"{verdict}","member":"{member}","from":{quoted(citation.pointer)}}}'
+    )
 
 
-def _spans(passage: Passage, text: Text, shape: Shape) -> Iterable[Span]:
+_MESSAGE, _AND = '"message_id":"', '",'
+
+
+def _locator(at: Locator) -> str:
+    return f'{{"unit":"{at.unit}","start":{at.start},"end":{at.end}}}'
+
+
+def _spans(passage: Passage, text: Text, shape: Shape) -> str:
+    spans: Iterable[Span]
     if shape.joined:
-        return [text.joined_span(passage, "/content", utf16=shape.utf16)]
-    return text.spans_in_utf16(passage) if shape.utf16 else text.spans(passage)
+        spans = [text.joined_span(passage, "/content", utf16=shape.utf16)]
+    else:
+        spans = text.spans_in_utf16(passage) if shape.utf16 else text.spans(passage)
+    return ",".join(
+        f'{{"path":{quoted(path)},"start":{start},"end":{end}}}' for path, start, end in spans
+    )

@@ -57,25 +57,20 @@ def _citations(pointer: str, message: dict[str, Any], text: Text) -> Iterator[Ci
 def _source(given: dict[str, Any]) -> Source:
     inside = given.get("document")
     name = string(given.get("id")) or string(member(inside, "id"))
-    about = {"title": string(member(inside, "title")), "kind": "document"}
+    title = string(member(inside, "title"))
     return (
-        _by_address(inside, name, about)
-        or _by_name(given, name, about)
+        sources.url(member(inside, "url"), title, kind="document", raw=name)
+        or _by_name(given, name, title)
         or sources.unknown("", NO_SOURCE)
     )
 
 
-def _by_address(inside: Any, name: str | None, about: dict[str, Any]) -> Source | None:
-    address = member(inside, "url")
-    return sources.url(address, **about, **({"raw": name} if name else {}))
-
-
-def _by_name(given: dict[str, Any], name: str | None, about: dict[str, Any]) -> Source | None:
+def _by_name(given: dict[str, Any], name: str | None, title: str | None) -> Source | None:
     if kind(given) == "tool":
-        return sources.weak_document("cohere", name, **about | {"kind": "tool"})
+        return sources.weak_document("cohere", name, title, kind="tool")
     if name and _PLACE_IN_A_LIST.fullmatch(name):
-        return sources.weak_document("cohere", name, **about)
-    return sources.document(name, title=about["title"])
+        return sources.weak_document("cohere", name, title)
+    return sources.document(name, title)
 
 
 def _text(inside: Any) -> str | None:

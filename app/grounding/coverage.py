@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from app.grounding.sentences import boundaries
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W_]")
 
 
 def sentences(
-    text: str, claims: Iterable[Passage], markers: Iterable[Passage], masked: Iterable[Passage]
+    text: str, claims: Sequence[Passage], markers: Sequence[Passage], masked: Sequence[Passage]
 ) -> tuple[int, int]:
     """How many sentences overlap a claim or are followed by a marker, and how many there are.
 
@@ -24,11 +24,15 @@ def sentences(
     """
     read = _blanked(text, masked)
     starts, ends, start = [], [], 0
+    has_word = _WORD.search
     for end in boundaries(read):
-        if _WORD.search(read, start, end):
+        if has_word(read, start, end):
             starts.append(start)
-            ends.append(start + len(read[start:end].rstrip()))
+            ends.append(end)
         start = end
+    if not claims and not markers:
+        return 0, len(starts)
+    ends = [start + len(read[start:end].rstrip()) for start, end in zip(starts, ends, strict=True)]
     changes = [0] * (len(starts) + 1)
     for passage in claims:
         first, after = bisect_right(ends, passage.start), bisect_left(starts, passage.end)
@@ -58,7 +62,9 @@ def _joined(passages: Iterable[Passage]) -> list[tuple[int, int]]:
     return joined
 
 
-def _blanked(text: str, passages: Iterable[Passage]) -> str:
+def _blanked(text: str, passages: Sequence[Passage]) -> str:
+    if not passages:
+        return text
     pieces: list[str] = []
     done = 0
     for start, end in _joined(passages):

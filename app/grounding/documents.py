@@ -1,7 +1,6 @@
 """The sources of a message's request, by the numbers with which its citations name them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +39,7 @@ class Documents:
         found = self._by_index.get(number)
         if found is None:
             return sources.unknown(raw, NOT_IN_THE_REQUEST)
-        return found if found.raw else replace(found, raw=raw)
+        return found if found.raw else found._replace(raw=raw)
 
     def numbered(self) -> Iterator[tuple[int, Source]]:
         return iter(self._by_index.items())

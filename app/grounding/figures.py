@@ -2,15 +2,13 @@
 rests on. docs/grounding.md says what each of them means."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from app.grounding import Grounding, coverage
 from app.grounding.model import Citation
-from app.grounding.quotes import Quotes
+from app.grounding.quotes import STANDINGS, Quotes
 from app.grounding.texts import Passage
-
-_CLAIMS = ("claim", "block")
 
 NAMES = (
     "sentences_cited",
@@ -39,43 +37,54 @@ class Figures:
 
     def add(self, grounding: Grounding, *, is_answer: bool) -> None:
         """Only the text of answers should be cited: other messages have no sentences here."""
-        citations = [citation for _, citation in grounding.each()]
+        citations = [*grounding.citations, *grounding.references]
+        self._offered.update(source.key for source in grounding.offered if source.key)
+        if not citations:
+            if is_answer:
+                self._cover(grounding, citations)
+            return
+        good = [citation for citation in citations if not citation.reason]
         if is_answer:
-            self._cover(grounding, [c for c in citations if not c.reason])
-        for citation in citations:
-            self._count("citations_resolved", not citation.reason, citation)
-            if citation.echo is not None:
-                passage = citation.passage
-                said = grounding.text.cut(passage) if passage else None
-                self._count("spans_as_echoed", said == citation.echo, citation)
-            if citation.quote:
-                standing = self._quotes.standing(citation)
-                for name in ("verbatim", "normalised", "absent", "unknowable"):
-                    self._count(f"quotes_{name}", name == standing, citation)
-        self._cited |= {citation.source.key for citation in citations if citation.source.key}
-        self._offered |= {source.key for source in grounding.offered if source.key}
+            self._cover(grounding, good)
+        self._add("citations_resolved", len(good), citations)
+        if echoed := [citation for citation in citations if citation.echo is not None]:
+            self._add("spans_as_echoed", sum(_is_as_echoed(c, grounding) for c in echoed), echoed)
+        if quoting := [citation for citation in citations if citation.quote]:
+            standings = Counter(self._quotes.standing(citation) for citation in quoting)
+            for standing in STANDINGS:
+                self._add(f"quotes_{standing}", standings[standing], quoting)
+        self._cited.update(citation.source.key for citation in citations if citation.source.key)
 
     def _cover(self, grounding: Grounding, citations: list[Citation]) -> None:
-        placed = [(citation.anchor, citation.passage) for citation in citations if citation.passage]
-        claims = [passage for anchor, passage in placed if anchor in _CLAIMS]
-        markers = [passage for anchor, passage in placed if anchor == "marker"]
-        points = [_before(passage) for anchor, passage in placed if anchor == "point"]
+        placed = [citation for citation in citations if citation.passage]
+        claims: list[Citation] = []
+        claimed: list[Passage] = []
+        markers: list[Passage] = []
+        points: list[Passage] = []
+        for citation in placed:
+            anchor, passage = citation.anchor, citation.passage or _NOWHERE
+            if anchor == "marker":
+                markers.append(passage)
+            elif anchor == "point":
+                points.append(_before(passage))
+            else:
+                claims.append(citation)
+                claimed.append(passage)
         text = grounding.text.whole
-        cited, of = coverage.sentences(text, claims, [*markers, *points], markers)
-        self._add("sentences_cited", cited, of, (anchor for anchor, _ in placed))
+        cited, of = coverage.sentences(text, claimed, [*markers, *points], markers)
+        self._add("sentences_cited", cited, placed, of)
         if claims or not citations:
-            shown = (anchor for anchor, _ in placed if anchor in _CLAIMS)
-            self._add("characters_claimed", coverage.characters(claims), len(text), shown)
+            self._add("characters_claimed", coverage.characters(claimed), claims, len(text))
         else:
             self._unknown = True
 
-    def _count(self, name: str, counts: bool, citation: Citation) -> None:
-        self._add(name, int(counts), 1, (citation.anchor,))
-
-    def _add(self, name: str, numerator: int, denominator: int, anchors: Iterable[str]) -> None:
+    def _add(
+        self, name: str, numerator: int, citations: Sequence[Citation], denominator: int = -1
+    ) -> None:
+        """The denominator is the number of citations, if it is not given."""
         self._sums[name] += numerator
-        self._totals[name] += denominator
-        self._anchors[name].update(anchors)
+        self._totals[name] += len(citations) if denominator < 0 else denominator
+        self._anchors[name].update([citation.anchor for citation in citations])
 
     def members(self) -> dict[str, Any]:
         """The numerator of `characters_claimed` is None where no message has a claim, but some have
@@ -93,6 +102,14 @@ class Figures:
         if self._unknown and not self._anchors["characters_claimed"]:
             figures["characters_claimed"]["numerator"] = None
         return figures
+
+
+_NOWHERE = Passage(0, 0)
+
+
+def _is_as_echoed(citation: Citation, grounding: Grounding) -> bool:
+    passage = citation.passage
+    return passage is not None and grounding.text.cut(passage) == citation.echo
 
 
 def _before(point: Passage) -> Passage:

@@ -62,13 +62,10 @@ def _source(node: dict[str, Any]) -> Source:
     of = member(node, "relationships", "1")
     metadata = node.get("metadata")
     name = string(node.get("id_")) or string(node.get("node_id"))
-    about = {
-        "title": string(member(metadata, "title")) or string(member(metadata, "file_name")),
-        "version": string(member(of, "hash")),
-    }
-    found = sources.document(member(of, "node_id"), **about | ({"raw": name} if name else {}))
+    title = string(member(metadata, "title")) or string(member(metadata, "file_name"))
+    version = string(member(of, "hash"))
     return (
-        found
-        or sources.weak_document("llamaindex", name, **about)
+        sources.document(member(of, "node_id"), title, version, raw=name)
+        or sources.weak_document("llamaindex", name, title, version)
         or sources.unknown("", NO_SOURCE)
     )

@@ -13,6 +13,10 @@ def markers(text: str) -> Iterator[tuple[int, int, int]]:
     >>> list(markers("So[2]. `list[1]`"))
     [(2, 5, 2)]
     """
+    if "`" not in text:
+        for match in _MARKER.finditer(text):
+            yield match.start(), match.end(), int(match[1])
+        return
     code = iter([*_code(text), (len(text), len(text))])
     start, end = next(code)
     for match in _MARKER.finditer(text):

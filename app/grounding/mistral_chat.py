@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.formats import openai_chat
-from app.formats.reading import joined, kind, member, objects, string, texts
+from app.formats.reading import joined, kind, member, objects, readable, string, texts
 from app.grounding import openai_chat as chat
 from app.grounding import sources
 from app.grounding.documents import NO_REQUEST, NO_SOURCE, NOT_AN_INDEX, NOT_IN_THE_REQUEST
@@ -85,7 +85,7 @@ def _entries(content: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, list):
         value = {str(number): each for number, each in enumerate(value)}
     if isinstance(value, dict):
-        yield from value.items()
+        yield from ((readable(name), each) for name, each in value.items())
 
 
 def _source(name: str, result: Any) -> Source:

@@ -7,6 +7,8 @@ from app.grounding.model import Citation
 
 Standing = Literal["verbatim", "normalised", "absent", "unknowable"]
 
+STANDINGS: tuple[Standing, ...] = ("verbatim", "normalised", "absent", "unknowable")
+
 MAX_SEARCHED = 20_000_000
 """Characters that are searched for the quotes of one response. Beyond it, quotes that are not where
 the provider says are unknowable."""

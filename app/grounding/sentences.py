@@ -53,9 +53,9 @@ _MAYBE_END = re.compile(
     rf"(?P<around>[{_CLOSING}{_IGNORED}]*+[{_SPACES}{_IGNORED}]*+)"
     rf"(?P<paragraph>{_END_OF_PARAGRAPH})?)|{_END_OF_PARAGRAPH}"
 )
-_GOES_ON = re.compile(rf"[{_CONTINUES}{_AMBIGUOUS}{_TERMINAL}]")
 _NEXT_LETTER = re.compile(rf"(?:[^\w\n\r\x85\u2028\u2029{_AMBIGUOUS}{_TERMINAL}]|[\d_])*+(\w)")
-_IS_AMBIGUOUS = re.compile(f"[{_AMBIGUOUS}]")
+_SIGN = re.compile(f"[{_CONTINUES}{_AMBIGUOUS}{_TERMINAL}]")
+_AMBIGUOUS_SIGN = re.compile(f"[{_AMBIGUOUS}]")
 
 
 def boundaries(text: str) -> Iterator[int]:
@@ -65,30 +65,35 @@ def boundaries(text: str) -> Iterator[int]:
     >>> list(boundaries(text)), list(boundaries(""))
     ([32, 38, 42], [])
     """
-    last = 0
+    last, length = 0, len(text)
     for match in _MAYBE_END.finditer(text):
+        term, around, paragraph = match.groups()
         end = match.end()
-        if match["term"] and not match["paragraph"] and end < len(text) and _is_inside(text, match):
-            continue
+        if term and not paragraph and end < length:
+            plainly_over = around and text[end].isupper()  # which most ends are
+            if not plainly_over and _goes_on(text, match, term, around):
+                continue
         yield end
         last = end
-    if last < len(text):
-        yield len(text)
+    if last < length:
+        yield length
 
 
-def _is_inside(text: str, match: re.Match[str]) -> bool:
+def _goes_on(text: str, match: re.Match[str], term: str, around: str) -> bool:
     """Whether the sentence goes on after the match."""
     end = match.end()
-    if _GOES_ON.match(text, end):  # SB8a
+    following = text[end]
+    if not following.isalnum() and _SIGN.match(following):  # SB8a
         return True
-    if not _IS_AMBIGUOUS.match(match["term"]):
+    if term != "." and not _AMBIGUOUS_SIGN.match(term):
         return False
-    if not match["around"]:
+    if not around:
         before = text[match.start() - 1 : match.start()]
-        following = text[end]
         if following.isdecimal():  # SB6
             return True
         if (before.islower() or before.isupper()) and following.isupper():  # SB7
             return True
+    if following.isalpha():
+        return following.islower()
     letter = _NEXT_LETTER.match(text, end)  # SB8
     return letter is not None and letter[1].islower()

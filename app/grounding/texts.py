@@ -31,8 +31,7 @@ def whole_number(value: Any) -> int | None:
     return value if good else None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """`path` is a JSON Pointer to a string."""
 
     path: str

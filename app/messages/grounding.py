@@ -1,16 +1,15 @@
 """What messages rest on, as answers show it (`app.grounding` finds it)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from app import grounding
 from app.grounding import Grounding
-from app.grounding.answers import Shape, citation_members, source_members
+from app.grounding.answers import Shape, citation_text, source_text
 from app.grounding.figures import Figures
 from app.grounding.texts import Text
 from app.http.answers import JsonText, json_array
-from app.literals import text_of
 from app.messages.model import Message
 from app.wire import MAX_ANSWER, wire_size
 
@@ -31,7 +30,8 @@ def grounding_of(message: Message) -> Grounding:
 
 @dataclass
 class Listed:
-    """JSON texts of citations, and of sources by their keys, as far as there is room for them."""
+    """JSON texts of citations, and of sources by their keys, as far as there is room for them.
+    `size` is what they take."""
 
     room: int
     size: int = 0
@@ -40,9 +40,9 @@ class Listed:
     offered: dict[str, str] = field(default_factory=dict)
     truncated: bool = False
 
-    def has_room(self, *texts: str) -> bool:
-        """Counts the texts. The first always have room."""
-        size = sum(wire_size(text) + 1 for text in texts)
+    def has_room(self, text: str) -> bool:
+        """The first always has room."""
+        size = wire_size(text) + 1
         if self.size and self.size + size > self.room:
             self.truncated = True
             return False
@@ -65,31 +65,30 @@ class Listed:
 def listed(
     found: Grounding,
     shape: Shape,
-    also: Mapping[str, str] | None = None,
+    message_id: str | None = None,
     *,
     room: int = MAX_ANSWER,
     size: int = 0,
 ) -> Listed:
-    """The citations and sources of one message. `also` are further members of each citation. `size`
-    bytes of the room are taken."""
+    """The citations and sources of one message. Each citation names the message if `message_id` is
+    given. `size` bytes of the room are taken."""
     listed = Listed(room, size, truncated=found.more)
     for member, citation in found.each():
-        members = citation_members(member, citation, found.text, shape)
-        text = text_of({**(also or {}), **members})
-        source = citation.source
-        new = []
-        if source.key and source.key not in listed.cited:
-            new.append(text_of(source_members(source, shape, cited=True)))
-        if not listed.has_room(text, *new):
+        key, source = citation.source.key, ""
+        if key and key not in listed.cited:
+            source = source_text(citation.source, shape, cited=True)
+        text = citation_text(member, citation, found.text, shape, message_id)
+        if not listed.has_room(f"{text},{source}"):
             return listed
         listed.citations.append(text)
-        listed.cited |= {str(source.key): text for text in new}
-    for source in found.offered:
-        if source.key and not (source.key in listed.cited or source.key in listed.offered):
-            text = text_of(source_members(source, shape, cited=False))
+        if key and source:
+            listed.cited[key] = source
+    for each in found.offered:
+        if each.key and not (each.key in listed.cited or each.key in listed.offered):
+            text = source_text(each, shape, cited=False)
             if not listed.has_room(text):
                 break
-            listed.offered[source.key] = text
+            listed.offered[each.key] = text
     return listed
 
 
@@ -102,10 +101,13 @@ class Grounded:
     is_answer: bool
 
 
-def ground(message: Message, shape: Shape, also: Mapping[str, str] | None = None) -> Grounded:
+def ground(message: Message, shape: Shape, *, named: bool = False) -> Grounded:
+    """With `named`, each citation names the message."""
     is_answer = message.role not in NOT_ANSWERS
-    found = grounding_of(message) if is_answer or may_cite(message) else NOTHING
-    return Grounded(found, listed(found, shape, also), is_answer)
+    if not is_answer and not may_cite(message):
+        return Grounded(NOTHING, Listed(room=0), is_answer)
+    found = grounding_of(message)
+    return Grounded(found, listed(found, shape, message.message_id if named else None), is_answer)
 
 
 def ground_many(messages: Iterable[Message], shape: Shape) -> list[Grounded]:
@@ -113,7 +115,7 @@ def ground_many(messages: Iterable[Message], shape: Shape) -> list[Grounded]:
     grounded: list[Grounded] = []
     size = 0
     for message in messages:
-        new = ground(message, shape, {"message_id": message.message_id})
+        new = ground(message, shape, named=True)
         size += new.listed.size
         if grounded and size > MAX_ANSWER:
             break

@@ -4,6 +4,7 @@ What a client said is stored as JSON text in one attribute, as it was sent. So e
 and empty value comes back the same, and responses are built without parsing the text.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from json.encoder import encode_basestring as quoted
@@ -115,7 +116,11 @@ class Message:
 
     @cached_property
     def _parsed(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = read_value(self.body)
+        """Was checked when it came in, and is only read now."""
+        try:
+            parsed: dict[str, Any] = json.loads(self.body)
+        except ValueError:  # also numbers that int() does not take
+            parsed = read_value(self.body)
         return parsed
 
     @property

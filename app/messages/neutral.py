@@ -11,7 +11,7 @@ from app.formats.model import ToolCall, ToolResult
 from app.grounding.answers import Shape, readable
 from app.http.answers import json_array, json_object
 from app.identity.caller import Caller
-from app.json_rules import is_too_deep
+from app.json_rules import SURROGATE, is_too_deep
 from app.literals import Sent, exact, exact_text, read_object, text_fault, text_of
 from app.messages.answers import page_members
 from app.messages.grounding import Listed, grounding_of, listed
@@ -71,12 +71,19 @@ def _tools(sent: Sent) -> tuple[Iterable[str], Iterable[str]]:
 
 def _call(call: ToolCall, native: Any, member: str) -> str:
     arguments = _first(native, _ARGUMENTS)
-    if isinstance(arguments, str) and not is_too_deep(arguments) and not text_fault(arguments):
-        text = arguments  # an object that the provider gives as text
-    else:
-        text = exact_text(arguments)
+    text = arguments if _is_object(arguments) else exact_text(arguments)
     about = {"id": call.id, "name": call.name, "by_provider": call.by_provider}
     return _with(about, "arguments", text, member, call.pointer)
+
+
+def _is_object(arguments: Any) -> bool:
+    """Whether the provider gives an object as text, which can stand here as it is."""
+    return (
+        isinstance(arguments, str)
+        and not SURROGATE.search(arguments)
+        and not is_too_deep(arguments)
+        and not text_fault(arguments)
+    )
 
 
 def _result(result: ToolResult, native: Any, member: str) -> str:

@@ -157,6 +157,26 @@ def test_calls_of_tools_have_one_form(alice, session_id):
         assert "find" in json.dumps(inside)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["not JSON", "[1]", "[" * 100, '{"a":NaN}', '{"a":1,"a":2}', '{"a":' * 70 + "1" + "}" * 70]
+    + ['{"a":"\ud83d"}', "{" * 5000],
+)
+def test_arguments_that_are_no_object_stay_text(alice, session_id, arguments):
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": arguments}
+    say(alice, session_id, {"provider": "openai.responses", "payload": call})
+    [message] = alice.get(f"/sessions/{session_id}/messages?view=neutral").json["messages"]
+    assert message["tool_calls"][0]["arguments"] == arguments
+
+
+def test_names_in_a_tools_message_that_are_half_a_pair_are_readable(alice, session_id):
+    request = {"messages": [{"role": "tool", "content": '{"\\ud83d": {"title": "t"}}'}]}
+    native = {"role": "assistant", "content": "Yes."}
+    given = {"provider": "mistral.chat", "payload": native, "request": request}
+    [source] = grounding(alice, say(alice, session_id, given))["sources"]
+    assert source["key"] == "doc:mistral:\ufffd"
+
+
 def test_results_of_tools_have_one_form(alice, session_id):
     body = (
         '{"format":"bedrock.converse","native":{"role":"user","content":[{"toolResult":'

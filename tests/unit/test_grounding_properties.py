@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from app import formats, grounding
 from app.formats import FORMATS
-from app.grounding.answers import Shape, citation_members, source_members
+from app.grounding.answers import Shape, citation_text, source_text
 from app.grounding.coverage import sentences
 from app.grounding.figures import Figures
 from app.grounding.sentences import boundaries
 from app.grounding.texts import Passage, Text
+from app.literals import read_value
 from tests.provider_messages import CASES
 from tests.unit.test_formats_properties import JSON, damage
 from tests.unit.test_grounding import FILES, load
@@ -67,14 +68,13 @@ def check_spans(found, native):
     """The strings at the spans are the cited text, in both units that an answer can have."""
     for member, citation in found.each():
         for utf16, unit in ((False, "codepoints"), (True, "utf16")):
-            told = citation_members(member, citation, found.text, Shape(utf16=utf16))
+            told = read_value(citation_text(member, citation, found.text, Shape(utf16=utf16)))
             shown = "".join(cut({"in": native, **span}, unit) for span in told["at"])
             if citation.passage is None:
                 assert (told["text"], told["at"]) == (None, [])
             else:
                 assert shown == found.text.cut(citation.passage)
-            json.dumps(told)
-            told["text"] is None or told["text"].encode()
+            json.dumps(told).encode()
 
 
 @st.composite
@@ -197,7 +197,7 @@ def check(name, native, request, content=None, metadata=None):
     check_spans(grounding.read(name, native, content, None, request), value)
     for _, citation in found.each():
         assert (citation.source.key is None) == (citation.source.fault is not None)
-        json.dumps(source_members(citation.source, Shape(), cited=True), allow_nan=False)
+        read_value(source_text(citation.source, Shape(), cited=True))
     for citation in found.citations:
         at(value, citation.pointer)
     figures = Figures()
