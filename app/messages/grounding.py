@@ -94,47 +94,45 @@ def listed(
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """A message with what is found in it."""
+    """What is listed of each message, and the figures of all."""
 
-    found: Grounding
-    listed: Listed
-    is_answer: bool
+    listed: list[Listed]
+    figures: Figures
+
+    def members(self) -> dict[str, Any]:
+        """The members of an answer."""
+        together = Listed(room=0)
+        for listed in self.listed:
+            together.add(listed)
+        return {
+            "citations": json_array(together.citations),
+            "sources": together.sources(),
+            "figures": self.figures.members(),
+            "truncated": together.truncated,
+        }
 
 
-def ground(message: Message, shape: Shape, *, named: bool = False) -> Grounded:
-    """With `named`, each citation names the message."""
-    is_answer = message.role not in NOT_ANSWERS
-    if not is_answer and not may_cite(message):
-        return Grounded(NOTHING, Listed(room=0), is_answer)
-    found = grounding_of(message)
-    return Grounded(found, listed(found, shape, message.message_id if named else None), is_answer)
-
-
-def ground_many(messages: Iterable[Message], shape: Shape) -> list[Grounded]:
-    """As many of the first messages as one response has room for; at least one, if there is any."""
-    grounded: list[Grounded] = []
+def ground(messages: Iterable[Message], shape: Shape, *, named: bool = False) -> Grounded:
+    """Of as many of the first messages as one response has room for; at least one, if there is any.
+    With `named`, each citation names its message."""
+    grounded = Grounded([], Figures())
     size = 0
     for message in messages:
-        new = ground(message, shape, named=True)
-        size += new.listed.size
-        if grounded and size > MAX_ANSWER:
+        is_answer = message.role not in NOT_ANSWERS
+        if not is_answer and not may_cite(message):
+            grounded.listed.append(NOTHING_LISTED)
+            continue
+        found = grounding_of(message)
+        new = listed(found, shape, message.message_id if named else None)
+        size += new.size
+        if grounded.listed and size > MAX_ANSWER:
             break
-        grounded.append(new)
+        grounded.listed.append(new)
+        grounded.figures.add(found, is_answer=is_answer)
     return grounded
 
 
-def members_of(messages: Iterable[Grounded]) -> dict[str, Any]:
-    """The members of an answer."""
-    together, figures = Listed(room=0), Figures()
-    for message in messages:
-        together.add(message.listed)
-        figures.add(message.found, is_answer=message.is_answer)
-    return {
-        "citations": json_array(together.citations),
-        "sources": together.sources(),
-        "figures": figures.members(),
-        "truncated": together.truncated,
-    }
+NOTHING_LISTED = Listed(room=0)
 
 
 def may_cite(message: Message) -> bool:

@@ -13,7 +13,7 @@ from app.http.header_schemas import IfNoneMatchSchema
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.feedback_routes import blp
-from app.messages.grounding import ground, ground_many, members_of
+from app.messages.grounding import ground
 from app.messages.grounding_schemas import (
     MessageGroundingQuerySchema,
     MessageGroundingSchema,
@@ -43,7 +43,7 @@ def get_message_grounding(
     object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
     """
     message = reader.get(current_caller(), session_id, message_id)
-    return _answer(members_of([ground(message, _shape(query))]), headers)
+    return _answer(ground([message], _shape(query)).members(), headers)
 
 
 @blp.get("/sessions/<session_id>/grounding")
@@ -64,13 +64,16 @@ def get_session_grounding(
     caller = current_caller()
     is_latest = "messages" in query
     page = _page(caller, session_id, query)
-    grounded = ground_many(page.messages, _shape(query))
-    if len(grounded) < len(page.messages):
+    grounded = ground(page.messages, _shape(query), named=True)
+    count = len(grounded.listed)
+    if count < len(page.messages):
         order: Order = "desc" if is_latest else query["order"]
-        page = first_of(caller, session_id, page, len(grounded), order)
+        page = first_of(caller, session_id, page, count, order)
+    if is_latest:
+        grounded.listed.reverse()
     members = {
-        **members_of(grounded[::-1] if is_latest else grounded),
-        "checked_messages": len(grounded),
+        **grounded.members(),
+        "checked_messages": count,
         "next_cursor": None if is_latest else page.next_cursor,
     }
     if is_latest:
