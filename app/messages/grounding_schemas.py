@@ -197,3 +197,18 @@ class ToolResultSchema(ma.Schema):
     content = JsonValue(required=True, allow_none=True)
     member = fields.String(required=True)
     from_ = fields.String(data_key="from", required=True)
+
+
+ONLY_NEUTRAL = {"description": "Only in the neutral view"}
+
+
+class NeutralMembersSchema(ma.Schema):
+    """What a neutral view adds to a message."""
+
+    tool_calls = fields.List(fields.Nested(ToolCallSchema), metadata=ONLY_NEUTRAL)
+    tool_results = fields.List(fields.Nested(ToolResultSchema), metadata=ONLY_NEUTRAL)
+    citations = fields.List(fields.Nested(CitationSchema), metadata=ONLY_NEUTRAL)
+    sources = fields.List(fields.Nested(SourceSchema), metadata=ONLY_NEUTRAL)
+    truncated = fields.Boolean(
+        metadata={"description": "Only in the neutral view: whether not all of these fit"}
+    )

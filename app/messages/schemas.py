@@ -20,14 +20,7 @@ from app.http.fields import (
 )
 from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
-from app.messages.grounding_schemas import (
-    VIEW,
-    CitationSchema,
-    SourceSchema,
-    ToolCallSchema,
-    ToolResultSchema,
-    offsets,
-)
+from app.messages.grounding_schemas import VIEW, NeutralMembersSchema, offsets
 from app.messages.metadata_schemas import GROUNDING, METADATA, Metadata, Request
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
@@ -144,7 +137,7 @@ class MessageBatchSchema(Schema):
     )
 
 
-class MessageSchema(ma.Schema):
+class MessageSchema(NeutralMembersSchema):
     """Used only in the OpenAPI document. Responses are built from the stored text
     (`Message.json`)."""
 
@@ -171,21 +164,6 @@ class MessageSchema(ma.Schema):
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
     grounding = Request(metadata=GROUNDING)
     metadata = Metadata(required=True, metadata=METADATA)
-    tool_calls = fields.List(
-        fields.Nested(ToolCallSchema), metadata={"description": "Only in the neutral view"}
-    )
-    tool_results = fields.List(
-        fields.Nested(ToolResultSchema), metadata={"description": "Only in the neutral view"}
-    )
-    citations = fields.List(
-        fields.Nested(CitationSchema), metadata={"description": "Only in the neutral view"}
-    )
-    sources = fields.List(
-        fields.Nested(SourceSchema), metadata={"description": "Only in the neutral view"}
-    )
-    truncated = fields.Boolean(
-        metadata={"description": "Only in the neutral view: whether not all of these fit"}
-    )
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
         fields.Nested(GivenFeedbackSchema), metadata={"description": "Only if there is any"}

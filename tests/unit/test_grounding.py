@@ -5,6 +5,10 @@ import json
 import pytest
 
 from app import grounding
+from app.grounding.answers import Shape
+from app.messages.grounding import ground
+from app.messages.model import Message
+from app.messages.neutral import neutral
 from tests.provider_messages import FIXTURES
 
 FILES = sorted((FIXTURES / "grounding").iterdir())
@@ -49,3 +53,22 @@ def test_everything_that_a_fixture_expects_is_found_and_nothing_else(file):
     assert told == given["expected"]
     for citation, is_weak in zip(found.citations, weak, strict=True):
         assert not is_weak or citation.source.identity == "weak"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"content":"a", oops,"metadata":{}}',
+        '{"content":' + "[" * 5000 + ',"metadata":{}}',
+        '{"content":"a","native":{},"metadata":{"references":7}}',
+    ],
+)
+def test_a_damaged_message_rests_on_nothing_and_spoils_no_other(body):
+    def message(body):
+        return Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", body, "assistant", "alice")
+
+    sound = '{"content":"Yes.","metadata":{"references":[{"reference_id":"r"}]}}'
+    answer = ground([message(body), message(sound)], Shape()).members()
+    assert len(json.loads(str(answer["citations"]))) == 1
+    shown = json.loads(neutral(message(body), utf16=False))
+    assert (shown["citations"], shown["truncated"]) == ([], False)
