@@ -17,7 +17,7 @@ from app.http.api import Api
 from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
 from app.identity.tokens import Verifier
-from app.messages import feedback_routes
+from app.messages import grounding_routes
 from app.messages import routes as messages
 from app.messages.editor import MessageEditor
 from app.messages.feedback import FeedbackStore
@@ -73,7 +73,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, feedback_routes.blp, values.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp)
 
 
 def create_app(

@@ -227,6 +227,38 @@ _CANONICAL = json.JSONDecoder(
 )
 
 
+class Number:
+    """A number as it was written."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def exact(text: str) -> Any:
+    """The value of a text, with a `Number` for each number. `exact_text` writes it again."""
+    return _EXACT.decode(text)
+
+
+_EXACT = json.JSONDecoder(parse_float=Number, parse_int=Number)
+
+
+def exact_text(value: Any) -> str:
+    """
+    >>> exact_text(exact('{"a": [1E5, "b"]}'))
+    '{"a":[1E5,"b"]}'
+    """
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, list):
+        return f"[{','.join(map(exact_text, value))}]"
+    if isinstance(value, dict):
+        members = (f"{text_of(name)}:{exact_text(each)}" for name, each in value.items())
+        return f"{{{','.join(members)}}}"
+    return text_of(value)
+
+
 def text_of(value: Any) -> str:
     """The JSON text of a `Literal`, or of a program's own value."""
     if isinstance(value, Literal):

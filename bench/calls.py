@@ -180,6 +180,8 @@ def _session_routes(world: World) -> list[Route]:
         Route("replace a tail of 10", 3, changing("POST", "/messages/replace", replacement)),
         Route("feedback", 1, changing("PUT", "/messages/{first}/feedback", {"rating": "up"})),
         Route("check a history of 20", 2, changing("GET", "/check")),
+        Route("grounding of a message", 1, changing("GET", "/messages/{first}/grounding")),
+        Route("grounding of 20", 1, changing("GET", "/grounding")),
         Route("fork, 20 messages", 9, changing("POST", "/fork", {}), 10),
         Route("batch that makes its session", 2, making_its_session),
         Route("delete a tail of 10,000", 23, hiding, 1),

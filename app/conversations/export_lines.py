@@ -108,6 +108,7 @@ def message_in(session_ulid: str, sent: Sent) -> Message:
         metadata=literal("metadata"),
         format=sent.get("format"),
         native=literal("native"),
+        grounding=literal("grounding"),
         status=sent.get("status", "complete"),
     )
     rules.check_many([new], 1)

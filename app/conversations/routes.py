@@ -18,7 +18,6 @@ from app.conversations.importing import DatedMessage, SessionImporter
 from app.conversations.schemas import (
     ExportQuerySchema,
     ForkSchema,
-    GetHeadersSchema,
     GetQuerySchema,
     ImportSchema,
     SessionWithMessagesSchema,
@@ -26,14 +25,14 @@ from app.conversations.schemas import (
 )
 from app.http.answers import LOCATION, json_object, json_response, with_members
 from app.http.etags import is_unchanged
-from app.http.header_schemas import IdempotencySchema
+from app.http.header_schemas import IdempotencySchema, IfNoneMatchSchema
 from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
-from app.messages.answers import page_members
 from app.messages.model import NewMessage
-from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader
+from app.messages.neutral import shown_members
+from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader, Order
 from app.sessions.answers import session_members
 from app.sessions.creation import NewSession
 from app.sessions.model import Session
@@ -70,7 +69,7 @@ ROOM_FOR_HEADERS = 20_000
 
 @blp.get("/sessions/<session_id>")
 @blp.arguments(GetQuerySchema, location="query")
-@blp.arguments(GetHeadersSchema, location="headers")
+@blp.arguments(IfNoneMatchSchema, location="headers")
 @blp.response(200, SessionWithMessagesSchema, headers=ETAG)
 @blp.alt_response(304, description="Not modified", success=True)
 @blp.problems(404, 422)
@@ -82,23 +81,26 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
     `earlier_cursor` continues at `/sessions/{session_id}/messages?order=desc`.
 
     With `values`, the session's values with that prefix are returned, too; with `user_values` and
-    `tenant_values` those of the user and the tenant. They are read after the messages. The ETag is
-    then that of the whole response, and a 304 costs as much as a 200.
+    `tenant_values` those of the user and the tenant. They are read after the messages. With
+    `view=neutral`, messages of any provider have one form. In these cases the ETag is that of the
+    whole response, and a 304 costs as much as a 200.
     """
     caller = current_caller()
     known = headers.get("if_none_match")
     asked = {name: query[name] for name in PLACES if name in query}
     if "tenant_values" in asked:
         auth.require(auth.TENANT_READ)
-    if known and not asked:
+    is_derived = bool(asked) or "view" in query
+    if known and not is_derived:
         current = sessions.get(caller, session_id)
         if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
-    session, members = _with_messages(caller, session_id, query.get("messages"))
+    session, members = _with_messages(caller, session_id, query)
     text = str(json_object(members))
     etag = session.etag
     if asked:
         text = with_members(text, _values(caller, session_id, asked, wire_size(text)))
+    if is_derived:
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
         if known and is_unchanged(etag.strip('"'), known):
             return flask.Response(status=304, headers={"ETag": etag})
@@ -119,9 +121,11 @@ def _values(caller: Caller, session_id: str, asked: dict[str, str], size: int) -
 
 
 def _with_messages(
-    caller: Caller, session_id: str, count: int | None
+    caller: Caller, session_id: str, query: dict[str, Any]
 ) -> tuple[Session, dict[str, Any]]:
-    """The session with its last `count` messages, or with all if that is None."""
+    """The session with its last messages, or with all."""
+    count = query.get("messages")
+    order: Order = "asc" if count is None else "desc"
     earlier = {}
     if count is None:
         session, page = messages.read(caller, session_id)
@@ -130,8 +134,10 @@ def _with_messages(
         page = MessagePage([], None, session.changed)
     else:
         session, page = messages.latest(caller, session_id, count)
-        earlier = {"next_cursor": None, "earlier_cursor": page.next_cursor}
-    return session, {**session_members(session), **page_members(page), **earlier}
+    shown = shown_members(caller, session_id, page, order, query, latest=bool(count))
+    if count:
+        earlier = {"next_cursor": None, "earlier_cursor": shown["next_cursor"]}
+    return session, {**session_members(session), **shown, **earlier}
 
 
 @blp.post("/sessions/<session_id>/fork")

@@ -16,6 +16,7 @@ from app.http.fields import (
     cursor,
     line,
 )
+from app.messages.grounding_schemas import VIEW, offsets
 from app.messages.model import MAX_IMPORT
 from app.messages.schemas import CHANGED, MESSAGE_ID, MessageSchema, NewMessageSchema
 from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, session_title
@@ -68,6 +69,8 @@ class GetQuerySchema(Schema):
         validate=validate.Range(0, 1000),
         metadata={"description": "Only the last so many messages; 0 for the session alone"},
     )
+    view = VIEW
+    offsets = offsets("in a neutral view")
     values = Prefix(metadata={"description": f"Also the values with this prefix. {PREFIX}"})
     user_values = Prefix(
         metadata={"description": f"Also your own values with this prefix. {PREFIX}"}
@@ -77,13 +80,6 @@ class GetQuerySchema(Schema):
             "description": "Also the tenant's values with this prefix; needs the scope "
             f"`tenant-values:read`. {PREFIX}"
         }
-    )
-
-
-class GetHeadersSchema(ma.Schema):
-    if_none_match = fields.String(
-        data_key="If-None-Match",
-        metadata={"description": "The ETag of your copy. If it is current, the response is 304"},
     )
 
 

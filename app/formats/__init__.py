@@ -26,6 +26,7 @@ from app.formats import (
     vercel_uimessage,
 )
 from app.formats.model import Format, ToolCall, ToolResult
+from app.formats.reading import kind, member, objects, string
 
 FORMATS: Mapping[str, Format] = {
     "openai.chat": openai_chat,
@@ -74,3 +75,31 @@ def tool_calls(name: str | None, native: Any) -> list[ToolCall]:
 def tool_results(name: str | None, native: Any) -> list[ToolResult]:
     known = FORMATS.get(name or "")
     return known.tool_results(native) if known else []
+
+
+def recognise(name: str | None, native: Any, content: Any) -> tuple[Format | None, Any, str]:
+    """The format, what to read with it, and where in the message that is."""
+    known = FORMATS.get(name or "")
+    if known and native is not None:
+        return known, native, "/native"
+    for _, block in objects(content, ""):
+        found = _format_of(block)
+        if found:
+            return FORMATS[found], content, "/content"
+    return None, None, ""
+
+
+def _format_of(block: dict[str, Any]) -> str | None:
+    """Of a plain message, by a block that only one provider writes."""
+    for name in ("toolUse", "toolResult"):
+        if string(member(block, name, "toolUseId")):
+            return "bedrock.converse"
+    if kind(block).endswith("tool_use") and string(block.get("id")):
+        return "anthropic.messages"
+    if kind(block).endswith("tool_result") and string(block.get("tool_use_id")):
+        return "anthropic.messages"
+    if kind(block) in ("function_call", "function_call_output") and string(block.get("call_id")):
+        return "openai.responses"
+    if member(block, "functionCall", "name") or member(block, "functionResponse", "name"):
+        return "gemini.generateContent"
+    return None

@@ -9,7 +9,7 @@ from app.formats.reading import member, string
 RESULTS = Window.LATER
 """ADK puts calls and results together by id before it asks a model."""
 
-_TRANSCRIPTIONS = ("outputTranscription", "output_transcription") + (
+TRANSCRIPTIONS = ("outputTranscription", "output_transcription") + (
     "inputTranscription",
     "input_transcription",
 )
@@ -28,7 +28,7 @@ def role(native: Any) -> str | None:
 
 def text(native: Any) -> str:
     """The content's, or what was heard in a live session."""
-    heard = (string(member(native, name, "text")) for name in _TRANSCRIPTIONS)
+    heard = (string(member(native, name, "text")) for name in TRANSCRIPTIONS)
     return gemini_content.text_of(member(native, "content")) or next(filter(None, heard), "")
 
 

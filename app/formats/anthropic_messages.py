@@ -13,7 +13,7 @@ RESULTS = Window.TURN
 
 def role(native: Any) -> str | None:
     """A user's message of nothing but `tool_result` blocks is the tool's."""
-    kinds = {kind(block) for _, block in _blocks(native)}
+    kinds = {kind(block) for _, block in blocks(native)}
     said = reading.role(member(native, "role"))
     if kinds == {"tool_result"} and said in (None, "user"):
         return "tool"
@@ -25,10 +25,10 @@ def text(native: Any) -> str:
     """The text blocks put together, as citations cut sentences into several."""
     if isinstance(member(native, "content"), str) and not _is_block(native):
         return joined([native["content"]])
-    blocks = [block for _, block in _blocks(native)]
+    found = [block for _, block in blocks(native)]
     if role(native) == "tool":
-        return joined(piece for block in blocks for piece in texts(block.get("content")))
-    return joined(texts(blocks))
+        return joined(piece for block in found for piece in texts(block.get("content")))
+    return joined(texts(found))
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
@@ -40,7 +40,7 @@ def tool_calls(native: Any) -> list[ToolCall]:
             pointer,
             by_provider=kind(block) != "tool_use",
         )
-        for pointer, block in _blocks(native)
+        for pointer, block in blocks(native)
         if kind(block).endswith("tool_use")
     ]
 
@@ -48,7 +48,7 @@ def tool_calls(native: Any) -> list[ToolCall]:
 def tool_results(native: Any) -> list[ToolResult]:
     return [
         ToolResult(string(block.get("tool_use_id")), None, pointer)
-        for pointer, block in _blocks(native)
+        for pointer, block in blocks(native)
         if kind(block).endswith("tool_result")
     ]
 
@@ -57,7 +57,7 @@ def _is_block(native: Any) -> bool:
     return kind(native) not in ("", "message")
 
 
-def _blocks(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def blocks(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(native, list):
         yield from objects(native, "")
     elif _is_block(native):

@@ -12,24 +12,24 @@ RESULTS = Window.NEXT
 
 
 def role(native: Any) -> str | None:
-    return role_of(_message(native)[1])
+    return role_of(message_of(native)[1])
 
 
 def text(native: Any) -> str:
-    return text_of(_message(native)[1])
+    return text_of(message_of(native)[1])
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
-    return calls_of(*_message(native))
+    return calls_of(*message_of(native))
 
 
 def tool_results(native: Any) -> list[ToolResult]:
-    return results_of(*_message(native))
+    return results_of(*message_of(native))
 
 
 def role_of(message: Any) -> str | None:
     """A message of nothing but `toolResult` blocks is the tool's, although its role is user."""
-    blocks = [block for _, block in _blocks("", message)]
+    blocks = [block for _, block in blocks_of("", message)]
     if blocks and all(isinstance(block.get("toolResult"), dict) for block in blocks):
         return "tool"
     of_the_model = any(block.get("toolUse") or block.get("reasoningContent") for block in blocks)
@@ -40,7 +40,7 @@ def text_of(message: Any) -> str:
     """Cited text stands in blocks of its own; the citations cut sentences into several."""
     pieces: list[Any] = []
     is_result = role_of(message) == "tool"
-    for _, block in _blocks("", message):
+    for _, block in blocks_of("", message):
         if is_result:
             results = objects(member(block, "toolResult", "content"), "")
             pieces += (part.get("text") for _, part in results)
@@ -60,7 +60,7 @@ def calls_of(pointer: str, message: Any) -> list[ToolCall]:
             f"{where}/toolUse",
             by_provider=use.get("type") == "server_tool_use",
         )
-        for where, block in _blocks(pointer, message)
+        for where, block in blocks_of(pointer, message)
         if isinstance(use := block.get("toolUse"), dict)
     ]
 
@@ -68,12 +68,12 @@ def calls_of(pointer: str, message: Any) -> list[ToolCall]:
 def results_of(pointer: str, message: Any) -> list[ToolResult]:
     return [
         ToolResult(string(result.get("toolUseId")), None, f"{where}/toolResult")
-        for where, block in _blocks(pointer, message)
+        for where, block in blocks_of(pointer, message)
         if isinstance(result := block.get("toolResult"), dict)
     ]
 
 
-def _message(native: Any) -> tuple[str, Any]:
+def message_of(native: Any) -> tuple[str, Any]:
     if isinstance(member(native, "output", "message"), dict):
         return "/output/message", member(native, "output", "message")
     if isinstance(member(native, "message"), dict):
@@ -81,7 +81,7 @@ def _message(native: Any) -> tuple[str, Any]:
     return "", native
 
 
-def _blocks(pointer: str, message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def blocks_of(pointer: str, message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(message, list):
         yield from objects(message, pointer)
     elif isinstance(member(message, "content"), list):

@@ -18,7 +18,7 @@ _OUTPUT = ("output", "result", "error")
 
 def role(native: Any) -> str | None:
     """A Content of nothing but function responses is the tool's, also where its role is user."""
-    pointer, content = _content(native)
+    pointer, content = content_of(native)
     if holds_only_results(content):
         return "tool"
     said = reading.role(member(content, "role"))
@@ -27,22 +27,22 @@ def role(native: Any) -> str | None:
 
 def text(native: Any) -> str:
     """The first candidate's: the others are alternatives."""
-    return text_of(_content(native)[1])
+    return text_of(content_of(native)[1])
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
-    return calls_of(*_content(native))
+    return calls_of(*content_of(native))
 
 
 def tool_results(native: Any) -> list[ToolResult]:
-    return results_of(*_content(native))
+    return results_of(*content_of(native))
 
 
 def text_of(content: Any) -> str:
     if holds_only_results(content):
         outputs = (result.get("response") for _, result in _members(content, "", _RESULT))
         return joined(member(output, name) for output in outputs for name in _OUTPUT)
-    return joined(part.get("text") for _, part in _parts(content, "") if not part.get("thought"))
+    return joined(part.get("text") for _, part in parts_of(content, "") if not part.get("thought"))
 
 
 def calls_of(pointer: str, content: Any) -> list[ToolCall]:
@@ -60,20 +60,20 @@ def results_of(pointer: str, content: Any) -> list[ToolResult]:
 
 
 def holds_only_results(content: Any) -> bool:
-    parts = [part for _, part in _parts(content, "")]
+    parts = [part for _, part in parts_of(content, "")]
     return bool(parts) and all(
         any(isinstance(part.get(name), dict) for name in _RESULT) for part in parts
     )
 
 
-def _content(native: Any) -> tuple[str, Any]:
+def content_of(native: Any) -> tuple[str, Any]:
     pointer, found = next(objects(member(native, "candidates"), "/candidates"), ("", native))
     if isinstance(member(found, "content"), dict):
         return f"{pointer}/content", found["content"]
     return pointer, found
 
 
-def _parts(content: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def parts_of(content: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(content, list):
         yield from objects(content, pointer)
     elif isinstance(member(content, "parts"), list):
@@ -85,7 +85,7 @@ def _parts(content: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _members(
     content: Any, pointer: str, names: tuple[str, ...]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for where, part in _parts(content, pointer):
+    for where, part in parts_of(content, pointer):
         for name in names:
             if isinstance(part.get(name), dict):
                 yield f"{where}/{name}", part[name]

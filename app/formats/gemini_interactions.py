@@ -20,9 +20,9 @@ _ROLES = {
 
 
 def role(native: Any) -> str | None:
-    if _whole(native):
+    if whole(native):
         return "assistant"
-    roles = {_role(step) for _, step in _steps(native)}
+    roles = {_role(step) for _, step in steps_of(native)}
     return roles.pop() if len(roles) == 1 else None
 
 
@@ -31,9 +31,9 @@ def text(native: Any) -> str:
     parts = [part for _, part in _parts(native)]
     if role(native) == "tool":
         return joined(piece for part in parts for piece in texts(part.get("result")))
-    said = ("model_output",) if _whole(native) else ("", "model_output", "user_input")
+    said = ("model_output",) if whole(native) else ("", "model_output", "user_input")
     pieces: list[Any] = []
-    for _, step in _steps(native):
+    for _, step in steps_of(native):
         if kind(step) == "text":
             pieces.append(step.get("text"))
         elif kind(step) in said:
@@ -57,14 +57,14 @@ def tool_results(native: Any) -> list[ToolResult]:
     ]
 
 
-def _whole(native: Any) -> str | None:
+def whole(native: Any) -> str | None:
     """The member that has the steps, if this is a whole interaction."""
     names = ("steps", "outputs")
     return next((name for name in names if isinstance(member(native, name), list)), None)
 
 
-def _steps(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    name = _whole(native)
+def steps_of(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    name = whole(native)
     if name:
         yield from objects(native[name], f"/{name}")
     elif isinstance(native, dict):
@@ -75,7 +75,7 @@ def _steps(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _parts(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """The steps, and what turns hold."""
-    for pointer, step in _steps(native):
+    for pointer, step in steps_of(native):
         yield pointer, step
         yield from objects(step.get("content"), f"{pointer}/content")
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
-from app.formats import FORMATS
-from app.formats.model import Format, ToolResult, Window
-from app.formats.reading import kind, member, objects, string
+from app.formats import recognise
+from app.formats.model import ToolResult, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class _Check:
         self._answering = False
 
     def take(self, index: int, entry: Entry) -> None:
-        known, value, start = _recognise(entry)
+        known, value, start = recognise(entry.format, entry.native, entry.content)
         role = (known.role(value) if known else None) or entry.role
         window = known.RESULTS if known else Window.SAME
         calls = known.tool_calls(value) if known else []
@@ -146,31 +145,3 @@ class _Calls:
 
     def left(self) -> list[Finding]:
         return list(self._left.values())
-
-
-def _recognise(entry: Entry) -> tuple[Format | None, Any, str]:
-    """The format, what to read with it, and where in the message that is."""
-    known = FORMATS.get(entry.format or "")
-    if known and entry.native is not None:
-        return known, entry.native, "/native"
-    for _, block in objects(entry.content, ""):
-        name = _format_of(block)
-        if name:
-            return FORMATS[name], entry.content, "/content"
-    return None, None, ""
-
-
-def _format_of(block: dict[str, Any]) -> str | None:
-    """Of a plain message, by a block that only one provider writes."""
-    for name in ("toolUse", "toolResult"):
-        if string(member(block, name, "toolUseId")):
-            return "bedrock.converse"
-    if kind(block).endswith("tool_use") and string(block.get("id")):
-        return "anthropic.messages"
-    if kind(block).endswith("tool_result") and string(block.get("tool_use_id")):
-        return "anthropic.messages"
-    if kind(block) in ("function_call", "function_call_output") and string(block.get("call_id")):
-        return "openai.responses"
-    if member(block, "functionCall", "name") or member(block, "functionResponse", "name"):
-        return "gemini.generateContent"
-    return None

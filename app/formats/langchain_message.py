@@ -21,7 +21,7 @@ _KINDS = {
 
 def role(native: Any) -> str | None:
     """By the class's name, `AIMessage` or `AIMessageChunk`, or by the `type`, `ai`."""
-    _, said = _message(native)
+    _, said = message_of(native)
     if isinstance(member(native, "kwargs"), dict):
         path = native.get("id")
         name = string(path[-1]) if isinstance(path, list) and path else None
@@ -33,14 +33,14 @@ def role(native: Any) -> str | None:
 
 
 def text(native: Any) -> str:
-    _, said = _message(native)
+    _, said = message_of(native)
     refusal = string(member(said, "additional_kwargs", "refusal"))
     return joined(texts(said.get("content"))) or refusal or ""
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
     """With the invalid ones, as a provider that is sent them again wants results of them too."""
-    pointer, said = _message(native)
+    pointer, said = message_of(native)
     calls = [
         ToolCall(string(call.get("id")), string(call.get("name")), where)
         for name in ("tool_calls", "invalid_tool_calls")
@@ -51,13 +51,13 @@ def tool_calls(native: Any) -> list[ToolCall]:
 
 def tool_results(native: Any) -> list[ToolResult]:
     """The message itself; an older FunctionMessage goes by its name."""
-    pointer, said = _message(native)
+    pointer, said = message_of(native)
     if role(native) != "tool":
         return []
     return [ToolResult(string(said.get("tool_call_id")), string(said.get("name")), pointer)]
 
 
-def _message(native: Any) -> tuple[str, dict[str, Any]]:
+def message_of(native: Any) -> tuple[str, dict[str, Any]]:
     for name in ("kwargs", "data"):
         if isinstance(member(native, name), dict):
             return f"/{name}", native[name]

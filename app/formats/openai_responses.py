@@ -10,7 +10,7 @@ from app.formats.reading import joined, kind, member, objects, string, texts
 RESULTS = Window.LATER
 """By `call_id`, whatever is between."""
 
-_TEXT = ("text", "input_text", "output_text")
+TEXT = ("text", "input_text", "output_text")
 _CALLS = {
     "function_call",
     "custom_tool_call",
@@ -26,24 +26,24 @@ _OF_THE_MODEL = {"reasoning", "mcp_list_tools", "mcp_approval_request", "compact
 def role(native: Any) -> str | None:
     if _response(native):
         return "assistant"
-    roles = {_role(item) for _, item in _items(native)}
+    roles = {_role(item) for _, item in items_of(native)}
     return roles.pop() if len(roles) == 1 else None
 
 
 def text(native: Any) -> str:
     """All messages' text put together, as the SDK's `output_text`; refusals too."""
-    items = [item for _, item in _items(native)]
+    items = [item for _, item in items_of(native)]
     if role(native) == "tool":
-        return joined(piece for item in items for piece in texts(item.get("output"), _TEXT))
+        return joined(piece for item in items for piece in texts(item.get("output"), TEXT))
     messages = (item for item in items if kind(item) in ("", "message"))
-    return joined(piece for item in messages for piece in texts(item.get("content"), _TEXT))
+    return joined(piece for item in messages for piece in texts(item.get("content"), TEXT))
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
     """Those that the client answers: searches and the like carry their result with them."""
     return [
         ToolCall(string(item.get("call_id")), string(item.get("name")), pointer)
-        for pointer, item in _items(native)
+        for pointer, item in items_of(native)
         if kind(item) in _CALLS and not _by_provider(item)
     ]
 
@@ -51,7 +51,7 @@ def tool_calls(native: Any) -> list[ToolCall]:
 def tool_results(native: Any) -> list[ToolResult]:
     return [
         ToolResult(string(item.get("call_id")), string(item.get("name")), pointer)
-        for pointer, item in _items(native)
+        for pointer, item in items_of(native)
         if kind(item) in _RESULTS and not _by_provider(item)
     ]
 
@@ -65,7 +65,7 @@ def _response(native: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _items(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def items_of(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     response = _response(native)
     if response:
         yield from objects(response[1], response[0])

@@ -14,6 +14,13 @@ RESULTS = Window.RUN
 
 def text(native: Any) -> str:
     said = openai_chat.text(native)
-    if role(native) == "assistant" and said.lstrip().startswith("<think>"):
-        return said.partition("</think>")[2].lstrip()
-    return said
+    return said[thought(native, said) :]
+
+
+def thought(native: Any, said: str) -> int:
+    """How many characters at the beginning of an answer are what the model thought."""
+    if role(native) != "assistant" or not said.lstrip().startswith("<think>"):
+        return 0
+    end = said.find("</think>")
+    after = said[end + len("</think>") :] if end >= 0 else ""
+    return len(said) - len(after.lstrip())

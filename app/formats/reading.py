@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from app.formats.model import ToolCall
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CAPITAL = re.compile("[A-Z]")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 _ROLES = {
     "ai": "assistant",
@@ -28,6 +30,25 @@ def member(value: Any, *names: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def either(value: Any, name: str) -> tuple[str, Any]:
+    """A member in camelCase, or in snake_case as Python SDKs write it, with the name that it has.
+
+    >>> either({"page_span": 1}, "pageSpan"), either({}, "pageSpan")
+    (('page_span', 1), ('pageSpan', None))
+    """
+    if not isinstance(value, dict):
+        return name, None
+    found = value.get(name)
+    if found is None and (written := value.get(_snake(name))) is not None:
+        return _snake(name), written
+    return name, found
+
+
+@cache
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", name)
 
 
 def objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,7 +112,7 @@ def joined(pieces: Iterable[Any], separator: str = "") -> str:
 def readable(text: str) -> str:
     """The text with U+FFFD for each half of a surrogate pair, so that UTF-8 can say it. Halves that
     meet, because a stream was cut between them, are the character again."""
-    if not _SURROGATE.search(text):
+    if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

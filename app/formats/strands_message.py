@@ -10,22 +10,22 @@ RESULTS = Window.NEXT
 
 
 def role(native: Any) -> str | None:
-    return bedrock_converse.role_of(_message(native)[1])
+    return bedrock_converse.role_of(message_of(native)[1])
 
 
 def text(native: Any) -> str:
-    return bedrock_converse.text_of(_message(native)[1])
+    return bedrock_converse.text_of(message_of(native)[1])
 
 
 def tool_calls(native: Any) -> list[ToolCall]:
-    return bedrock_converse.calls_of(*_message(native))
+    return bedrock_converse.calls_of(*message_of(native))
 
 
 def tool_results(native: Any) -> list[ToolResult]:
-    return bedrock_converse.results_of(*_message(native))
+    return bedrock_converse.results_of(*message_of(native))
 
 
-def _message(native: Any) -> tuple[str, Any]:
+def message_of(native: Any) -> tuple[str, Any]:
     """A redacted message takes the place of the original one, as Strands reads it."""
     for name in ("redact_message", "message"):
         if isinstance(member(native, name), dict):

@@ -19,7 +19,7 @@ def role(native: Any) -> str | None:
 
 def text(native: Any) -> str:
     """The text parts put together, or the `content` that version 4 had beside them."""
-    parts = [part for _, part in _parts(native)]
+    parts = [part for _, part in parts_of(native)]
     return joined(texts(parts)) or string(member(native, "content")) or ""
 
 
@@ -44,7 +44,7 @@ def tool_results(native: Any) -> list[ToolResult]:
     ]
 
 
-def _parts(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def parts_of(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(native, list):
         yield from objects(native, "")
     elif isinstance(member(native, "parts"), list):
@@ -54,7 +54,7 @@ def _parts(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _tools(native: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for pointer, part in _parts(native):
+    for pointer, part in parts_of(native):
         if kind(part) == "tool-invocation":  # version 4
             if isinstance(part.get("toolInvocation"), dict):
                 yield f"{pointer}/toolInvocation", part["toolInvocation"]

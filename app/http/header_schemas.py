@@ -14,6 +14,13 @@ class IfMatchSchema(ma.Schema):
     )
 
 
+class IfNoneMatchSchema(ma.Schema):
+    if_none_match = fields.String(
+        data_key="If-None-Match",
+        metadata={"description": "The ETag of your copy. If it is current, the response is 304"},
+    )
+
+
 class IdempotencySchema(ma.Schema):
     idempotency_key = fields.String(
         data_key="Idempotency-Key",

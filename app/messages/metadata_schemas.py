@@ -1,4 +1,4 @@
-"""The JSON form of a message's metadata and references."""
+"""The JSON form of a message's metadata and references, and of the request it answers."""
 
 from itertools import islice
 from typing import Any
@@ -9,6 +9,7 @@ from app.errors import MAX_FAULTS
 from app.http.fields import JsonObject
 from app.literals import Literal
 from app.messages.references import reference_faults
+from app.messages.rules import grounding_faults
 
 
 class Metadata(JsonObject):
@@ -62,4 +63,32 @@ METADATA = {
     "description": "Any JSON object. Only `references` are checked",
     "properties": {"references": _REFERENCES},
     "additionalProperties": True,
+}
+
+
+class Request(JsonObject):
+    """`{"request": {…}}`, kept as it was sent."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Literal:
+        literal = super()._deserialize(value, attr, data, **kwargs)
+        for path, message in grounding_faults(value):
+            below = path.partition(".")[2]
+            raise ma.ValidationError({below: [message]} if below else message)
+        return literal
+
+
+GROUNDING = {
+    "type": "object",
+    "description": "What the provider was sent, so that the numbers in its citations keep their "
+    "meaning. It comes back as it was sent",
+    "required": ["request"],
+    "properties": {
+        "request": {
+            "type": "object",
+            "description": "The provider's own request, or "
+            '`{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}`',
+            "additionalProperties": True,
+        }
+    },
+    "additionalProperties": False,
 }

@@ -4,12 +4,14 @@ What a client said is stored as JSON text in one attribute, as it was sent. So e
 and empty value comes back the same, and responses are built without parsing the text.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from json.encoder import encode_basestring as quoted
 from typing import Any, Literal
 
 from app import formats
+from app.formats.reading import member
 from app.literals import read_value, text_of, value_of
 from app.table import ids
 from app.table.writes import Item, Value
@@ -45,7 +47,8 @@ MEMBERS = ("content", "metadata")
 class NewMessage:
     """A message to append. `content`, `metadata` (an object) and `native` are JSON values, or
     `Literal`s that keep the client's text. `native` is a provider's own object, and `format` names
-    its kind. `role` is needed unless the format tells it."""
+    its kind. `grounding` is an object whose `request` is what the provider was sent. `role` is
+    needed unless the format tells it."""
 
     role: str | None = None
     content: Any = None
@@ -53,6 +56,7 @@ class NewMessage:
     metadata: Any = None
     format: str | None = None
     native: Any = None
+    grounding: Any = None
     status: str = COMPLETE
 
     @property
@@ -65,8 +69,12 @@ class NewMessage:
         native = ""
         if self.native is not None:
             native = f',"format":{quoted(self.format or "")},"native":{text_of(self.native)}'
+        grounding = ""
+        if self.grounding is not None:
+            grounding = f',"grounding":{text_of(self.grounding)}'
         metadata = "{}" if self.metadata is None else text_of(self.metadata)
-        return f'{{"content":{text_of(self.content)}{native},"metadata":{metadata}}}'
+        content = text_of(self.content)
+        return f'{{"content":{content}{native}{grounding},"metadata":{metadata}}}'
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,21 @@ class Message:
 
     @cached_property
     def _parsed(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = read_value(self.body)
+        """Was checked when it came in, and is only read now."""
+        try:
+            parsed: dict[str, Any] = json.loads(self.body)
+        except ValueError:  # also numbers that int() does not take
+            parsed = read_value(self.body)
         return parsed
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the text is the JSON that it should be (`app.messages.items.is_sound` looks at
+        its beginning and end only)."""
+        try:
+            return self._parsed.keys() >= set(MEMBERS)
+        except (ValueError, RecursionError):
+            return False
 
     @property
     def content(self) -> Any:
@@ -128,6 +149,11 @@ class Message:
     def native(self) -> Any:
         return self._parsed.get("native")
 
+    @property
+    def request(self) -> Any:
+        """What the provider was sent, if the client has said."""
+        return member(self._parsed.get("grounding"), "request")
+
     @cached_property
     def json(self) -> str:
         """The JSON text of a response.
@@ -135,6 +161,11 @@ class Message:
         >>> Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "{}", "user", "alice").json[:62]
         '{"message_id":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV","session_id":"s'
         """
+        return f"{self.head}{self.body[1:]}"
+
+    @property
+    def head(self) -> str:
+        """The JSON text of a response up to what was said."""
         name = "null" if self.name is None else quoted(self.name)
         edited_at = f'"{ids.timestamp(self.edited)}"' if self.edited else "null"
         also = '"imported":true,' if self.imported else ""
@@ -145,7 +176,7 @@ class Message:
             f'"session_id":"{ids.SESSION_PREFIX}{self.session_ulid}",'
             f'"timestamp":"{ids.timestamp(self.ulid)}","created_by":{quoted(self.created_by)},'
             f'"role":{quoted(self.role)},"name":{name},"status":"{self.status}",'
-            f'"edited_at":{edited_at},{also}{self.body[1:]}'
+            f'"edited_at":{edited_at},{also}'
         )
 
     def attributes(self) -> Item:

@@ -327,6 +327,15 @@ class MessageReader:
         return ids.iso_time(self.clock())
 
 
+def first_of(
+    caller: Caller, session_id: str, page: MessagePage, count: int, order: Order
+) -> MessagePage:
+    """The first messages of a page, with a cursor to go on after them."""
+    messages = page.messages[:count]
+    cursor = make_cursor(_scope(caller, ulid_of(session_id), order), messages[-1].ulid)
+    return replace(page, messages=messages, next_cursor=cursor)
+
+
 def _end_before(missing: str, page: MessagePage, scope: str, start: str = "") -> MessagePage:
     """An ascending page cut before the missing message, with a cursor. If the page is then empty,
     it has a cursor only if there is a `start`; a client that polls repeats the request anyway."""

@@ -27,8 +27,9 @@ from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
-from app.messages.answers import message_list, page_members, previous_member, receipt
+from app.messages.answers import message_list, previous_member, receipt
 from app.messages.model import NewMessage
+from app.messages.neutral import shown_members
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
     AppendAnswerSchema,
@@ -159,10 +160,12 @@ def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
     """List messages, oldest or latest first
 
     Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
-    than one you already have.
+    than one you already have. With `view=neutral`, messages of any provider have one form.
     """
-    page = reader.page(current_caller(), session_id, **query)
-    return json_response(json_object(page_members(page)))
+    caller = current_caller()
+    view = {name: query.pop(name, None) for name in ("view", "offsets")}
+    page = reader.page(caller, session_id, **query)
+    return json_response(json_object(shown_members(caller, session_id, page, query["order"], view)))
 
 
 @blp.get("/sessions/<session_id>/messages/<message_id:message_id>")

@@ -121,8 +121,9 @@ def _faults(message: Any, *, edit: bool = False) -> Faults:
     if not edit and message.role is None and not message.spoken_role:
         yield "role", NO_ROLE
     yield from native_faults(message.format, message.native)
+    yield from grounding_faults(value_of(message.grounding))
     yield from _status_faults(message.status)
-    for name in ("content", "native", "metadata"):
+    for name in ("content", "native", "grounding", "metadata"):
         value = getattr(message, name)
         if not isinstance(value, Literal):  # those have been parsed
             yield from json_faults(value, name, depth=2)
@@ -139,6 +140,17 @@ def native_faults(format: Any, native: Any) -> Faults:
         yield "format", "Missing. Name the kind of object that native is."
     if format is not None and native is None:
         yield "native", "Missing. It is the object that format names."
+
+
+def grounding_faults(grounding: Any) -> Faults:
+    if grounding is None:
+        return
+    if not isinstance(grounding, dict):
+        yield "grounding", "Not an object."
+    elif not isinstance(grounding.get("request"), dict):
+        yield "grounding.request", "Missing, or not an object. It is what the provider was sent."
+    elif len(grounding) > 1:
+        yield "grounding", "Only request can be given. The rest is worked out."
 
 
 def _status_faults(status: Any) -> Faults:

@@ -20,7 +20,8 @@ from app.http.fields import (
 )
 from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
-from app.messages.metadata_schemas import METADATA, Metadata
+from app.messages.grounding_schemas import VIEW, NeutralMembersSchema, offsets
+from app.messages.metadata_schemas import GROUNDING, METADATA, Metadata, Request
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
@@ -86,6 +87,7 @@ class MessageContentSchema(BodySchema):
             "It comes back as it was sent",
         },
     )
+    grounding = Request(allow_none=True, metadata=GROUNDING)
     status = fields.String(
         allow_none=True,
         validate=validate.OneOf(STATUSES),
@@ -135,7 +137,7 @@ class MessageBatchSchema(Schema):
     )
 
 
-class MessageSchema(ma.Schema):
+class MessageSchema(NeutralMembersSchema):
     """Used only in the OpenAPI document. Responses are built from the stored text
     (`Message.json`)."""
 
@@ -153,9 +155,14 @@ class MessageSchema(ma.Schema):
     name = fields.String(required=True, allow_none=True)
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     edited_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
-    content = JsonValue(required=True, allow_none=True, metadata={"description": "As it was sent"})
+    content = JsonValue(
+        required=True,
+        allow_none=True,
+        metadata={"description": "As it was sent; in the neutral view, the text"},
+    )
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
+    grounding = Request(metadata=GROUNDING)
     metadata = Metadata(required=True, metadata=METADATA)
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
@@ -230,6 +237,8 @@ class AppendQuerySchema(Schema):
 class PageQuerySchema(Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
+    view = VIEW
+    offsets = offsets("in a neutral view")
     order = fields.String(
         load_default="asc",
         validate=validate.OneOf(("asc", "desc")),

@@ -145,6 +145,9 @@ def change_everything(alice: Client, path: str, session: str) -> None:
         done("GET", message)
     done("DELETE", f"{path}/messages/{first}/feedback")
     done("GET", f"{path}/check")
+    for query in ("", "?messages=2", "?order=desc"):
+        done("GET", f"{path}/grounding{query}")
+    done("GET", f"{path}/messages/{large}/grounding")
     done("DELETE", f"{path}/messages/{first}")
     said = {"role": "user", "content": "x"}
     key = {"Idempotency-Key": "change"}

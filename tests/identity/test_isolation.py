@@ -91,6 +91,7 @@ DATA = {
         Place("query", name)
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
+            *("view", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
     ),
@@ -132,6 +133,7 @@ DATA = {
             "content",
             "format",
             "native",
+            "grounding.request",
             "status",
             "metadata.references[].location",
             "metadata.references[].type",
@@ -432,6 +434,9 @@ class World:
                     "next_cursor"
                 ],
                 "list_messages": client.get(f"{path}?limit=1", headers=told).json["next_cursor"],
+                "get_session_grounding": client.get(f"{path}?limit=1", headers=told).json[
+                    "next_cursor"
+                ],
                 "list_session_values": values_cursor(places[0]),
                 "list_user_values": values_cursor("/values"),
                 "list_tenant_values": values_cursor("/tenant/values"),
@@ -738,6 +743,8 @@ NAMES = [
     "put_feedback",
     "delete_feedback",
     "check_history",
+    "get_message_grounding",
+    "get_session_grounding",
     "fork_session",
     "import_session",
     "export_user",

@@ -43,7 +43,9 @@ class Feedback(_Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Message(_Answer):
-    """`native` and `format` are None if it was sent without them. `etag` is None in a list."""
+    """`native`, `format` and `grounding` are None if it was sent without them. `tool_calls`,
+    `tool_results`, `citations`, `sources` and `truncated` are those of the neutral view. `etag` is
+    None in a list."""
 
     message_id: str
     session_id: str
@@ -57,6 +59,12 @@ class Message(_Answer):
     metadata: dict[str, Any]
     format: str | None = None
     native: Json = None
+    grounding: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_results: list[dict[str, Any]] | None = None
+    citations: list[dict[str, Any]] | None = None
+    sources: list[dict[str, Any]] | None = None
+    truncated: bool | None = None
     imported: bool = False
     feedback: tuple[Feedback, ...] = ()
     etag: str | None = None
@@ -283,6 +291,7 @@ class NewMessage(TypedDict, total=False):
     metadata: dict[str, Any] | None
     format: str | None
     native: Json
+    grounding: dict[str, Any] | None
     status: Status | None
 
 

@@ -1,0 +1,109 @@
+"""The routes that tell what answers rest on."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import flask
+
+from app.grounding.answers import Shape
+from app.http.answers import json_object, json_response
+from app.http.etags import is_unchanged
+from app.http.header_schemas import IfNoneMatchSchema
+from app.identity.auth import current_caller
+from app.identity.caller import Caller
+from app.messages.feedback_routes import blp
+from app.messages.grounding import ground
+from app.messages.grounding_schemas import (
+    MessageGroundingQuerySchema,
+    MessageGroundingSchema,
+    SessionGroundingQuerySchema,
+    SessionGroundingSchema,
+)
+from app.messages.reader import MAX_MESSAGES, MessagePage, Order, first_of
+from app.messages.routes import reader
+
+__all__ = ["blp"]
+
+ETAG = {"ETag": {"schema": {"type": "string"}, "description": "A hash of the response"}}
+
+
+@blp.get("/sessions/<session_id>/messages/<message_id:message_id>/grounding")
+@blp.arguments(MessageGroundingQuerySchema, location="query")
+@blp.arguments(IfNoneMatchSchema, location="headers")
+@blp.response(200, MessageGroundingSchema, headers=ETAG)
+@blp.alt_response(304, description="Not modified", success=True)
+@blp.problems(404, 422)
+def get_message_grounding(
+    query: dict[str, str], headers: dict[str, str], session_id: str, message_id: str
+) -> flask.Response:
+    """Show what a message rests on
+
+    Its citations and sources in one form for every provider, worked out from the provider's own
+    object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
+    """
+    message = reader.get(current_caller(), session_id, message_id)
+    return _answer(ground([message], _shape(query)).members(), headers)
+
+
+@blp.get("/sessions/<session_id>/grounding")
+@blp.arguments(SessionGroundingQuerySchema, location="query")
+@blp.arguments(IfNoneMatchSchema, location="headers")
+@blp.response(200, SessionGroundingSchema, headers=ETAG)
+@blp.alt_response(304, description="Not modified", success=True)
+@blp.problems(404, 422)
+def get_session_grounding(
+    query: dict[str, Any], headers: dict[str, str], session_id: str
+) -> flask.Response:
+    """Show what a session's messages rest on
+
+    All citations, each source once, and figures over all answers. Reads as many messages as `GET
+    /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are those
+    of the messages that were read.
+    """
+    caller = current_caller()
+    is_latest = "messages" in query
+    page = _page(caller, session_id, query)
+    grounded = ground(page.messages, _shape(query), named=True)
+    count = len(grounded.listed)
+    if count < len(page.messages):
+        order: Order = "desc" if is_latest else query["order"]
+        page = first_of(caller, session_id, page, count, order)
+    if is_latest:
+        grounded.listed.reverse()
+    members = {
+        **grounded.members(),
+        "checked_messages": count,
+        "next_cursor": None if is_latest else page.next_cursor,
+    }
+    if is_latest:
+        members["earlier_cursor"] = page.next_cursor
+    return _answer(members, headers)
+
+
+def _page(caller: Caller, session_id: str, query: dict[str, Any]) -> MessagePage:
+    """With `messages`, the last ones, latest first, so that the earliest are left out if there is
+    no room for all."""
+    if "messages" in query:
+        _, page = reader.latest(caller, session_id, query["messages"])
+        return replace(page, messages=page.messages[::-1])
+    order, cursor = query["order"], query.get("cursor")
+    if cursor or order == "desc":
+        return reader.page(caller, session_id, limit=MAX_MESSAGES, order=order, cursor=cursor)
+    _, page = reader.read(caller, session_id)
+    return page
+
+
+def _shape(query: dict[str, Any]) -> Shape:
+    return Shape(utf16=query.get("offsets") == "utf16")
+
+
+def _answer(members: dict[str, Any], headers: dict[str, str]) -> flask.Response:
+    """The ETag is a hash, because more than a session's messages may change an answer."""
+    text = str(json_object(members))
+    etag = hashlib.sha256(text.encode()).hexdigest()[:32]
+    sent = {"ETag": f'"{etag}"'}
+    known = headers.get("if_none_match")
+    if known and is_unchanged(etag, known):
+        return flask.Response(status=304, headers=sent)
+    return json_response(text, headers=sent)

@@ -1,0 +1,140 @@
+"""Messages of any provider in one form: their content is the text, and calls of tools, results and
+citations stand beside it. It is worked out for each response; what is stored stays as it is."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+from app import formats
+from app.formats.model import ToolCall, ToolResult
+from app.grounding.answers import Shape, readable
+from app.http.answers import json_array, json_object
+from app.identity.caller import Caller
+from app.json_rules import SURROGATE, is_too_deep
+from app.literals import Sent, exact, exact_text, read_object, text_fault, text_of
+from app.messages.answers import page_members
+from app.messages.grounding import Listed, grounding_of, listed
+from app.messages.model import Message
+from app.messages.reader import MessagePage, Order, first_of
+from app.messages.sizes import MAX_MESSAGE_WIRE
+from app.wire import MAX_ANSWER, wire_size
+
+_ARGUMENTS = ("input", "arguments", "args", "tool_kwargs")
+_RESULTS = ("output", "result", "response", "content", "errorText", "blocks")
+
+
+def neutral(message: Message, *, utf16: bool) -> str:
+    """The JSON text of a response. It is not larger than the largest message. What has no room is
+    left out, and `truncated` is true."""
+    found = grounding_of(message)
+    sent = read_object(message.body) if message.is_readable else None
+    calls, results = _tools(sent) if sent else ((), ())
+    is_result = bool(results) and message.role == "tool"  # its text is that of the results
+    text = "" if is_result else readable(found.text.whole)
+    metadata = sent.texts["metadata"] if sent else "{}"
+    form = f'"format":{text_of(message.format)},' if sent and message.format else ""
+    begin = f'{message.head}"content":{text_of(text)},{form}"metadata":{metadata},'
+    taken = Listed(MAX_MESSAGE_WIRE - ROOM_FOR_NAMES, size=wire_size(begin))
+    tools = {
+        name: json_array(list(takewhile(taken.has_room, texts)))
+        for name, texts in (("tool_calls", calls), ("tool_results", results))
+    }
+    shape = Shape(utf16=utf16, joined=True)
+    cites = listed(found, shape, room=taken.room, size=taken.size)
+    members = {
+        **tools,
+        "citations": json_array(cites.citations),
+        "sources": cites.sources(),
+        "truncated": taken.truncated or cites.truncated,
+    }
+    return f"{begin}{str(json_object(members))[1:]}"
+
+
+ROOM_FOR_NAMES = 1_000
+"""Bytes of the members around the lists."""
+
+
+def _tools(sent: Sent) -> tuple[Iterable[str], Iterable[str]]:
+    """JSON texts of the calls and of the results."""
+    known, value, where = formats.recognise(sent.get("format"), sent.get("native"), sent["content"])
+    calls, results = (known.tool_calls(value), known.tool_results(value)) if known else ([], [])
+    if not calls and not results:
+        return (), ()
+    member = where[1:]
+    whole = exact(sent.texts[member])
+    return (
+        (_call(call, _at(whole, call.pointer), member) for call in calls),
+        (_result(result, _at(whole, result.pointer), member) for result in results),
+    )
+
+
+def _call(call: ToolCall, native: Any, member: str) -> str:
+    arguments = _first(native, _ARGUMENTS)
+    text = arguments if _is_object(arguments) else exact_text(arguments)
+    about = {"id": call.id, "name": call.name, "by_provider": call.by_provider}
+    return _with(about, "arguments", text, member, call.pointer)
+
+
+def _is_object(arguments: Any) -> bool:
+    """Whether the provider gives an object as text, which can stand here as it is."""
+    return (
+        isinstance(arguments, str)
+        and not SURROGATE.search(arguments)
+        and not is_too_deep(arguments)
+        and not text_fault(arguments)
+    )
+
+
+def _result(result: ToolResult, native: Any, member: str) -> str:
+    about = {"call_id": result.call_id, "name": result.name}
+    text = exact_text(_first(native, _RESULTS))
+    return _with(about, "content", text, member, result.pointer)
+
+
+def _with(about: dict[str, Any], name: str, text: str, member: str, pointer: str) -> str:
+    place = {"member": member, "from": pointer}
+    return f'{text_of(about)[:-1]},"{name}":{text},{text_of(place)[1:]}'
+
+
+def _first(native: Any, names: tuple[str, ...]) -> Any:
+    for inside in (native, native.get("function"), native.get("custom")):
+        for name in names:
+            if isinstance(inside, dict) and inside.get(name) is not None:
+                return inside[name]
+    return None
+
+
+def _at(value: Any, pointer: str) -> Any:
+    """What a pointer of `app.formats` leads to. Its names need no escapes."""
+    for token in pointer.split("/")[1:]:
+        value = value[int(token)] if isinstance(value, list) else value[token]
+    return value
+
+
+def shown_members(
+    caller: Caller,
+    session_id: str,
+    page: MessagePage,
+    order: Order,
+    query: Mapping[str, Any],
+    *,
+    latest: bool = False,
+) -> dict[str, Any]:
+    """The members `messages`, `next_cursor` and `changed` of a response, in the view that the query
+    asks for. A neutral page ends early if the response would become too large. With `latest`, the
+    page is the end of a session, oldest message first, and ends early at its beginning."""
+    if query.get("view") != "neutral":
+        return page_members(page)
+    step = -1 if latest else 1
+    texts: list[str] = []
+    size = 0
+    for message in page.messages[::step]:
+        text = neutral(message, utf16=query.get("offsets") == "utf16")
+        size += wire_size(text) + 1
+        if texts and size > MAX_ANSWER:
+            in_order = replace(page, messages=page.messages[::step])
+            page = first_of(caller, session_id, in_order, len(texts), order)
+            break
+        texts.append(text)
+    return {**page_members(page), "messages": json_array(texts[::step])}
