@@ -1,10 +1,15 @@
-"""The block in docs/frameworks.md runs as it stands, in two processes one after the other."""
+"""The block in docs/frameworks.md runs as it stands, in two processes one after the other; and the
+examples in docstrings are right."""
 
+import doctest
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from suites import world
 
@@ -30,3 +35,13 @@ def test_the_block_remembers_the_conversation() -> None:
             check=True,
         )
         assert ended.stdout == f"{messages} It is fixed.\n"
+
+
+@pytest.mark.parametrize(
+    "module", ["_langgraph.names", "_langgraph.checkpoints", "langgraph.filters"]
+)
+def test_examples_in_docstrings(module: str) -> None:
+    world.use()
+    found = doctest.testmod(importlib.import_module(f"session_store.adapters.{module}"))
+    assert found.attempted
+    assert not found.failed

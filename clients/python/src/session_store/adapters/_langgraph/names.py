@@ -15,7 +15,7 @@ def escaped(text: str, longest: int) -> str:
     percent-encoded, or a hash if that is too long.
 
     >>> escaped("child:1/é", 100), escaped("", 100), escaped("a" * 101, 100)[:10]
-    ('child:1%2F%C3%A9', '-', '%-28165978')
+    ('child:1%2F%C3%A9', '-', '%-9d079339')
     """
     segment = _RESERVED.get(text) or quote(text, _SAFE, errors="surrogatepass")
     if len(segment) <= longest:
