@@ -64,8 +64,10 @@ export interface paths {
          *     `/sessions/{session_id}/messages`. With `messages`, only the last ones are returned, and
          *     `earlier_cursor` continues at `/sessions/{session_id}/messages?order=desc`.
          *
-         *     With `values`, the session's values with that prefix are returned, too. The ETag is then that of
-         *     the whole response, and a 304 costs as much as a 200.
+         *     With `values`, the session's values with that prefix are returned, too; with `user_values` and
+         *     `tenant_values` those of the user and the tenant. They are read after the messages. With
+         *     `view=neutral`, messages of any provider have one form. In these cases the ETag is that of the
+         *     whole response, and a 304 costs as much as a 200.
          */
         get: operations["get_session"];
         /**
@@ -182,7 +184,7 @@ export interface paths {
         /**
          * List messages, oldest or latest first
          * @description Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
-         *     than one you already have.
+         *     than one you already have. With `view=neutral`, messages of any provider have one form.
          */
         get: operations["list_messages"];
         put?: never;
@@ -368,6 +370,60 @@ export interface paths {
          *     messages; a call may then be among those.
          */
         get: operations["check_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/messages/{message_id}/grounding": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                session_id: string;
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Show what a message rests on
+         * @description Its citations and sources in one form for every provider, worked out from the provider's own
+         *     object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
+         */
+        get: operations["get_message_grounding"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/grounding": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Show what a session's messages rest on
+         * @description All citations, each source once, and figures over all answers. Reads as many messages as `GET
+         *     /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are those
+         *     of the messages that were read.
+         */
+        get: operations["get_session_grounding"];
         put?: never;
         post?: never;
         delete?: never;
@@ -935,6 +991,89 @@ export interface components {
             deleted_sessions: number;
             deleted_messages: number;
         };
+        ToolCall: {
+            id: string | null;
+            name: string | null;
+            /** @description Whether the provider runs the tool itself */
+            by_provider: boolean;
+            arguments: unknown;
+            member: string;
+            from: string;
+        };
+        ToolResult: {
+            call_id: string | null;
+            name: string | null;
+            content: unknown;
+            member: string;
+            from: string;
+        };
+        Span: {
+            /** @description JSON Pointer to a string */
+            path: string;
+            start: number;
+            /** @description The offset after the last one */
+            end: number;
+        };
+        Locator: {
+            /** @enum {string} */
+            unit: "char" | "page" | "block" | "chunk";
+            /** @description Pages count from 1 */
+            start: number;
+            /** @description The one after the last */
+            end: number;
+        };
+        Citation: {
+            /** @description Only in the grounding of a session */
+            message_id?: string;
+            /**
+             * @description What it stands at: the claim itself, a marker beside it, a point between two characters, the block of text it is for, or no place in the message
+             * @enum {string}
+             */
+            anchor: "claim" | "marker" | "point" | "block" | "message";
+            /** @description What stands there */
+            text: string | null;
+            /** @description Several if it crosses strings; empty without a position */
+            at: components["schemas"]["Span"][];
+            /** @description The source's `key` */
+            source: string | null;
+            /** @description Whether it leads from a place, or the message, to a source */
+            resolves: boolean;
+            /** @description Why it does not resolve */
+            reason: string | null;
+            /** @description What the source says */
+            quote: string | null;
+            /** @description In the source */
+            locator: components["schemas"]["Locator"] | null;
+            score: number | null;
+            verdict: string;
+            /**
+             * @description The member of the message into which `at` and `from` lead
+             * @enum {string}
+             */
+            member: "native" | "content" | "metadata";
+            /** @description JSON Pointer to the provider's own object */
+            from: string;
+        };
+        Source: {
+            /** @description Of the key, in hexadecimal */
+            hash: string;
+            /** @example url:https://example.com/report */
+            key: string;
+            /** @example url */
+            kind: string;
+            title: string | null;
+            /** @description What the provider calls it */
+            raw: string;
+            version: string | null;
+            /**
+             * @description `weak`: the key may not name the same thing elsewhere. `redirect`: an address that the provider made
+             * @enum {string}
+             */
+            identity: "strong" | "weak" | "redirect";
+            /** @description false: the model was given it but cites it nowhere */
+            cited: boolean;
+            verdict: string;
+        };
         GivenFeedback: {
             /** @description The user, or the agent acting for the user */
             by: string;
@@ -948,6 +1087,16 @@ export interface components {
             comment: string | null;
         };
         Message: {
+            /** @description Only in the neutral view */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /** @description Only in the neutral view */
+            tool_results?: components["schemas"]["ToolResult"][];
+            /** @description Only in the neutral view */
+            citations?: components["schemas"]["Citation"][];
+            /** @description Only in the neutral view */
+            sources?: components["schemas"]["Source"][];
+            /** @description Only in the neutral view: whether not all of these fit */
+            truncated?: boolean;
             /** @example msg_01JD2QX61N0V5H8Y2C4G7P9S3D */
             message_id: string;
             /** @example sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C */
@@ -962,11 +1111,18 @@ export interface components {
             status: "in_progress" | "complete" | "interrupted";
             /** Format: date-time */
             edited_at: string | null;
-            /** @description As it was sent */
+            /** @description As it was sent; in the neutral view, the text */
             content: unknown;
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description Any JSON object. Only `references` are checked */
             metadata: {
                 /** @description The sources that ground an answer */
@@ -1066,6 +1222,14 @@ export interface components {
             values?: components["schemas"]["ListedValue"][];
             /** @description Only if the request had `values`: the `cursor` of the next ones at `/sessions/{session_id}/values` with the same prefix; null if there are none */
             values_cursor?: string | null;
+            /** @description Only if the request had `user_values` */
+            user_values?: components["schemas"]["ListedValue"][];
+            /** @description Only if the request had `user_values`: the `cursor` of the next ones at `/values` with the same prefix; null if there are none */
+            user_values_cursor?: string | null;
+            /** @description Only if the request had `tenant_values` */
+            tenant_values?: components["schemas"]["ListedValue"][];
+            /** @description Only if the request had `tenant_values`: the `cursor` of the next ones at `/tenant/values` with the same prefix; null if there are none */
+            tenant_values_cursor?: string | null;
         };
         Fork: {
             /** @description The last message to copy. All are copied if it is left out */
@@ -1167,12 +1331,19 @@ export interface components {
                 [key: string]: unknown;
             }) | null;
             /**
-             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, or a name of your own
+             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, `chainlit.step`, or a name of your own
              * @example anthropic.messages
              */
             format?: string | null;
             /** @description A provider's own object: the whole response, one message or one item. It comes back as it was sent */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            } | null;
             /**
              * @description The default is `complete`
              * @example complete
@@ -1233,12 +1404,19 @@ export interface components {
                 [key: string]: unknown;
             }) | null;
             /**
-             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, or a name of your own
+             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, `chainlit.step`, or a name of your own
              * @example anthropic.messages
              */
             format?: string | null;
             /** @description A provider's own object: the whole response, one message or one item. It comes back as it was sent */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            } | null;
             /**
              * @description The default is `complete`
              * @example complete
@@ -1247,6 +1425,16 @@ export interface components {
             status?: "in_progress" | "complete" | "interrupted" | null;
         };
         AppendAnswer: {
+            /** @description Only in the neutral view */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /** @description Only in the neutral view */
+            tool_results?: components["schemas"]["ToolResult"][];
+            /** @description Only in the neutral view */
+            citations?: components["schemas"]["Citation"][];
+            /** @description Only in the neutral view */
+            sources?: components["schemas"]["Source"][];
+            /** @description Only in the neutral view: whether not all of these fit */
+            truncated?: boolean;
             /** @example msg_01JD2QX61N0V5H8Y2C4G7P9S3D */
             message_id: string;
             /** @example sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C */
@@ -1261,11 +1449,18 @@ export interface components {
             status?: "in_progress" | "complete" | "interrupted";
             /** Format: date-time */
             edited_at?: string | null;
-            /** @description As it was sent */
+            /** @description As it was sent; in the neutral view, the text */
             content?: unknown;
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description Any JSON object. Only `references` are checked */
             metadata?: {
                 /** @description The sources that ground an answer */
@@ -1365,6 +1560,16 @@ export interface components {
             values?: components["schemas"]["AppendedValues"] | null;
         };
         AppendedMessage: {
+            /** @description Only in the neutral view */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /** @description Only in the neutral view */
+            tool_results?: components["schemas"]["ToolResult"][];
+            /** @description Only in the neutral view */
+            citations?: components["schemas"]["Citation"][];
+            /** @description Only in the neutral view */
+            sources?: components["schemas"]["Source"][];
+            /** @description Only in the neutral view: whether not all of these fit */
+            truncated?: boolean;
             /** @example msg_01JD2QX61N0V5H8Y2C4G7P9S3D */
             message_id: string;
             /** @example sess_01JD2QX5ZJ4W7K9M3T6R8V0B1C */
@@ -1379,11 +1584,18 @@ export interface components {
             status?: "in_progress" | "complete" | "interrupted";
             /** Format: date-time */
             edited_at?: string | null;
-            /** @description As it was sent */
+            /** @description As it was sent; in the neutral view, the text */
             content?: unknown;
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description Any JSON object. Only `references` are checked */
             metadata?: {
                 /** @description The sources that ground an answer */
@@ -1495,12 +1707,19 @@ export interface components {
                 [key: string]: unknown;
             }) | null;
             /**
-             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, or a name of your own
+             * @description The kind of object in `native`: `openai.chat`, `openai.responses`, `anthropic.messages`, `gemini.generateContent`, `gemini.interactions`, `bedrock.converse`, `bedrock.retrieveAndGenerate`, `cohere.v2.chat`, `mistral.chat`, `perplexity.chat`, `vercel.uimessage`, `langchain.message`, `llamaindex.response`, `adk.event`, `strands.message`, `chainlit.step`, or a name of your own
              * @example anthropic.messages
              */
             format?: string | null;
             /** @description A provider's own object: the whole response, one message or one item. It comes back as it was sent */
             native?: unknown;
+            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            grounding?: {
+                /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
+                request: {
+                    [key: string]: unknown;
+                };
+            } | null;
             /**
              * @description The default is `complete`
              * @example complete
@@ -1576,6 +1795,44 @@ export interface components {
             checked_messages: number;
             /** @description Whether all messages were checked */
             complete: boolean;
+        };
+        Figure: {
+            numerator: number | null;
+            denominator: number;
+            /** @description The kinds of anchor that the figure rests on */
+            anchors: string[];
+        };
+        Figures: {
+            sentences_cited: components["schemas"]["Figure"];
+            characters_claimed: components["schemas"]["Figure"];
+            citations_resolved: components["schemas"]["Figure"];
+            spans_as_echoed: components["schemas"]["Figure"];
+            quotes_verbatim: components["schemas"]["Figure"];
+            quotes_normalised: components["schemas"]["Figure"];
+            quotes_absent: components["schemas"]["Figure"];
+            quotes_unknowable: components["schemas"]["Figure"];
+            sources_never_cited: components["schemas"]["Figure"];
+        };
+        MessageGrounding: {
+            citations: components["schemas"]["Citation"][];
+            /** @description Each once, in order of first use; then those never cited */
+            sources: components["schemas"]["Source"][];
+            figures: components["schemas"]["Figures"];
+            /** @description Whether a message has more citations than there is room for, or than are looked at */
+            truncated: boolean;
+        };
+        SessionGrounding: {
+            citations: components["schemas"]["Citation"][];
+            /** @description Each once, in order of first use; then those never cited */
+            sources: components["schemas"]["Source"][];
+            figures: components["schemas"]["Figures"];
+            /** @description Whether a message has more citations than there is room for, or than are looked at */
+            truncated: boolean;
+            checked_messages: number;
+            /** @description The `cursor` of the next messages; null if there are none */
+            next_cursor: string | null;
+            /** @description Only if the request had `messages`: the `cursor` of the messages before these, with `order=desc` */
+            earlier_cursor?: string | null;
         };
         Value: {
             /** @example agent/state */
@@ -2112,8 +2369,16 @@ export interface operations {
             query?: {
                 /** @description Only the last so many messages; 0 for the session alone */
                 messages?: number;
+                /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
+                view?: string;
+                /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
+                offsets?: "codepoints" | "utf16";
                 /** @description Also the values with this prefix. The beginning of the names, as text: `a/` does not match `ab`, but `a` does. Percent-encode it */
                 values?: string;
+                /** @description Also your own values with this prefix. The beginning of the names, as text: `a/` does not match `ab`, but `a` does. Percent-encode it */
+                user_values?: string;
+                /** @description Also the tenant's values with this prefix; needs the scope `tenant-values:read`. The beginning of the names, as text: `a/` does not match `ab`, but `a` does. Percent-encode it */
+                tenant_values?: string;
             };
             header?: {
                 /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
@@ -2457,6 +2722,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
+                /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
+                view?: string;
+                /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
+                offsets?: "codepoints" | "utf16";
                 /** @description `asc`: oldest first; `desc`: latest first */
                 order?: "asc" | "desc";
                 /** @description Only messages later than this message_id. To poll, give the last message you have **read**, not one you have just written: others may have written messages before it that you have not read yet */
@@ -3044,6 +3313,103 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["HistoryCheck"];
                 };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_message_grounding: {
+        parameters: {
+            query?: {
+                /** @description The unit of offsets in the message: `codepoints`, which is the default, or `utf16`, as browsers count */
+                offsets?: "codepoints" | "utf16";
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description The ETag of your copy. If it is current, the response is 304 */
+                "If-None-Match"?: string;
+            };
+            path: {
+                session_id: string;
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description A hash of the response */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageGrounding"];
+                };
+            };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_session_grounding: {
+        parameters: {
+            query?: {
+                /** @description The unit of offsets in the message: `codepoints`, which is the default, or `utf16`, as browsers count */
+                offsets?: "codepoints" | "utf16";
+                /** @description Only the last so many messages. Not with `cursor` */
+                messages?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+                /** @description `asc`: oldest first; `desc`: latest first. Not with `messages` */
+                order?: "asc" | "desc";
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description The ETag of your copy. If it is current, the response is 304 */
+                "If-None-Match"?: string;
+            };
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description A hash of the response */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionGrounding"];
+                };
+            };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
@@ -3644,6 +4010,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
+                /** @description Begin after this name, in the order of the list. It begins with the prefix, and need not be the name of a value */
+                after?: string;
                 /** @description `true`: without their contents */
                 names_only?: boolean;
             };
@@ -3733,6 +4101,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
+                /** @description Begin after this name, in the order of the list. It begins with the prefix, and need not be the name of a value */
+                after?: string;
                 /** @description `true`: without their contents */
                 names_only?: boolean;
             };
@@ -3818,6 +4188,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
+                /** @description Begin after this name, in the order of the list. It begins with the prefix, and need not be the name of a value */
+                after?: string;
                 /** @description `true`: without their contents */
                 names_only?: boolean;
             };
