@@ -16,6 +16,7 @@ from app.grounding import (
     anthropic_messages,
     bedrock_converse,
     bedrock_knowledge_bases,
+    chainlit_step,
     cohere_chat,
     copilot_citations,
     gemini_content,
@@ -54,6 +55,7 @@ READERS: Mapping[str, Reader] = {
     "llamaindex.response": llamaindex_response.read,
     "adk.event": adk_event.read,
     "strands.message": strands_message.read,
+    "chainlit.step": chainlit_step.read,
     "copilot.citations": copilot_citations.read,
 }
 
