@@ -1,12 +1,22 @@
 """Lost answers, refusals for a while, and what is never sent again."""
 
+import asyncio
 import io
+import socket
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from session_store import ConnectionFailed, PreconditionFailed, TooLarge, Unavailable
+from session_store import (
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    PreconditionFailed,
+    TooLarge,
+    Unavailable,
+)
 
 SAID = {"role": "user", "content": "Any potholes?"}
 
@@ -105,6 +115,30 @@ def test_it_gives_up_in_the_end(connect, session, lossy):
     with pytest.raises(ConnectionFailed):
         connect(retries=0).sessions.get(session)
     assert len(lossy.faults) == 1
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/api/v1"
+
+
+def test_a_try_ends_after_its_timeout(silent):
+    with (
+        Client(silent, "a token", timeout=0.2, retries=1) as client,
+        pytest.raises(ConnectionFailed, match="ReadTimeout"),
+    ):
+        client.sessions.get("sess_1")
+
+
+def test_an_async_try_ends_after_its_timeout(silent):
+    async def get() -> None:
+        async with AsyncClient(silent, "a token", timeout=0.2, retries=1) as client:
+            await client.sessions.get("sess_1")
+
+    with pytest.raises(ConnectionFailed, match="ReadTimeout"):
+        asyncio.run(get())
 
 
 def test_an_iterator_is_not_sent_again(store, session, lossy):
