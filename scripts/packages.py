@@ -63,13 +63,13 @@ def _wheel(project: Path, into: Path) -> Path:
         options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
         subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(project)], check=True)
         [wheel] = Path(folder).glob("*.whl")
-        into.mkdir(exist_ok=True)
+        into.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy(wheel, into))
 
 
 def main() -> None:
     for build in (build_client, build_server):
-        print(build(ROOT / "dist"))
+        print(build(ROOT / ".local" / "packages"))
 
 
 if __name__ == "__main__":

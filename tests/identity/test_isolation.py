@@ -91,6 +91,7 @@ DATA = {
         Place("query", name)
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
+            *("user_values", "tenant_values"),
             *("view", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
