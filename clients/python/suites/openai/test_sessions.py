@@ -349,6 +349,19 @@ async def test_a_compaction_keeps_what_another_writer_added_meanwhile(open_sessi
     assert items == [user("a"), {"role": "assistant", "content": "b"}, SUMMARY]
 
 
+async def test_expired_items_are_deleted_once_although_answers_get_lost(open_session, network):
+    await open_session().add_items([user("old"), user("old"), user("a"), user("old"), user("b")])
+
+    def is_expired(item):
+        network.lose = 1  # of the deletion that follows
+        return item == user("old")
+
+    snapshot = await open_session()._get_compaction_snapshot(1, prune_prefix=is_expired)
+    assert await snapshot.replace_suffix(0, [SUMMARY])
+    network.lose = 0
+    assert await open_session().get_items() == [user("a"), user("old"), SUMMARY]
+
+
 async def test_a_compaction_that_is_too_large_for_one_step_is_left_to_the_sdk(open_session):
     items = [user(str(number)) for number in range(60)]
     session = compacting(open_session(), *items)

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from agents.items import TResponseInputItem
@@ -198,7 +198,8 @@ class SessionStoreSession(SessionABC):
             async for message in messages:
                 if message.message_id >= before or not is_expired(_item(message)):
                     return
-                await self._client.messages.delete(self._id, message.message_id)
+                with suppress(NotFound):  # another one, or a try whose answer got lost, was first
+                    await self._client.messages.delete(self._id, message.message_id)
 
 
 def _message(item: TResponseInputItem) -> NewMessage:
