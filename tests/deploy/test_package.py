@@ -115,13 +115,13 @@ def test_only_three_files_of_swagger_ui_are_packed(archive):
 
 
 def test_the_package_is_small(archive):
-    """Without cryptography, the package takes less than 3 MiB. cryptography's one library takes
+    """Without cryptography, the package takes about 3 MiB. cryptography's one library takes
     4.7 MiB compressed; RS256 and ES256 cannot be verified without it (docs/deploy.md)."""
     sizes = {True: 0, False: 0}
     for member in archive.infolist():
         sizes[member.filename.startswith(CRYPTOGRAPHY)] += member.compress_size
-    assert sizes[False] < 3 * 2**20
-    assert sum(sizes.values()) < 7.75 * 2**20
+    assert sizes[False] < 3.1 * 2**20
+    assert sum(sizes.values()) < 7.8 * 2**20
 
 
 def test_tracebacks_name_the_files_by_their_path_on_lambda(archive):
