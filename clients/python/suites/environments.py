@@ -24,7 +24,7 @@ def environment(framework: str) -> Path:
     python, mark = home / "bin" / "python", home / "made-from"
     if not mark.exists() or mark.read_text() != made_from:
         print(f"Making {home.relative_to(ROOT)} …", file=sys.stderr, flush=True)
-        uv = [sys.executable, "-m", "uv", "--quiet", "--no-progress"]
+        uv = [sys.executable, "-m", "uv", "--quiet", "--no-progress", "--system-certs"]
         subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, home], check=True)
         # The hashes say what is installed, so it does not matter which index has it.
         install = [*uv, "pip", "install", "--index-strategy", "unsafe-best-match"]
