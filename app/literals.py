@@ -2,6 +2,8 @@
 
 A stored value is the client's own text, so that every number, escape and order of members comes
 back as it was sent. No number is converted: `1E5`, `-0` and 5,000 digits stay as they are.
+
+This module is over 250 lines because all that knows the text of JSON values is here.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""The JSON form of messages and references. Values are checked here, but kept exactly as sent."""
+"""The JSON form of messages and references. Values are checked here, but kept exactly as sent.
+
+This module is over 250 lines because a message has one form in all requests and answers.
+"""
 
 from typing import Any, ClassVar
 

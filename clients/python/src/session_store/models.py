@@ -3,6 +3,8 @@
 Answers are frozen dataclasses. Members that this version does not know are left out. Requests take
 the TypedDicts as keyword arguments or as dicts; a member that is left out is not sent, and None is
 sent as null. `docs/openapi.json` describes each member.
+
+This module is over 250 lines because every type of the API is here.
 """
 
 import base64

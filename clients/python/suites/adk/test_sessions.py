@@ -1,3 +1,5 @@
+"""ADK's sessions: what its own tests miss. Over 250 lines, because they share their events."""
+
 import asyncio
 import math
 

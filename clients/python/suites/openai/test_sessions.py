@@ -1,3 +1,6 @@
+"""Sessions of OpenAI Agents: what the SDK's own tests miss. Over 250 lines, because they share
+their items and models."""
+
 import asyncio
 import json
 import math

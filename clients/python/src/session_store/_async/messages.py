@@ -1,4 +1,7 @@
-"""The messages of a session, as methods."""
+"""The messages of a session, as methods.
+
+This module is over 250 lines because each route of messages is a method.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Unpack

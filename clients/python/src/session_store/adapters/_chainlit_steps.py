@@ -1,4 +1,7 @@
-"""Steps of Chainlit: messages that are edited in place, with their feedback."""
+"""Steps of Chainlit: messages that are edited in place, with their feedback.
+
+This module is over 250 lines because all that edits a step must keep the same order.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Threads of Chainlit: whose they are, what is known of them, and everything in them."""
+"""Threads of Chainlit: whose they are, what is known of them, and everything in them.
+
+This module is over 250 lines because what creates a thread also moves and deletes it.
+"""
 
 import asyncio
 from collections.abc import Iterable

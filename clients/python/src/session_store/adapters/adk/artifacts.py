@@ -3,6 +3,8 @@
 A version of a file is two values of its session: `artifact:FILE/about/VERSION` (JSON) and, if it is
 a text or bytes, `artifact:FILE/data/VERSION`. Those of a file named `user:…` belong to the user and
 have `adk:APP/` before that.
+
+This module is over 250 lines because ADK's protocol is one class.
 """
 
 import base64

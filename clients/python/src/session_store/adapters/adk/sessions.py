@@ -3,6 +3,8 @@
 A session has the key `app/id` and its app as domain. Events are messages in the format `adk.event`.
 State is one value for each key: `state:KEY` of the session, and `adk:APP/state:KEY` of the user
 (for `user:` keys) and of the tenant (for `app:` keys).
+
+This module is over 250 lines because ADK's protocol is one class.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Writes, deletes and copies checkpoints, once for synchronous and asynchronous methods."""
+"""Writes, deletes and copies checkpoints, once for synchronous and asynchronous methods.
+
+This module is over 250 lines because copies, deletes and pruning use what writes a checkpoint.
+"""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
