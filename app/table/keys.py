@@ -18,6 +18,9 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 |                       |             | #FEEDBACK#<hash>               |                       |                      |
 | Messages to remove    | tenant#user | SESSION#<ulid>#REMOVAL         |                       | SWEEP#<shard>, <due> |
 | Record of a change    | tenant#user | SESSION#<ulid>#REQUEST#<hash>  |                       |                      |
+| Edge from a message   | tenant#user | SESSION#<ulid>#SRC#<hash>      |                       | SRC#<tenant>#<hash>  |
+| to a source           |             | #<ulid of the message>         |                       | #<shard>, <hash of   |
+|                       |             |                                |                       | the PK>#<ulid>       |
 | Record of a create    | tenant#user | REQUEST#<hash>                 |                       |                      |
 | Value of a session    | tenant#user | SESSION#<ulid>#VALUE#<name>    |                       |                      |
 | Value, further part   | tenant#user | SESSION#<ulid>#VPART#<hash>    |                       |                      |
@@ -29,6 +32,13 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 |                       | ##VALUES    |                                |                       |                      |
 | Tenant (notes that it | tenant      | TENANT                         |                       |                      |
 | has values)           | ##VALUES    |                                |                       |                      |
+| Verdict on a source   | tenant      | SOURCE#<hash>                  |                       |                      |
+|                       | ##SOURCES   |                                |                       |                      |
+| Revision of all of a  | tenant      | REVISION                       |                       |                      |
+| tenant's verdicts     | ##SOURCES   |                                |                       |                      |
+
+A source's hash is that of its key (`app.grounding.sources`). A source that a message does not cite,
+but holds the text of, has its edge under `GIVEN#` instead of `SRC#` in GSI2.
 
 GSI3 has the users of a tenant: GSI3PK is `<tenant>#<shard>`, GSI3SK the beginning of the user's
 partition.
@@ -78,8 +88,16 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 | 25 | delete values by prefix          | 1 get, 1 query per MB, 1 delete each                              |
 | 26 | export a user                    | 1 query per MB, 1 get at the end of each page                     |
 | 27 | the users of a tenant            | 1 query of GSI3 per shard                                         |
+| 28 | the caller's answers that cite   | 1 query of GSI2, 1 batch get of the sessions                      |
+|    | a source                         |                                                                   |
+| 29 | a tenant's answers that cite a   | 1 query of GSI2, up to 1 per shard for the last ones; 1 batch get |
+|    | source                           | of the sessions                                                   |
+| 30 | the verdicts on sources          | 1 get of the revision if they are cached; or 1 batch get per 99   |
+| 31 | say what became of a source      | 1 transaction: verdict, revision                                  |
+| 32 | remove a source's text from all  | 1 query of GSI2 per page, as 9 and 16 for each message            |
+|    | messages                         |                                                                   |
 
-`INFO` and `MSG` sort before `REMOVAL`, `REQUEST` and `VALUE`, so a query for a session and its
+`INFO` and `MSG` sort before `REMOVAL`, `REQUEST`, `SRC` and `VALUE`, so a query for a session and its
 messages reads nothing else. The indexes are sparse. The sort-key ranges of these queries are in
 `app.table.ranges`, and the definition for CreateTable is in `app.table.definition`. This module is
 over 250 lines because the whole key design belongs on one page.
@@ -108,6 +126,11 @@ MAX_NAME_BYTES = 700
 
 _INFO, _CUT, _FEEDBACK = "#INFO", "#REMOVAL", "#FEEDBACK#"
 _VALUE, _VALUE_PART, _STALE = "VALUE#", "VPART#", "STALE"
+_EDGE, _VERDICT = "SRC#", "SOURCE#"
+
+SOURCE_SHARDS = 10
+"""As for the sweep: a handbook that all users of a tenant ask about may be cited thousands of times
+per second."""
 
 Key = dict[str, str]
 
@@ -243,9 +266,7 @@ def value_part(partition: str, session_ulid: str, name: str, part: int) -> Key:
     >>> value_part("acme#alice", "01S", "agent/state", 2)["SK"]
     'SESSION#01S#VPART#l9dHoHbXR_Cjy_qiHknYxQ#02'
     """
-    digest = hashlib.sha256(name.encode()).digest()[:16]
-    digest_text = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-    sk = f"{_under(session_ulid)}{_VALUE_PART}{digest_text}#{part:02}"
+    sk = f"{_under(session_ulid)}{_VALUE_PART}{_short_hash(name)}#{part:02}"
     return {"PK": partition, "SK": sk}
 
 
@@ -256,6 +277,12 @@ def stale(partition: str, session_ulid: str = "") -> Key:
     ('SESSION#01S#STALE', 'STALE')
     """
     return {"PK": partition, "SK": f"{_under(session_ulid)}{_STALE}"}
+
+
+def _short_hash(text: str) -> str:
+    """128 bits."""
+    digest = hashlib.sha256(text.encode()).digest()[:16]
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _under(session_ulid: str) -> str:
@@ -306,6 +333,75 @@ def sweep_partition(shard: int) -> str:
     'SWEEP#3'
     """
     return f"SWEEP#{shard}"
+
+
+def edge(partition: str, session_ulid: str, source: str, message_ulid: str) -> Key:
+    """Says that a message rests on a source. `source` is the hash of its key.
+
+    >>> edge("acme#alice", "01S", "h4sh", "01M")["SK"]
+    'SESSION#01S#SRC#h4sh#01M'
+    """
+    return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#{_EDGE}{source}#{message_ulid}"}
+
+
+def by_source(partition: str, source: str, message_ulid: str, *, cited: bool = True) -> Key:
+    """
+    >>> by_source("acme#alice", "h4sh", "01M")
+    {'GSI2PK': 'SRC#acme#h4sh#9', 'GSI2SK': '4cpUIlRyeBsluuS_RA_QFQ#01M'}
+    """
+    tenant, _, _ = partition.partition("#")
+    return {
+        "GSI2PK": source_partition(tenant, source, source_shard(partition), cited=cited),
+        "GSI2SK": f"{source_user(partition)}#{message_ulid}",
+    }
+
+
+def source_partition(tenant: str, source: str, shard: int, *, cited: bool = True) -> str:
+    """`tenant` is percent-encoded. The edges of a user are in one shard, in the order of their
+    messages.
+
+    >>> source_partition("acme", "h4sh", 3), source_partition("acme", "h4sh", 3, cited=False)
+    ('SRC#acme#h4sh#3', 'GIVEN#acme#h4sh#3')
+    """
+    return f"{_EDGE if cited else 'GIVEN#'}{tenant}#{source}#{shard}"
+
+
+def source_shard(partition: str) -> int:
+    return zlib.crc32(partition.encode()) % SOURCE_SHARDS
+
+
+def source_user(partition: str) -> str:
+    """A partition may be too long for a sort key.
+
+    >>> source_user("acme#alice")
+    '4cpUIlRyeBsluuS_RA_QFQ'
+    """
+    return _short_hash(partition)
+
+
+def tenant_sources(tenant: str) -> str:
+    """The partition of what a tenant has said about its sources.
+
+    >>> tenant_sources("acme")
+    'acme##SOURCES'
+    """
+    return f"{quote(tenant, safe='')}##SOURCES"
+
+
+def verdict(partition: str, source: str) -> Key:
+    """
+    >>> verdict("acme##SOURCES", "h4sh")
+    {'PK': 'acme##SOURCES', 'SK': 'SOURCE#h4sh'}
+    """
+    return {"PK": partition, "SK": f"{_VERDICT}{source}"}
+
+
+def revision(partition: str) -> Key:
+    """
+    >>> revision("acme##SOURCES")
+    {'PK': 'acme##SOURCES', 'SK': 'REVISION'}
+    """
+    return {"PK": partition, "SK": "REVISION"}
 
 
 def session_of(sk: str) -> str:
@@ -398,6 +494,24 @@ def is_stale(sk: str) -> bool:
     (True, True, False)
     """
     return _below(sk) == _STALE
+
+
+def is_edge(sk: str) -> bool:
+    """
+    >>> is_edge("SESSION#01S#SRC#h4sh#01M"), is_edge("SESSION#01S#VALUE#SRC#h4sh#01M")
+    (True, False)
+    """
+    return sk.startswith(SESSION_PREFIX) and _below(sk).startswith(_EDGE)
+
+
+def ends_of(edge_sk: str) -> tuple[str, str]:
+    """The source's hash and the message's ULID of an edge.
+
+    >>> ends_of("SESSION#01S#SRC#h4sh#01M")
+    ('h4sh', '01M')
+    """
+    source, _, message_ulid = _below(edge_sk).removeprefix(_EDGE).partition("#")
+    return source, message_ulid
 
 
 def name_of(sk: str) -> str:
