@@ -4,15 +4,15 @@ The old text is gone after the write. Who wrote the message and when stays.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import MessageChanged, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
 from app.messages import edges, head_writes, rules, sizes
 from app.messages.bounds import bounds_of
-from app.messages.edges import NOTHING, Indexed, edges_at
+from app.messages.edges import Indexed, edges_at
 from app.messages.excerpts import excerpt
-from app.messages.model import COMPLETE, NewMessage
+from app.messages.model import COMPLETE, Message, NewMessage
 from app.sessions.model import is_live, ulid_of
 from app.sessions.write_ids import WriteIds
 from app.table import ids, keys, writes
@@ -62,7 +62,28 @@ class MessageEditor:
         if not checked:
             rules.check_edit(new)
         [body] = sizes.bodies([new], caller.writer)
-        return self._edit(caller, session_id, message_id, new, body, if_match)
+        found = edges.find([new], web=self.web_sources)
+        [indexed], unindexed = edges.choose(found, caller.partition, [body])
+        edit = self._edit(caller, session_id, message_id, new, body, if_match, indexed)
+        return replace(edit, unindexed=unindexed)
+
+    def rewrite(self, caller: Caller, message: Message, body: str) -> Edit:
+        """Puts another text in the place of a message's, if it has not been changed since it was
+        read. Its sources stay what they are. Costs as much as `replace`.
+
+        Raises:
+            SessionNotFound, MessageNotFound, MessageChanged
+        """
+        said = replace(message, body=body)
+        new = NewMessage(
+            role=said.role,
+            content=said.content,
+            format=said.format,
+            native=said.native,
+            status=said.status,
+        )
+        unchanged = (message.version,)
+        return self._edit(caller, said.session_id, said.message_id, new, body, unchanged)
 
     def set_status(
         self,
@@ -79,7 +100,8 @@ class MessageEditor:
             ValidationFailed, SessionNotFound, MessageNotFound, MessageChanged
         """
         rules.check_status(status)
-        return self._edit(caller, session_id, message_id, NewMessage(status=status), None, if_match)
+        new = NewMessage(status=status)
+        return self._edit(caller, session_id, message_id, new, None, if_match)
 
     def _edit(
         self,
@@ -89,14 +111,14 @@ class MessageEditor:
         new: NewMessage,
         body: str | None,
         if_match: IfMatch | None,
+        indexed: Indexed | None = None,
     ) -> Edit:
+        """Unless they are None, `body` becomes the text, and `indexed` the message's sources."""
         session_ulid = ulid_of(session_id)
         # For an id that is none, the session is still looked at first.
         ulid = ids.parse(ids.MESSAGE_PREFIX, message_id) or ids.LEAST
         key = keys.message(caller.partition, session_ulid, ulid)
         write_ids = WriteIds(self.table, self.ulids, caller)
-        [found] = edges.find([new], web=self.web_sources) if body is not None else [NOTHING]
-        [indexed], unindexed = edges.choose([found], caller.partition, [body or ""])
         # The first try supposes a short message without sources that is the last one. A failed
         # condition tells.
         is_last, old = True, Stored()
@@ -114,7 +136,7 @@ class MessageEditor:
             message = _message_writes(key, new, body, indexed, change, old, if_match)
             try:
                 self.table.transact({"session": session, **message})
-                return Edit(session_ulid, ulid, change, new.status, unindexed)
+                return Edit(session_ulid, ulid, change, new.status)
             except ConditionFailed as failed:
                 head, item = failed.found.get("session"), failed.found.get("message")
             if head is not None:
@@ -164,45 +186,51 @@ def _message_writes(
     key: keys.Key,
     new: NewMessage,
     body: str | None,
-    indexed: Indexed,
+    indexed: Indexed | None,
     change: str,
     old: Stored,
     if_match: IfMatch | None,
 ) -> dict[str, Write]:
-    """The writes of the message's items and edges. Unless `body` is None, what is stored must be as
-    in `old`."""
+    """The writes of the message's items and edges. What is replaced must be as in `old`."""
     status = None if new.status == COMPLETE else new.status
     sets: dict[str, Value | None] = {"edited": change, "message_status": status}
-    conditions = ["attribute_exists(PK)"]
-    values: dict[str, Value] = {}
+    same: dict[str, Value | None] = {}
     further: dict[str, Write] = {}
     if body is not None:
         parts = split(body)
         sets |= {"body": parts[0], "parts": len(parts) if len(parts) > 1 else None}
         sets |= {"message_role": role} if (role := new.spoken_role) else {}
         sets |= {"message_name": new.name} if new.name else {}
+        same["parts"] = old.parts if old.parts > 1 else None
+        further |= _part_writes(key, parts, old.parts)
+    if indexed is not None:
         sets |= {"sources": indexed.sources or None, "given": indexed.given or None}
-        for name, value in (
-            ("parts", old.parts if old.parts > 1 else None),
-            ("sources", old.sources),
-            ("given", old.given),
-        ):
-            is_same = f"{name} = :old_{name}"
-            conditions.append(is_same if value else f"attribute_not_exists({name})")
-            values |= {f":old_{name}": value} if value else {}
+        same |= {"sources": old.sources, "given": old.given}
         further |= _edge_writes(key, indexed, old)
-        for number in range(1, max(len(parts), old.parts)):
-            place = {**key, "SK": f"{key['SK']}#{number:02}"}
-            further[place["SK"]] = (
-                writes.put(place, {"body": parts[number], "parts": len(parts)})
-                if number < len(parts)
-                else writes.delete(place)
-            )
+    conditions = ["attribute_exists(PK)"]
+    values: dict[str, Value] = {}
+    for name, value in same.items():
+        is_absent = f"attribute_not_exists({name})"
+        conditions.append(is_absent if value is None else f"{name} = :old_{name}")
+        values |= {} if value is None else {f":old_{name}": value}
     if if_match is not None:
         match, versions = match_message(if_match, keys.message_of(key["SK"]))
         conditions.append(match)
         values |= versions
     return {"message": writes.change(key, sets, values, " AND ".join(conditions)), **further}
+
+
+def _part_writes(key: keys.Key, parts: list[str], old: int) -> dict[str, Write]:
+    """Puts the further parts of a text, and removes those that it had."""
+    further: dict[str, Write] = {}
+    for number in range(1, max(len(parts), old)):
+        place = {**key, "SK": f"{key['SK']}#{number:02}"}
+        further[place["SK"]] = (
+            writes.put(place, {"body": parts[number], "parts": len(parts)})
+            if number < len(parts)
+            else writes.delete(place)
+        )
+    return further
 
 
 def _edge_writes(key: keys.Key, new: Indexed, old: Stored) -> dict[str, Write]:
