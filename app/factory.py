@@ -26,6 +26,8 @@ from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
+from app.sources import answers_routes
+from app.sources.listing import AnswerLister
 from app.table.db import Table
 from app.table.ids import UlidSource
 from app.values import routes as values
@@ -73,7 +75,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, answers_routes.blp)
 
 
 def create_app(
@@ -137,6 +139,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "message_editor": MessageEditor(table, ulids),
         "feedback_store": FeedbackStore(table, ulids),
         "message_remover": MessageRemover(table, ulids),
+        "answer_lister": AnswerLister(table, ulids.clock),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),
     }

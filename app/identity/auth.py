@@ -28,6 +28,12 @@ TENANT_ENDPOINTS = frozenset(
     )
 )
 
+AUDIT = "sources:audit"
+
+SOURCE_ENDPOINTS = {"sources.list_tenant_source_answers": AUDIT}
+"""Endpoints about the sources of a whole tenant. A token needs this scope instead of the usual
+ones."""
+
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 """Endpoints that need one more scope, which no token has without saying so."""
 
@@ -77,6 +83,8 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
 
 def _scope_of(request: flask.Request) -> str:
     reads = request.method in ("GET", "HEAD")
+    if scope := SOURCE_ENDPOINTS.get(str(request.endpoint)):
+        return scope
     if request.endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
     return READ if reads else WRITE

@@ -226,6 +226,14 @@ def user_of(partition: str) -> str:
     return unquote(partition.partition("#")[2])
 
 
+def is_of_tenant(partition: str, tenant: str) -> bool:
+    """
+    >>> is_of_tenant("acme#alice", "acme"), is_of_tenant("acmee#alice", "acme")
+    (True, False)
+    """
+    return partition.startswith(f"{quote(tenant, safe='')}#")
+
+
 def tenant_partition(tenant: str) -> str:
     """The partition of what belongs to a whole tenant. No user's partition has `##`.
 

@@ -1,0 +1,202 @@
+"""Lists the answers that cite a source, from the edges in GSI2 (access patterns 28 and 29).
+
+An index entry tells only that a message cites a source. Whether the message is still shown, its
+session tells.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from app.errors import InvalidCursor, SourceNotFound
+from app.identity.caller import Caller
+from app.logs import log_damaged
+from app.messages.bounds import Bounds, bounds_of
+from app.sessions.model import is_live
+from app.table import ids, keys
+from app.table.cursors import make_cursor, read_cursor
+from app.table.db import Table
+from app.table.definition import BY_SOURCE
+from app.table.writes import Item
+
+_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+_POSITION = re.compile(r"([\w.~%-]+#[\w.~%-]+)#([0-9A-Z]{26})#([0-9A-Z]{26})", re.ASCII)
+"""A user's partition, a session and a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message that cites a source."""
+
+    partition: str
+    session_ulid: str
+    ulid: str
+
+    @property
+    def user_id(self) -> str:
+        return keys.user_of(self.partition)
+
+    @property
+    def session_id(self) -> str:
+        return ids.SESSION_PREFIX + self.session_ulid
+
+    @property
+    def message_id(self) -> str:
+        return ids.MESSAGE_PREFIX + self.ulid
+
+    @property
+    def timestamp(self) -> str:
+        return ids.timestamp(self.ulid)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPage:
+    answers: list[Answer]
+    next_cursor: str | None
+
+
+class AnswerLister:
+    def __init__(self, table: Table, clock: ids.Clock = ids.system_clock) -> None:
+        self.table = table
+        self.clock = clock
+
+    def of_caller(
+        self, caller: Caller, source: str, *, limit: int = 50, cursor: str | None = None
+    ) -> AnswerPage:
+        """Pattern 28: the caller's answers that cite the source of this hash, latest first.
+
+        Costs 1 query and 1 batch get. Messages that are not shown any more are left out after
+        reading, so a page may have fewer than `limit`, or none, while more follow.
+
+        Raises:
+            SourceNotFound: not a hash.
+            InvalidCursor: the cursor is not from this list.
+        """
+        scope = f"{caller.partition} answers {_checked(source)}"
+        after = _read_position(scope, cursor)
+        if after and after.partition != caller.partition:
+            raise InvalidCursor
+        shard = keys.source_shard(caller.partition)
+        user = f"{keys.source_user(caller.partition)}#"
+        found = self._cited(caller, source, shard, limit + 1, after, user)
+        return self._page(scope, list(found), limit)
+
+    def of_tenant(
+        self, caller: Caller, source: str, *, limit: int = 50, cursor: str | None = None
+    ) -> AnswerPage:
+        """Pattern 29: the same for all users of the caller's tenant, shard by shard, and latest
+        first within a user.
+
+        Costs 1 query if the shard fills the page, up to `SOURCE_SHARDS` if there is little, and 1
+        batch get.
+
+        Raises:
+            SourceNotFound: not a hash.
+            InvalidCursor: the cursor is not from this list.
+        """
+        scope = f"{keys.tenant_sources(caller.tenant)} answers {_checked(source)}"
+        after = _read_position(scope, cursor)
+        if after and not keys.is_of_tenant(after.partition, caller.tenant):
+            raise InvalidCursor
+        first = keys.source_shard(after.partition) if after else 0
+        found: list[Answer] = []
+        for shard in range(first, keys.SOURCE_SHARDS):
+            wanted = limit + 1 - len(found)
+            found += self._cited(caller, source, shard, wanted, after if shard == first else None)
+            if len(found) > limit:
+                break
+        return self._page(scope, found, limit)
+
+    def _cited(
+        self,
+        caller: Caller,
+        source: str,
+        shard: int,
+        limit: int,
+        after: Answer | None,
+        user: str = "",
+    ) -> Iterator[Answer]:
+        """Up to `limit` answers of one shard, or of one user in it. Entries are small, so DynamoDB
+        reads so many in one page."""
+        tenant, _, _ = caller.partition.partition("#")
+        pages = self.table.query_index(
+            BY_SOURCE,
+            keys.source_partition(tenant, source, shard),
+            since=user,
+            before=f"{user}~" if user else None,
+            backwards=True,
+            limit=limit,
+            after=_entry(source, after) if after else None,
+        )
+        return islice((cited for items in pages for item in items if (cited := _read(item))), limit)
+
+    def _page(self, scope: str, found: Sequence[Answer], limit: int) -> AnswerPage:
+        """`found` has one more than the page if more follow."""
+        read = found[:limit]
+        more = len(found) > limit
+        return AnswerPage(
+            self._shown(read), make_cursor(scope, _position(read[-1])) if more else None
+        )
+
+    def _shown(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Those whose session is live and shows the message. Costs 1 batch get."""
+        heads = {(each.partition, each.session_ulid) for each in answers}
+        now = ids.iso_time(self.clock())
+        bounds: dict[tuple[str, str], Bounds] = {}
+        for head in self.table.get_all([keys.session(*place) for place in heads]):
+            if is_live(head, now):
+                shown = bounds_of(head)
+                bounds[str(head["PK"]), shown.session_ulid] = shown
+        return [
+            each
+            for each in answers
+            if (shows := bounds.get((each.partition, each.session_ulid))) and shows.shows(each.ulid)
+        ]
+
+
+def _checked(source: str) -> str:
+    """
+    Raises:
+        SourceNotFound: not a hash.
+    """
+    if not _HASH.fullmatch(source):
+        raise SourceNotFound
+    return source
+
+
+def _read(item: Item) -> Answer | None:
+    """None for a damaged entry, which is logged, so that the others can be listed."""
+    partition, sk = str(item["PK"]), str(item["SK"])
+    if keys.is_edge(sk):
+        session_ulid, (_, ulid) = keys.session_of(sk), keys.ends_of(sk)
+        if ids.is_ulid(session_ulid) and ids.is_ulid(ulid) and ulid < ids.END_OF_TIME:
+            return Answer(partition, session_ulid, ulid)
+    log_damaged(partition, sk)
+    return None
+
+
+def _entry(source: str, answer: Answer) -> keys.Key:
+    """The answer's entry in the index, where a query can go on even if it is gone."""
+    return {
+        **keys.edge(answer.partition, answer.session_ulid, source, answer.ulid),
+        **keys.by_source(answer.partition, source, answer.ulid),
+    }
+
+
+def _position(answer: Answer) -> str:
+    return f"{answer.partition}#{answer.session_ulid}#{answer.ulid}"
+
+
+def _read_position(scope: str, cursor: str | None) -> Answer | None:
+    """
+    Raises:
+        InvalidCursor: the cursor is not from this list.
+    """
+    if not cursor:
+        return None
+    match = _POSITION.fullmatch(read_cursor(scope, cursor))
+    if not match or len(match[1]) > keys.MAX_PARTITION_BYTES:
+        raise InvalidCursor
+    return Answer(*match.groups())
