@@ -26,7 +26,7 @@ from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
-from app.sources import answers_routes
+from app.sources import routes as sources
 from app.sources.listing import AnswerLister
 from app.table.db import Table
 from app.table.ids import UlidSource
@@ -75,7 +75,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, answers_routes.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp)
 
 
 def create_app(

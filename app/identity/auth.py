@@ -15,6 +15,10 @@ IMPORT = "sessions:import"
 TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
 """For the values of a whole tenant. A token needs these instead of the usual ones."""
 
+AUDIT, GOVERN = "sources:audit", "sources:govern"
+"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
+these instead of the usual ones."""
+
 TENANT_ENDPOINTS = frozenset(
     f"values.{view}"
     for view in (
@@ -27,12 +31,6 @@ TENANT_ENDPOINTS = frozenset(
         "batch_tenant_values",
     )
 )
-
-AUDIT = "sources:audit"
-
-SOURCE_ENDPOINTS = {"sources.list_tenant_source_answers": AUDIT}
-"""Endpoints about the sources of a whole tenant. A token needs this scope instead of the usual
-ones."""
 
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 """Endpoints that need one more scope, which no token has without saying so."""
@@ -83,10 +81,10 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
 
 def _scope_of(request: flask.Request) -> str:
     reads = request.method in ("GET", "HEAD")
-    if scope := SOURCE_ENDPOINTS.get(str(request.endpoint)):
-        return scope
     if request.endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
+    if request.endpoint == "sources.list_tenant_source_answers":
+        return AUDIT
     return READ if reads else WRITE
 
 

@@ -79,8 +79,8 @@ class AnswerLister:
         if after and after.partition != caller.partition:
             raise InvalidCursor
         shard = keys.source_shard(caller.partition)
-        user = f"{keys.source_user(caller.partition)}#"
-        found = self._cited(caller, source, shard, limit + 1, after, user)
+        own = f"{keys.source_user(caller.partition)}#"
+        found = self._cited(caller, source, shard, limit + 1, after, own)
         return self._page(scope, list(found), limit)
 
     def of_tenant(
@@ -116,16 +116,16 @@ class AnswerLister:
         shard: int,
         limit: int,
         after: Answer | None,
-        user: str = "",
+        prefix: str = "",
     ) -> Iterator[Answer]:
-        """Up to `limit` answers of one shard, or of one user in it. Entries are small, so DynamoDB
-        reads so many in one page."""
+        """Up to `limit` answers of one shard, or of the user whose entries begin with `prefix`. An
+        entry has 6 KB at most, so that so many are one page of DynamoDB."""
         tenant, _, _ = caller.partition.partition("#")
         pages = self.table.query_index(
             BY_SOURCE,
             keys.source_partition(tenant, source, shard),
-            since=user,
-            before=f"{user}~" if user else None,
+            since=prefix,
+            before=f"{prefix}~" if prefix else None,
             backwards=True,
             limit=limit,
             after=_entry(source, after) if after else None,

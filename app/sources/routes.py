@@ -7,7 +7,7 @@ from werkzeug.local import LocalProxy
 
 from app.http.api import Blueprint
 from app.identity.auth import current_caller
-from app.sources.answers_schemas import (
+from app.sources.schemas import (
     AnswersQuerySchema,
     SourceAnswersSchema,
     TenantSourceAnswersSchema,
