@@ -5,7 +5,7 @@ session tells.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -78,10 +78,9 @@ class AnswerLister:
         after = _read_position(scope, cursor)
         if after and after.partition != caller.partition:
             raise InvalidCursor
-        shard = keys.source_shard(caller.partition)
-        own = f"{keys.source_user(caller.partition)}#"
-        found = self._cited(caller, source, shard, limit + 1, after, own)
-        return self._page(scope, list(found), limit)
+        own = keys.by_source(caller.partition, source, "")
+        found = self._cited(own["GSI2PK"], source, limit + 1, after, prefix=own["GSI2SK"])
+        return self._page(scope, found, limit)
 
     def of_tenant(
         self, caller: Caller, source: str, *, limit: int = 50, cursor: str | None = None
@@ -98,61 +97,56 @@ class AnswerLister:
         """
         scope = f"{keys.tenant_sources(caller.tenant)} answers {_checked(source)}"
         after = _read_position(scope, cursor)
-        if after and not keys.is_of_tenant(after.partition, caller.tenant):
+        tenant = keys.tenant_of(caller.partition)
+        if after and keys.tenant_of(after.partition) != tenant:
             raise InvalidCursor
-        first = keys.source_shard(after.partition) if after else 0
         found: list[Answer] = []
-        for shard in range(first, keys.SOURCE_SHARDS):
-            wanted = limit + 1 - len(found)
-            found += self._cited(caller, source, shard, wanted, after if shard == first else None)
+        for shard in range(keys.source_shard(after.partition) if after else 0, keys.SOURCE_SHARDS):
+            partition = keys.source_partition(tenant, source, shard)
+            found += self._cited(partition, source, limit + 1 - len(found), after)
             if len(found) > limit:
                 break
+            after = None
         return self._page(scope, found, limit)
 
     def _cited(
-        self,
-        caller: Caller,
-        source: str,
-        shard: int,
-        limit: int,
-        after: Answer | None,
-        prefix: str = "",
-    ) -> Iterator[Answer]:
+        self, shard: str, source: str, limit: int, after: Answer | None, *, prefix: str = ""
+    ) -> list[Answer]:
         """Up to `limit` answers of one shard, or of the user whose entries begin with `prefix`. An
-        entry has 6 KB at most, so that so many are one page of DynamoDB."""
-        tenant, _, _ = caller.partition.partition("#")
+        entry has 6 KB at most, so 101 of them are one page of DynamoDB."""
         pages = self.table.query_index(
             BY_SOURCE,
-            keys.source_partition(tenant, source, shard),
+            shard,
             since=prefix,
             before=f"{prefix}~" if prefix else None,
             backwards=True,
             limit=limit,
             after=_entry(source, after) if after else None,
         )
-        return islice((cited for items in pages for item in items if (cited := _read(item))), limit)
+        cited = (answer for items in pages for item in items if (answer := _read(item)))
+        return list(islice(cited, limit))
 
     def _page(self, scope: str, found: Sequence[Answer], limit: int) -> AnswerPage:
         """`found` has one more than the page if more follow."""
-        read = found[:limit]
-        more = len(found) > limit
-        return AnswerPage(
-            self._shown(read), make_cursor(scope, _position(read[-1])) if more else None
-        )
+        read, more = found[:limit], len(found) > limit
+        next_cursor = make_cursor(scope, _position(read[-1])) if more else None
+        return AnswerPage(self._shown(read), next_cursor)
 
     def _shown(self, answers: Sequence[Answer]) -> list[Answer]:
         """Those whose session is live and shows the message. Costs 1 batch get."""
-        heads = {(each.partition, each.session_ulid) for each in answers}
+        sessions = {(each.partition, each.session_ulid) for each in answers}
+        if not sessions:
+            return []
         now = ids.iso_time(self.clock())
         bounds: dict[tuple[str, str], Bounds] = {}
-        for head in self.table.get_all([keys.session(*place) for place in heads]):
+        for head in self.table.get_all([keys.session(*session) for session in sessions]):
             if is_live(head, now):
-                shown = bounds_of(head)
-                bounds[str(head["PK"]), shown.session_ulid] = shown
+                found = bounds_of(head)
+                bounds[str(head["PK"]), found.session_ulid] = found
         return [
             each
             for each in answers
-            if (shows := bounds.get((each.partition, each.session_ulid))) and shows.shows(each.ulid)
+            if (found := bounds.get((each.partition, each.session_ulid))) and found.shows(each.ulid)
         ]
 
 

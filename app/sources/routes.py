@@ -7,12 +7,12 @@ from werkzeug.local import LocalProxy
 
 from app.http.api import Blueprint
 from app.identity.auth import current_caller
+from app.sources.listing import AnswerLister, AnswerPage
 from app.sources.schemas import (
     AnswersQuerySchema,
     SourceAnswersSchema,
     TenantSourceAnswersSchema,
 )
-from app.sources.listing import AnswerLister, AnswerPage
 
 blp = Blueprint("sources", __name__, description="The sources that answers rest on")
 

@@ -120,14 +120,14 @@ class Table:
         found: list[Item] = []
         wanted: Any = [encode(key) for key in keys]
         retry = Retry(self.pause, writes=False)
-        while wanted:
+        while True:
             request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._request("batch_get_item", RequestItems=request)
             found += [decode(attributes) for attributes in answer["Responses"][self.name]]
             wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
-            if wanted:
-                retry.wait(THROTTLED)
-        return found
+            if not wanted:
+                return found
+            retry.wait(THROTTLED)
 
     def query(
         self,
