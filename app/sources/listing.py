@@ -141,8 +141,8 @@ class AnswerLister:
         bounds: dict[tuple[str, str], Bounds] = {}
         for head in self.table.get_all([keys.session(*session) for session in sessions]):
             if is_live(head, now):
-                found = bounds_of(head)
-                bounds[str(head["PK"]), found.session_ulid] = found
+                of_session = bounds_of(head)
+                bounds[str(head["PK"]), of_session.session_ulid] = of_session
         return [
             each
             for each in answers
