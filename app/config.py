@@ -19,6 +19,8 @@ gunicorn's timeout of 60 seconds in the Dockerfile."""
 MAX_RETENTION = 3650
 """Days. A session's own `expires_in_days` has the same limit."""
 
+INDEX_SOURCES = ("documents", "all")
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DISCOVERY = re.compile(r"/\.well-known/(openid-configuration|oauth-authorization-server)")
@@ -55,6 +57,7 @@ class Config:
     dev_tokens: bool = False
     request_budget: float = 20.0
     retention_days: int | None = None
+    index_sources: str = "documents"
     log_level: str = "INFO"
     metrics_namespace: str | None = None
 
@@ -72,8 +75,7 @@ class Config:
             raise ConfigError(f"REQUEST_BUDGET must be above 0 and at most {MAX_BUDGET} seconds")
         if self.retention_days is not None and not 1 <= self.retention_days <= MAX_RETENTION:
             raise ConfigError(f"RETENTION_DAYS must be from 1 to {MAX_RETENTION} days")
-        if self.log_level not in LOG_LEVELS:
-            raise ConfigError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")
+        self._check_choices()
         if not re.fullmatch(
             r"(?!AWS/|:)[\w./#: -]{1,255}", self.metrics_namespace or "-", re.ASCII
         ):
@@ -86,6 +88,11 @@ class Config:
                 "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
                 "a-z, A-Z, 0-9, _ . -"
             )
+
+    def _check_choices(self) -> None:
+        for name, choices in (("index_sources", INDEX_SOURCES), ("log_level", LOG_LEVELS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name.upper()} must be one of {', '.join(choices)}")
 
     def _check_identity(self) -> None:
         if bool(self.jwt_secret) == bool(self.jwt_jwks_url):
@@ -128,6 +135,7 @@ class Config:
             dev_tokens=_flag(env, "DEV_TOKENS"),
             request_budget=_number(env, "REQUEST_BUDGET", float, 20.0),
             retention_days=_number(env, "RETENTION_DAYS", int, None),
+            index_sources=env.get("INDEX_SOURCES") or "documents",
             log_level=env.get("LOG_LEVEL") or "INFO",
             metrics_namespace=env.get("METRICS_NAMESPACE") or None,
         )

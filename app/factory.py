@@ -100,7 +100,12 @@ def create_app(
     app.url_map.converters["value_name"] = ValueNameConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())
+    _add_stores(
+        app,
+        table or Table(config.sessions_table),
+        ulids or UlidSource(),
+        web_sources=config.index_sources == "all",
+    )
 
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
@@ -124,7 +129,7 @@ def create_app(
     return app
 
 
-def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
+def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource, *, web_sources: bool) -> None:
     """Routes, commands and tests look the stores up in `app.extensions`."""
     value_store = ValueStore(table, ulids)
     app.extensions |= {
@@ -132,13 +137,13 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "session_store": SessionStore(table, ulids),
         "session_forker": SessionForker(table, ulids),
         "exporter": Exporter(table, ulids.clock),
-        "session_importer": SessionImporter(table, ulids),
+        "session_importer": SessionImporter(table, ulids, web_sources=web_sources),
         "session_lister": SessionLister(table, ulids.clock),
-        "message_store": MessageStore(table, ulids),
+        "message_store": MessageStore(table, ulids, web_sources=web_sources),
         "message_reader": MessageReader(table, ulids.clock),
-        "message_editor": MessageEditor(table, ulids),
+        "message_editor": MessageEditor(table, ulids, web_sources=web_sources),
         "feedback_store": FeedbackStore(table, ulids),
-        "message_remover": MessageRemover(table, ulids),
+        "message_remover": MessageRemover(table, ulids, web_sources=web_sources),
         "answer_lister": AnswerLister(table, ulids.clock),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),

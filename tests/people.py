@@ -80,12 +80,12 @@ class Client:
             messages, cursor = messages + page["messages"], page["next_cursor"]
         return messages
 
-    def fill(self, session_id: str, count: int, size: int = 20) -> list[str]:
+    def fill(self, session_id: str, count: int, size: int = 20, **message: Any) -> list[str]:
         """Appends `count` messages of `size` characters in batches. Returns their ids."""
         ids: list[str] = []
         for start in range(0, count, 50):
             batch = [
-                {"role": "user", "content": f"{n:06}".ljust(size, ".")}
+                {"role": "user", "content": f"{n:06}".ljust(size, "."), **message}
                 for n in range(start, min(start + 50, count))
             ]
             answer = self.post(f"/sessions/{session_id}/messages/batch", {"messages": batch})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.identity.caller import Caller
 from app.messages.bounds import Bounds
+from app.messages.edges import edges_beside
 from app.messages.model import Message
 from app.messages.reader import MessageReader
 from app.sessions.model import Session
@@ -65,14 +66,15 @@ class Copier:
         for chunk in _rounds(item for item in items if not keys.is_feedback(str(item["SK"]))):
             if budget.is_time_up():
                 return False
+            copies: list[Item] = [
+                {
+                    **{name: value for name, value in item.items() if name != "raters"},
+                    "SK": new + str(item["SK"]).removeprefix(old),
+                }
+                for item in chunk
+            ]
             self.table.put_many(
-                [
-                    {
-                        **{name: value for name, value in item.items() if name != "raters"},
-                        "SK": new + str(item["SK"]).removeprefix(old),
-                    }
-                    for item in chunk
-                ]
+                [*copies, *(edge for copy in copies for edge in edges_beside(copy))]
             )
         return True
 

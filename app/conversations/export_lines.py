@@ -9,7 +9,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from app.literals import Inside, Literal, NotJson, RepeatedName, Sent, read_object
-from app.messages import feedback, rules, sizes
+from app.messages import edges, feedback, rules, sizes
 from app.messages.model import MAX_RATERS, Message, NewMessage
 from app.sessions.creation import NewSession
 from app.sessions.model import Session
@@ -92,7 +92,7 @@ def session_in(sent: Sent) -> Session:
     )
 
 
-def message_in(session_ulid: str, sent: Sent) -> Message:
+def message_in(session_ulid: str, sent: Sent, partition: str, *, web_sources: bool) -> Message:
     """
     Raises:
         ValidationFailed, TooLarge, KeyError, ValueError
@@ -113,16 +113,20 @@ def message_in(session_ulid: str, sent: Sent) -> Message:
     )
     rules.check_many([new], 1)
     created_by = str(sent["created_by"])
+    body = sizes.body(0, new, created_by)
+    [indexed], _ = edges.choose(edges.find([new], web=web_sources), partition, [body])
     return Message(
         session_ulid,
         _ulid(ids.MESSAGE_PREFIX, sent["message_id"]),
-        sizes.body(0, new, created_by),
+        body,
         role=sent["role"],
         created_by=created_by,
         name=new.name,
         status=new.status,
         edited=_ulid("", sent["edited"]) if "edited" in sent else None,
         imported=bool(sent.get("imported")),
+        sources=indexed.sources,
+        given=indexed.given,
     )
 
 

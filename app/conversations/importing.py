@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from app.conversations import filling
 from app.errors import Contended, ValidationFailed
 from app.identity.caller import Caller
-from app.messages import rules, sizes
+from app.messages import edges, rules, sizes
+from app.messages.edges import edges_of
 from app.messages.excerpts import excerpt
 from app.messages.items import items_of
 from app.messages.model import MAX_IMPORT, Message, NewMessage
@@ -31,9 +32,12 @@ class DatedMessage:
 
 
 class SessionImporter:
-    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+    def __init__(
+        self, table: Table, ulids: ids.UlidSource | None = None, *, web_sources: bool = False
+    ) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.web_sources = web_sources
 
     def load(
         self,
@@ -80,7 +84,12 @@ class SessionImporter:
             self.table, caller, session_ulid, staged, now, about, new.key or session_ulid
         )
         whole = self._messages(caller, session_ulid, messages, bodies)
-        items = [item for message in whole for item in items_of(caller.partition, message)]
+        items = [
+            item
+            for message in whole
+            for items in (items_of, edges_of)
+            for item in items(caller.partition, message)
+        ]
         for start in range(0, len(items), ROUND):
             self.table.put_many(items[start : start + ROUND])
         last = whole[-1] if whole else None
@@ -113,6 +122,8 @@ class SessionImporter:
         ulid = ""
         for dated, body in zip(messages, bodies, strict=True):
             [ulid] = self.ulids.new(after=ulid, now=dated.at)
+            found = edges.find([dated.message], web=self.web_sources)
+            [indexed], _ = edges.choose(found, caller.partition, [body])
             whole.append(
                 Message(
                     session_ulid,
@@ -123,6 +134,8 @@ class SessionImporter:
                     name=dated.message.name,
                     status=dated.message.status,
                     imported=True,
+                    sources=indexed.sources,
+                    given=indexed.given,
                 )
             )
         return whole

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from app.errors import Unavailable
+from app.messages.edges import edges_of
 from app.messages.excerpts import excerpt
 from app.messages.items import items_of
 from app.messages.model import Message
@@ -52,7 +53,7 @@ class Refill:
         self.messages += 1
         self._feedback += len(feedback)
         self._last = message
-        self._add([*items, *feedback])
+        self._add([*items, *edges_of(self.partition, message), *feedback])
 
     def add_value(self, name: str, content: Content, written: str) -> None:
         self.values += 1

@@ -55,9 +55,12 @@ class Restored:
 class Restorer:
     """What a line means depends on the ones before it: a user, a session, what is in it."""
 
-    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+    def __init__(
+        self, table: Table, ulids: ids.UlidSource | None = None, *, web_sources: bool = False
+    ) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.web_sources = web_sources
         self.values = ValueStore(table, self.ulids)
         self.restored = Restored()
         self._caller: Caller | None = None
@@ -138,7 +141,9 @@ class Restorer:
 
     def _message(self, sent: Sent) -> None:
         session = self._current()
-        message = message_in(session.session.ulid, sent)
+        message = message_in(
+            session.session.ulid, sent, session.partition, web_sources=self.web_sources
+        )
         given = feedback_in(session.partition, message, sent.get("feedback") or ())
         session.add_message(message, list(given))
 

@@ -22,6 +22,11 @@ def previous_member(query: Mapping[str, str]) -> dict[str, str | None]:
     return {"previous": after if after.startswith(MESSAGE_PREFIX) else None}
 
 
+def unindexed_member(count: int) -> dict[str, int]:
+    """The member `unindexed`, if a request had more sources than are indexed."""
+    return {"unindexed": count} if count else {}
+
+
 def receipt(message: Message) -> dict[str, str]:
     """The members of a stored message that its sender does not know yet."""
     return {
@@ -40,7 +45,7 @@ def page_members(page: MessagePage) -> dict[str, Any]:
     }
 
 
-def edit_members(edit: Edit) -> dict[str, str]:
+def edit_members(edit: Edit) -> dict[str, Any]:
     """What the sender of an edit does not know yet."""
     return {
         "message_id": MESSAGE_PREFIX + edit.ulid,
@@ -48,4 +53,5 @@ def edit_members(edit: Edit) -> dict[str, str]:
         "timestamp": timestamp(edit.ulid),
         "edited_at": timestamp(edit.edited),
         "status": edit.status,
+        **unindexed_member(edit.unindexed),
     }

@@ -18,7 +18,7 @@ from app.http.header_schemas import AppendHeadersSchema, ChangeHeadersSchema, If
 from app.http.repeats import request_key
 from app.identity.auth import current_caller
 from app.messages import tails
-from app.messages.answers import edit_members, message_list, receipt
+from app.messages.answers import edit_members, message_list, receipt, unindexed_member
 from app.messages.change_schemas import (
     EditedMessageSchema,
     EditSchema,
@@ -164,8 +164,9 @@ def replace_messages(body: dict[str, Any], headers: Headers, session_id: str) ->
     )
     messages = removal.messages or ()
     shown = [receipt(message) for message in messages] if short else message_list(messages)
+    members = {"messages": shown, "deleted_messages": removal.count}
     return json_response(
-        json_object({"messages": shown, "deleted_messages": removal.count}),
+        json_object(members | unindexed_member(removal.unindexed)),
         headers=applied_headers(removal.version, short=short, replayed=removal.replayed),
     )
 

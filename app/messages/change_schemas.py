@@ -9,6 +9,7 @@ from app.http.fields import BodySchema, ObjectList, Schema, StrictBoolean, Stric
 from app.messages.model import MAX_BATCH, MAX_POP, STATUSES
 from app.messages.schemas import (
     MESSAGE_ID,
+    UNINDEXED,
     AppendedMessageSchema,
     MessageContentSchema,
     MessageSchema,
@@ -42,6 +43,7 @@ class EditedMessageSchema(ma.Schema):
     timestamp = fields.String(required=True, metadata={"format": "date-time"})
     edited_at = fields.String(required=True, metadata={"format": "date-time"})
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    unindexed = UNINDEXED
 
 
 def _message_id(description: str, **options: Any) -> fields.String:
@@ -108,3 +110,4 @@ class ReplacementSchema(BodySchema):
 
 class ReplacedSchema(RemovedSchema):
     messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
+    unindexed = UNINDEXED

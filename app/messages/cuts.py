@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from app.errors import Unavailable
 from app.messages.bounds import bounds_of
+from app.messages.edges import edges_beside
 from app.sessions.removal import delete_while
 from app.table import budget, keys, ranges, writes
 from app.table.db import ConditionFailed, Table
@@ -61,11 +62,14 @@ def _remove(table: Table, partition: str, session_ulid: str, most: int | None = 
     if not cut:
         return True
     between = ranges.messages_through(session_ulid, *cut)
-    pages = table.query(partition, between, only="PK, SK", limit=most)
+    pages = table.query(partition, between, only="PK, SK, sources, given", limit=most)
     for items in budget.while_time_allows(pages):
+        # Edges go first, because only the message tells which they are.
+        edges = [edge for item in items for edge in edges_beside(item)]
         if "session_key" not in head:
+            table.delete_many(edges)
             table.delete_many(items)
-        elif not delete_while(table, head, ("cut_hi", "cut_lo", "born"), items):
+        elif not delete_while(table, head, ("cut_hi", "cut_lo", "born"), [*edges, *items]):
             return False  # deleted meanwhile, or a wider cut made
         if len(items) == most:
             return False

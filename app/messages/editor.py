@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from app.errors import MessageChanged, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
-from app.messages import head_writes, rules, sizes
+from app.messages import edges, head_writes, rules, sizes
 from app.messages.bounds import bounds_of
+from app.messages.edges import NOTHING, Indexed, edges_at
 from app.messages.excerpts import excerpt
 from app.messages.model import COMPLETE, NewMessage
 from app.sessions.model import is_live, ulid_of
@@ -29,12 +30,17 @@ class Edit:
     ulid: str
     edited: str
     status: str
+    unindexed: int = 0
+    """How many sources there was no room for in the index."""
 
 
 class MessageEditor:
-    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+    def __init__(
+        self, table: Table, ulids: ids.UlidSource | None = None, *, web_sources: bool = False
+    ) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.web_sources = web_sources
 
     def replace(
         self,
@@ -48,7 +54,7 @@ class MessageEditor:
     ) -> Edit:
         """Puts a new content, metadata and provider's object in the place of the old ones. A role
         or name that is None stays. Costs 1 transaction; 1 or 2 more if the message is not the last
-        one or has several parts.
+        one, has several parts or had indexed sources.
 
         Raises:
             ValidationFailed, TooLarge, SessionNotFound, MessageNotFound, MessageChanged
@@ -89,8 +95,11 @@ class MessageEditor:
         ulid = ids.parse(ids.MESSAGE_PREFIX, message_id) or ids.LEAST
         key = keys.message(caller.partition, session_ulid, ulid)
         write_ids = WriteIds(self.table, self.ulids, caller)
-        # The first try supposes a short message that is the last one. A failed condition tells.
-        is_last, old_parts = True, 1
+        [found] = edges.find([new], web=self.web_sources) if body is not None else [NOTHING]
+        [indexed], unindexed = edges.choose([found], caller.partition, [body or ""])
+        # The first try supposes a short message without sources that is the last one. A failed
+        # condition tells.
+        is_last, old = True, Stored()
         while True:
             [change] = write_ids.take()
             session = head_writes.edit(
@@ -102,10 +111,10 @@ class MessageEditor:
                 is_last=None if body is None else is_last,
                 shown=_shown(new),
             )
-            message = _message_writes(key, new, body, change, old_parts, if_match)
+            message = _message_writes(key, new, body, indexed, change, old, if_match)
             try:
                 self.table.transact({"session": session, **message})
-                return Edit(session_ulid, ulid, change, new.status)
+                return Edit(session_ulid, ulid, change, new.status, unindexed)
             except ConditionFailed as failed:
                 head, item = failed.found.get("session"), failed.found.get("message")
             if head is not None:
@@ -114,7 +123,7 @@ class MessageEditor:
                 if not bounds_of(head).shows(ulid):
                     raise MessageNotFound
             if item is not None:
-                old_parts = _parts_of(item, if_match)
+                old = _stored(item, if_match)
             if head is not None:
                 was_last, is_last = is_last, head.get("last_message") == ulid
                 if is_last == was_last or body is None:
@@ -127,8 +136,18 @@ def _shown(new: NewMessage) -> Mapping[str, Value]:
     return shown | ({"last_role": role} if (role := new.spoken_role) else {})
 
 
-def _parts_of(item: Item, if_match: IfMatch | None) -> int:
-    """The number of items of a message whose write failed.
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an edit has to know of the message that it changes: the number of its items, and the
+    attributes that list its sources."""
+
+    parts: int = 1
+    sources: Value | None = None
+    given: Value | None = None
+
+
+def _stored(item: Item, if_match: IfMatch | None) -> Stored:
+    """A message whose write failed.
 
     Raises:
         MessageNotFound, MessageChanged
@@ -138,18 +157,20 @@ def _parts_of(item: Item, if_match: IfMatch | None) -> int:
     version = item.get("edited") or keys.message_of(str(item["SK"]))
     if if_match is not None and version not in if_match:
         raise MessageChanged
-    return int(item.get("parts", 1))
+    return Stored(int(item.get("parts", 1)), item.get("sources"), item.get("given"))
 
 
 def _message_writes(
-    key: Mapping[str, str],
+    key: keys.Key,
     new: NewMessage,
     body: str | None,
+    indexed: Indexed,
     change: str,
-    old_parts: int,
+    old: Stored,
     if_match: IfMatch | None,
 ) -> dict[str, Write]:
-    """The writes of the message's items. Unless `body` is None, it must have `old_parts` items."""
+    """The writes of the message's items and edges. Unless `body` is None, what is stored must be as
+    in `old`."""
     status = None if new.status == COMPLETE else new.status
     sets: dict[str, Value | None] = {"edited": change, "message_status": status}
     conditions = ["attribute_exists(PK)"]
@@ -160,9 +181,17 @@ def _message_writes(
         sets |= {"body": parts[0], "parts": len(parts) if len(parts) > 1 else None}
         sets |= {"message_role": role} if (role := new.spoken_role) else {}
         sets |= {"message_name": new.name} if new.name else {}
-        conditions.append("parts = :old" if old_parts > 1 else "attribute_not_exists(parts)")
-        values |= {":old": old_parts} if old_parts > 1 else {}
-        for number in range(1, max(len(parts), old_parts)):
+        sets |= {"sources": indexed.sources or None, "given": indexed.given or None}
+        for name, value in (
+            ("parts", old.parts if old.parts > 1 else None),
+            ("sources", old.sources),
+            ("given", old.given),
+        ):
+            is_same = f"{name} = :old_{name}"
+            conditions.append(is_same if value else f"attribute_not_exists({name})")
+            values |= {f":old_{name}": value} if value else {}
+        further |= _edge_writes(key, indexed, old)
+        for number in range(1, max(len(parts), old.parts)):
             place = {**key, "SK": f"{key['SK']}#{number:02}"}
             further[place["SK"]] = (
                 writes.put(place, {"body": parts[number], "parts": len(parts)})
@@ -174,3 +203,11 @@ def _message_writes(
         conditions.append(match)
         values |= versions
     return {"message": writes.change(key, sets, values, " AND ".join(conditions)), **further}
+
+
+def _edge_writes(key: keys.Key, new: Indexed, old: Stored) -> dict[str, Write]:
+    """Puts the edges that the message has now, and removes those that it had."""
+    before = edges_at(key, old.sources, old.given)
+    after = edges_at(key, new.sources, new.given)
+    gone = {sk: writes.delete({**key, "SK": sk}) for sk in before.keys() - after.keys()}
+    return gone | {sk: writes.put({}, edge) for sk, edge in after.items()}

@@ -107,6 +107,8 @@ def _build(session_ulid: str, first: Item, items: list[Item]) -> Message | None:
             edited=str(edited) if edited else None,
             imported="imported" in first,
             feedback=tuple(_feedback(items)) if len(items) > 1 else (),
+            sources=str(first.get("sources", "")),
+            given=str(first.get("given", "")),
         )
     except (IndexError, KeyError, ValueError):
         return None

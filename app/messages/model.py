@@ -80,7 +80,8 @@ class NewMessage:
 @dataclass(frozen=True)
 class Message:
     """A stored message. `body` is the text of what was said, which is parsed only when a member is
-    read. `edited` is the id of the last edit. `feedback` are JSON texts."""
+    read. `edited` is the id of the last edit. `feedback` are JSON texts. `sources` and `given` are
+    hashes of indexed sources, separated by commas (`app.messages.edges`)."""
 
     session_ulid: str
     ulid: str
@@ -92,6 +93,8 @@ class Message:
     edited: str | None = None
     imported: bool = False
     feedback: tuple[str, ...] = ()
+    sources: str = ""
+    given: str = ""
 
     @property
     def message_id(self) -> str:
@@ -188,5 +191,7 @@ class Message:
             "message_status": None if self.status == COMPLETE else self.status,
             "edited": self.edited,
             "imported": 1 if self.imported else None,
+            "sources": self.sources or None,
+            "given": self.given or None,
         }
         return {name: value for name, value in attributes.items() if value is not None}

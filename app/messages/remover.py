@@ -18,8 +18,9 @@ from app.errors import (
 )
 from app.identity.caller import Caller
 from app.logs import log_damaged
-from app.messages import cuts, head_writes, rules, sizes, tails
+from app.messages import cuts, edges, head_writes, rules, sizes, tails
 from app.messages.bounds import Bounds, bounds_of
+from app.messages.edges import Indexed
 from app.messages.model import MAX_POP, Message, NewMessage
 from app.messages.reader import MessageReader
 from app.messages.store import messages_of, puts
@@ -50,6 +51,8 @@ class Removal:
     ulids: Sequence[str] = ()
     messages: Sequence[Message] | None = ()
     replayed: bool = False
+    unindexed: int = 0
+    """How many sources of the added messages there was no room for in the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +62,19 @@ class _Request:
     choose: Callable[[Caller, Bounds], Tail]
     new: Sequence[NewMessage] = ()
     bodies: Sequence[str] = ()
+    indexed: Sequence[Indexed] = ()
+    unindexed: int = 0
     if_match: IfMatch | None = None
     idempotency_key: IdempotencyKey | None = None
 
 
 class MessageRemover:
-    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+    def __init__(
+        self, table: Table, ulids: ids.UlidSource | None = None, *, web_sources: bool = False
+    ) -> None:
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.web_sources = web_sources
         self.tails = TailReader(MessageReader(table, self.ulids.clock))
 
     def remove(
@@ -134,10 +142,15 @@ class MessageRemover:
             Contended, IdempotencyKeyReused
         """
         rules.check(messages, only_count=checked)
+        bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
+        found = edges.find(messages, web=self.web_sources)
+        indexed, unindexed = edges.choose(found, caller.partition, bodies)
         request = _Request(
             choose=partial(self.tails.start, start),
             new=messages,
-            bodies=sizes.bodies(messages, caller.writer, answered_whole=answered_whole),
+            bodies=bodies,
+            indexed=indexed,
+            unindexed=unindexed,
             if_match=if_match,
             idempotency_key=idempotency_key,
         )
@@ -173,6 +186,7 @@ class MessageRemover:
                 ulids[: len(request.new)],
                 request.new,
                 request.bodies,
+                request.indexed,
                 caller.writer,
             )
             parts = self._parts(caller, head, tail, request, added, ulids[-1], now)
@@ -193,7 +207,13 @@ class MessageRemover:
             if "cut" in parts:
                 cuts.begin_removing(self.table, caller.partition, session_ulid)
             shown = added or tail.messages
-            return Removal(tail.count, ulids[-1], [message.ulid for message in shown], shown)
+            return Removal(
+                tail.count,
+                ulids[-1],
+                [message.ulid for message in shown],
+                shown,
+                unindexed=request.unindexed,
+            )
         raise Contended
 
     def _changed_since(self, head: Item, tail: Tail) -> list[Item]:
@@ -254,7 +274,8 @@ class MessageRemover:
         removed = str(record.get("removed", ""))
         if new:
             version, messages = self.tails.reader.made(caller, session_ulid, ids.series(first, new))
-            return Removal(int(removed), version, [], messages, replayed=True)
+            unindexed = edges.unindexed(messages, web=self.web_sources)
+            return Removal(int(removed), version, [], messages, replayed=True, unindexed=unindexed)
         ulids = removed.split(",")
         return Removal(len(ulids), version, ulids, None, replayed=True)
 

@@ -27,7 +27,7 @@ from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
-from app.messages.answers import message_list, previous_member, receipt
+from app.messages.answers import message_list, previous_member, receipt, unindexed_member
 from app.messages.model import NewMessage
 from app.messages.neutral import shown_members
 from app.messages.reader import MessageReader
@@ -110,7 +110,7 @@ def append_message(
     short = "Preference-Applied" in applied
     text = str(json_object(receipt(message))) if short else message.json
     return json_response(
-        with_members(text, previous_member(query)),
+        with_members(text, {**previous_member(query), **unindexed_member(appended.unindexed)}),
         201,
         {"Location": location_of(message.message_id), **applied},
     )
@@ -145,7 +145,7 @@ def append_messages(
     messages = appended.messages
     short = "Preference-Applied" in applied
     shown = [receipt(message) for message in messages] if short else message_list(messages)
-    members = {"messages": shown, **previous_member(query)}
+    members = {"messages": shown, **previous_member(query), **unindexed_member(appended.unindexed)}
     if changes:
         written = {name: results(done) for name, done in appended.values.items()}
         members["values"] = json_object(written)

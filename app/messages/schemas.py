@@ -188,8 +188,17 @@ class AppendedMessageSchema(MessageSchema):
         json_schema: ClassVar = {"required": ["message_id", "session_id", "timestamp"]}
 
 
+UNINDEXED = fields.Integer(
+    metadata={
+        "description": "How many sources cannot be found by `/sources/{hash}/answers`, because a "
+        "request has at most 30 of them. Left out if there are none"
+    }
+)
+
+
 class AppendAnswerSchema(AppendedMessageSchema):
     previous = PREVIOUS
+    unindexed = UNINDEXED
 
 
 class WrittenValuesSchema(ma.Schema):
@@ -201,6 +210,7 @@ class WrittenValuesSchema(ma.Schema):
 class AppendedMessagesSchema(ma.Schema):
     messages = fields.List(fields.Nested(AppendedMessageSchema), required=True)
     previous = PREVIOUS
+    unindexed = UNINDEXED
     values = fields.Nested(
         WrittenValuesSchema, metadata={"description": "Only if the request had `values`"}
     )

@@ -16,7 +16,8 @@ from app.errors import (
     ValidationFailed,
 )
 from app.identity.caller import Caller
-from app.messages import head_writes, rules, sizes
+from app.messages import edges, head_writes, rules, sizes
+from app.messages.edges import Found, Indexed
 from app.messages.head_writes import NONE
 from app.messages.items import items_of
 from app.messages.model import Message, NewMessage
@@ -37,18 +38,24 @@ from app.values.store import ValueStore
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """`version` is the session's, for its ETag. `values` are those of each place."""
+    """`version` is the session's, for its ETag. `values` are those of each place. `unindexed` is
+    how many sources there was no room for in the index."""
 
     messages: list[Message]
     version: str
     replayed: bool = False
+    unindexed: int = 0
     values: Mapping[str, Sequence[Done]] = field(default_factory=dict)
 
 
 class MessageStore:
-    def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
+    def __init__(
+        self, table: Table, ulids: ids.UlidSource | None = None, *, web_sources: bool = False
+    ) -> None:
+        """With `web_sources`, web pages are indexed, too (`app.messages.edges`)."""
         self.table = table
         self.ulids = ulids or ids.UlidSource()
+        self.web_sources = web_sources
         self.reader = MessageReader(table, self.ulids.clock)
         self.values = ValueStore(table, self.ulids)
 
@@ -98,10 +105,13 @@ class MessageStore:
         beside = Beside(self.values, values or {})
         beside.check(parsed=checked)
         beside.open(may_create=bool(session))
+        found = edges.find(messages, web=self.web_sources)
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             ulids = write_ids.take(len(bodies))
-            appended = messages_of(session_ulid, ulids, messages, bodies, caller.writer)
+            placed = beside.writes(ulids[0])
+            indexed, unindexed = edges.choose(found, caller.partition, bodies, placed, beside.size)
+            appended = messages_of(session_ulid, ulids, messages, bodies, indexed, caller.writer)
             advance = head_writes.append(
                 caller.partition,
                 session_ulid,
@@ -113,11 +123,12 @@ class MessageStore:
                 beside,
             )
             others = self._others(caller, appended, idempotency_key, may_create=bool(session))
-            parts = {"session": advance, **others, **beside.writes(ulids[0])}
+            parts = {"session": advance, **others, **placed}
             beside.check_size(len(parts), bodies)
             try:
                 self.table.transact(parts)
-                return Appended(appended, ulids[-1], values=beside.done(ulids[0]))
+                done = beside.done(ulids[0])
+                return Appended(appended, ulids[-1], values=done, unindexed=unindexed)
             except ConditionFailed as error:
                 failed = error
             head = failed.found.get("session")
@@ -128,7 +139,9 @@ class MessageStore:
                 return replace(replay, values=beside.done(ulids[0]))
             if head is not None and is_gone:
                 new = _to_make(session, if_match, previous)
-                made = self._make(caller, new, head, messages, bodies, idempotency_key, beside)
+                made = self._make(
+                    caller, new, head, messages, bodies, found, idempotency_key, beside
+                )
                 if made:
                     return made
                 beside.open(may_create=True)
@@ -145,9 +158,10 @@ class MessageStore:
         self,
         caller: Caller,
         session: NewSession,
-        found: Item,
+        old: Item,
         messages: Sequence[NewMessage],
         bodies: Sequence[str],
+        found: Sequence[Found],
         idempotency_key: IdempotencyKey | None,
         beside: Beside,
     ) -> Appended | None:
@@ -155,29 +169,33 @@ class MessageStore:
         else has created it in the meantime.
 
         Args:
-            found: the item of an old session with the same key, which is removed first; or an empty
+            old: the item of an old session with the same key, which is removed first; or an empty
                 one.
+            found: the messages' sources.
         """
         write_ids = WriteIds(self.table, self.ulids, caller)
         while True:
             born, *ulids = write_ids.take(len(bodies) + 1)
-            if found:
-                make_room(self.table, caller.partition, found, write_ids.now)
+            if old:
+                make_room(self.table, caller.partition, old, write_ids.now)
             made = session.made(born)
-            appended = messages_of(made.ulid, ulids, messages, bodies, caller.writer)
             beside.open_session({"born": made.born})
+            placed = beside.writes(ulids[0])
+            indexed, unindexed = edges.choose(found, caller.partition, bodies, placed, beside.size)
+            appended = messages_of(made.ulid, ulids, messages, bodies, indexed, caller.writer)
             parts = head_writes.create(caller.partition, made, ulids, messages, beside)
             parts |= self._others(caller, appended, idempotency_key, may_create=True)
-            parts |= beside.writes(ulids[0])
+            parts |= placed
             beside.check_size(len(parts), bodies)
             try:
                 self.table.transact(parts)
-                return Appended(appended, ulids[-1], values=beside.done(ulids[0]))
+                done = beside.done(ulids[0])
+                return Appended(appended, ulids[-1], values=done, unindexed=unindexed)
             except ConditionFailed as error:
                 failed = error
-            user, found = failed.found.get("user"), failed.found.get("session", {})
+            user, old = failed.found.get("user"), failed.found.get("session", {})
             record = failed.found.get("create record")
-            if is_live(found, write_ids.now):
+            if is_live(old, write_ids.now):
                 return None
             if idempotency_key and record:
                 replay = self._replay(caller, made.ulid, record, idempotency_key, len(bodies))
@@ -204,7 +222,8 @@ class MessageStore:
             version, present = self.reader.made(caller, session_ulid, ulids)
         except SessionNotFound:
             raise GoneSince(*(ids.MESSAGE_PREFIX + ulid for ulid in ulids)) from None
-        return Appended(present, version, replayed=True)
+        unindexed = edges.unindexed(present, web=self.web_sources)
+        return Appended(present, version, replayed=True, unindexed=unindexed)
 
     def _others(
         self,
@@ -302,8 +321,10 @@ def messages_of(
     ulids: Sequence[str],
     new: Sequence[NewMessage],
     bodies: Sequence[str],
+    indexed: Sequence[Indexed],
     created_by: str,
 ) -> list[Message]:
+    """`indexed` are the sources of each."""
     return [
         Message(
             session_ulid,
@@ -313,12 +334,15 @@ def messages_of(
             created_by=created_by,
             name=message.name,
             status=message.status,
+            sources=of.sources,
+            given=of.given,
         )
-        for ulid, message, body in zip(ulids, new, bodies, strict=True)
+        for ulid, message, body, of in zip(ulids, new, bodies, indexed, strict=True)
     ]
 
 
 def puts(caller: Caller, message: Message) -> dict[str, Write]:
-    """The writes of a message's items, by their sort keys."""
-    items = items_of(caller.partition, message)
+    """The writes of a message's items and of its edges, by their sort keys."""
+    partition = caller.partition
+    items = [*items_of(partition, message), *edges.edges_of(partition, message)]
     return {str(item["SK"]): writes.put({}, item) for item in items}

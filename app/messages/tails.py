@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from app.errors import MessageNotFound
+from app.messages.edges import edges_beside
 from app.messages.items import assemble
 from app.messages.model import Message
 from app.table import ids, keys
@@ -75,10 +76,11 @@ class Tail:
     known: bool = True
 
     def take(self, ulid: str, items: list[Item]) -> None:
-        """Adds a message in front."""
+        """Adds a message in front, with its edges."""
         self.first = ulid
         self.count += 1
-        self.items += items
+        for item in items:
+            self.items += [item, *edges_beside(item)]
         self.size += sum(map(size_of, items))
         self.feedback += sum(keys.is_feedback(str(item["SK"])) for item in items)
 

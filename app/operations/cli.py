@@ -211,8 +211,10 @@ def import_command(path: Path, tenant: str) -> None:
     What is there already is left as it is. So an import that was interrupted is run again.
     """
     restored = Restored()
+    web = flask.current_app.extensions["message_store"].web_sources
+    lines = transfer.restore(_table(), tenant, path, web_sources=web)
     try:
-        for restored in transfer.restore(_table(), tenant, path):  # noqa: B007  the last one counts
+        for restored in lines:  # noqa: B007  the last one counts
             pass
     except BadLine as error:
         raise click.ClickException(f"{path}: {error}") from None

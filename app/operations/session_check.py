@@ -1,5 +1,5 @@
 """The check of what is under one session: its metadata, messages, feedback, cut and records. Its
-values are checked by `app.operations.value_check`.
+values are checked by `app.operations.value_check`, its edges by `app.operations.edge_check`.
 
 It shares the keys and the form of a message with the stores, but none of their code, so that it
 does not share their mistakes. It holds one message at a time, and the ids of at most one day.
@@ -11,6 +11,7 @@ from itertools import groupby
 
 from app.literals import text_fault
 from app.operations import content
+from app.operations.edge_check import EdgeCheck
 from app.operations.value_check import Report, ValueCheck
 from app.table import ids, keys
 from app.table.definition import TTL_ATTRIBUTE
@@ -42,6 +43,7 @@ class SessionCheck:
         self._newest = deque([""], MOST_AT_ONCE)
         self._recent: set[str] = set()  # messages that a valid record can refer to
         self._has_info = self._has_cut = False
+        self._edges = EdgeCheck(str(head["PK"]), report)
 
     def run(self, items: Iterator[Item]) -> None:
         for name, group in groupby(items, key=_message_of):
@@ -49,7 +51,7 @@ class SessionCheck:
                 self._message(name, list(group))
             else:
                 for item in group:
-                    self._other(item)
+                    (self._edge if keys.is_edge(str(item["SK"])) else self._other)(item)
         self._totals()
 
     def _message(self, name: str, items: list[Item]) -> None:
@@ -70,6 +72,7 @@ class SessionCheck:
             return
         self._visible += 1
         self._newest.append(name)
+        self._edges.message(parts[0])
         self._parts(name, parts)
         self._ratings(parts[0], [item for item in items if keys.is_feedback(str(item["SK"]))])
 
@@ -96,6 +99,11 @@ class SessionCheck:
             sound = ids.is_ulid(str(item.get("rated"))) and "rater" in item
             if not sound or text_fault(str(item.get("body")), ("rating", "comment")):
                 self._report(item, "its text is damaged", "feedback")
+
+    def _edge(self, item: Item) -> None:
+        _, message = keys.ends_of(str(item["SK"]))
+        if not self._cut[0] <= message <= self._cut[1]:  # as for messages
+            self._edges.edge(item)
 
     def _other(self, item: Item) -> None:
         sk = str(item["SK"])
@@ -136,6 +144,7 @@ class SessionCheck:
             self._report(head, "its metadata is missing", str(head["info"]))
         if "cut_hi" in head and not self._has_cut:
             self._report(head, "its cut is not due", str(head["cut_hi"]))
+        self._edges.end(head)
         count = head.get("last_count", 0)
         if self._newest[-1] != self._last:
             detail = f"{self._last}, not {self._newest[-1]}"

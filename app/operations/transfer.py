@@ -115,11 +115,14 @@ def _cut_back(path: Path, tenant: str) -> Position:
     return Position(partition, after)
 
 
-def restore(table: Table, tenant: str, path: Path) -> Iterator[Restored]:
+def restore(
+    table: Table, tenant: str, path: Path, *, web_sources: bool = False
+) -> Iterator[Restored]:
     """Imports the file. Yields what was written so far, now and then.
 
     Raises:
         BadLine: the file has a line that is not of an export.
     """
     with path.open(encoding="utf-8", newline="\n") as file:
-        yield from Restorer(table, ids.UlidSource()).restore(file, tenant)
+        restorer = Restorer(table, ids.UlidSource(), web_sources=web_sources)
+        yield from restorer.restore(file, tenant)

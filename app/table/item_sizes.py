@@ -5,9 +5,12 @@ from app.table.writes import Item, Value
 MAX_ITEMS = 100
 """Items of a transaction."""
 
-MAX_TOGETHER = 4 * 1024 * 1024 - 192 * 1024
-"""Bytes of what clients send in one transaction, which may have 4 MB. Keys, the session and the
-record of the request need the rest.
+MAX_TRANSACTION = 4 * 1024 * 1024
+"""Bytes of a transaction."""
+
+MAX_TOGETHER = MAX_TRANSACTION - 192 * 1024
+"""Bytes of what clients send in one transaction. Keys, the session and the record of the request
+need the rest.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 PART_BYTES = 400_000

@@ -82,6 +82,11 @@ class Beside:
             together |= opened.writes(written)
         return together
 
+    @property
+    def size(self) -> int:
+        """Bytes of names and contents."""
+        return sum(opened.size for opened in self._opened.values())
+
     def check_size(self, items: int, messages: Sequence[str]) -> None:
         """`items` are all items of the transaction.
 
@@ -89,8 +94,7 @@ class Beside:
             TooLarge
         """
         if self.changes:
-            size = sum(len(text.encode()) for text in messages)
-            check_together(items, size + sum(opened.size for opened in self._opened.values()))
+            check_together(items, self.size + sum(len(text.encode()) for text in messages))
 
     def follow(
         self, failed: ConditionFailed, session: Item | None, written: str, *, may_create: bool

@@ -46,7 +46,10 @@ def test_the_commands_work_as_pasted(address, alice):
     found = run("references", address, alice, session_id)
     assert [source["key"] for source in found["sources"]] == [shown["source"], "doc:inc_abc123"]
     answers = run("answers", address, alice, session_id)
-    [answer], [shown] = answers["answers"], json.loads(block("answer", "answers", "json"))["answers"]
+    [answer], [shown] = (
+        answers["answers"],
+        json.loads(block("answer", "answers", "json"))["answers"],
+    )
     assert answer.keys() == shown.keys()
     assert (answer["user_id"], answer["session_id"]) == ("alice", session_id)
     first, second = run("neutral", address, alice, session_id)["messages"]

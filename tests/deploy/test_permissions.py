@@ -149,6 +149,9 @@ def change_everything(alice: Client, path: str, session: str) -> None:
     for query in ("", "?messages=2", "?order=desc"):
         done("GET", f"{path}/grounding{query}")
     done("GET", f"{path}/messages/{large}/grounding")
+    said = {"role": "assistant", "content": "x"}
+    cites = {"metadata": {"references": [{"type": "report", "reference_id": "r1"}]}}
+    done("POST", f"{path}/messages", said | cites)
     for place in ("", "/tenant"):
         done("GET", f"{place}/sources/{key_hash('doc:r1')}/answers")
     done("DELETE", f"{path}/messages/{first}")

@@ -106,14 +106,22 @@ def kill_at(proxy: Proxy, table: db.Table) -> Callable[..., bool]:
 
 
 KEY = {"Idempotency-Key": "once"}
-SAID = {"role": "user", "content": "Any potholes near me?"}
-LARGE = {"role": "tool", "content": "x" * 500_000}
+CITED = {"references": [{"reference_id": "inc_1"}, {"reference_id": "inc_2"}]}
+"""Every message has two edges to sources, so that every kill is one in the middle of those, too."""
+SAID = {"role": "user", "content": "Any potholes near me?", "metadata": CITED}
+LARGE = {"role": "tool", "content": "x" * 500_000, "metadata": CITED}
 FEW, MANY = 3, 28  # messages; a batch write takes 25
 
 
 class Alice(Client):
     name = "alice"
     size = 20  # of her messages; with 40 KB each, MANY are two pages of DynamoDB's
+
+    def append(self, session_id: str, content: Any = "Hello", **message: Any) -> dict[str, Any]:
+        return super().append(session_id, content, metadata=CITED, **message)
+
+    def fill(self, session_id: str, count: int, size: int = 20, **message: Any) -> list[str]:
+        return super().fill(session_id, count, size, metadata=CITED, **message)
 
 
 def begin(alice: Alice, messages: int = 0, **body: Any) -> str:
@@ -321,10 +329,14 @@ def hide_a_long_tail(alice: Alice) -> Request:
     return request
 
 
-NEW = [{"role": "user", "content": "new"}]
+OTHERS = {"references": [{"reference_id": "inc_2"}, {"reference_id": "inc_3"}]}
+NEW = [{"role": "user", "content": "new", "metadata": OTHERS}]
 
 CHANGES: dict[str, tuple[Callable[..., Request], Any]] = {
-    "edit": (change("PUT", "/messages/{2}", {"content": "new"}), ["m0", "m1", "new", "m3", "m4"]),
+    "edit": (
+        change("PUT", "/messages/{2}", {"content": "new", "metadata": OTHERS}),
+        ["m0", "m1", "new", "m3", "m4"],
+    ),
     "edit to many parts": (
         change("PUT", "/messages/{4}", {"content": "x" * 900_000}),
         [*TEXTS[:4], "x" * 900_000],

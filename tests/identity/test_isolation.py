@@ -33,7 +33,7 @@ from app.messages.store import MessageStore
 from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
 from app.sources.listing import AnswerLister
-from app.table import ids, keys, writes
+from app.table import ids
 from app.table.cursors import make_cursor
 from app.values import places
 from tests.people import API, SECRET, Client, make_token, problem
@@ -423,7 +423,6 @@ class World:
         message["metadata"]["references"] += [reference, {**reference, "reference_id": SHARED}]
         message_id = post(path, message)["message_id"]
         post(path, message)
-        self.put_edges(session_id, path, client, told)
         places = [f"/sessions/{session_id}/values", "/values"]
         tenants = Client(self.app, with_the_tenants_scopes(person).token)
         for values in (*places, "/tenant/values"):
@@ -460,18 +459,6 @@ class World:
         )
         self.own[person.name] = things
         return things
-
-    def put_edges(self, session_id, path, client, told) -> None:
-        """As the store will put them."""
-        table = self.app.extensions["table"]
-        claims = jwt.decode(str(client.token), SECRET, algorithms=["HS256"])
-        user = told.get(auth.ACT_FOR_USER_HEADER, claims["sub"])
-        partition = Caller(claims["tenant_id"], user).partition
-        source = NAMED[Place("path", "hash")]
-        for message in client.get(path, headers=told).json["messages"][1:]:
-            ulid = message["message_id"][4:]
-            edge = keys.edge(partition, session_id[5:], source, ulid)
-            table.execute(writes.put(edge, keys.by_source(partition, source, ulid)))
 
     def watch(
         self, person: Person, operation: Operation, values: Mapping[Place, str], **options: Any
