@@ -136,6 +136,13 @@ class FeedbackNotFound(ApiError):
     detail = "You have given no feedback on this message."
 
 
+class SourceNotFound(ApiError):
+    """Not the hash of a source. Whether anybody knows a source is nobody's business."""
+
+    status, code, title = 404, "SOURCE_NOT_FOUND", "Source not found"
+    detail = "The hash of a source has 32 hexadecimal digits, in lower case."
+
+
 class ValueNotFound(ApiError):
     status, code, title = 404, "VALUE_NOT_FOUND", "Value not found"
     detail = "There is no value of this name."

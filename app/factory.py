@@ -26,6 +26,8 @@ from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
+from app.sources import routes as sources
+from app.sources.listing import AnswerLister
 from app.table.db import Table
 from app.table.ids import UlidSource
 from app.values import routes as values
@@ -73,7 +75,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp)
 
 
 def create_app(
@@ -142,6 +144,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource, *, web_source
         "message_editor": MessageEditor(table, ulids, web_sources=web_sources),
         "feedback_store": FeedbackStore(table, ulids),
         "message_remover": MessageRemover(table, ulids, web_sources=web_sources),
+        "answer_lister": AnswerLister(table, ulids.clock),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),
     }

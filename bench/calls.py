@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from app.grounding.sources import key_hash
 from app.table.ids import from_key
 from bench import prices
 from bench.meter import metered
-from bench.world import LARGE, World, message
+from bench.world import AUDITOR, LARGE, World, message
 
 USER = "calls"
 TIMED = 30
@@ -127,6 +128,7 @@ def _session_routes(world: World) -> list[Route]:
         return world.request(USER, "DELETE", f"/sessions/{made}/messages?{query}")
 
     append = f"/sessions/{empty}/messages"
+    source = key_hash("doc:inc_abc123")  # what `message` refers to
     described = world.new_session(USER)
     long_metadata = {"metadata": {"note": "x" * 2000}}
     replacement = {"messages": [message(role="user")]}
@@ -182,6 +184,12 @@ def _session_routes(world: World) -> list[Route]:
         Route("check a history of 20", 2, changing("GET", "/check")),
         Route("grounding of a message", 1, changing("GET", "/messages/{first}/grounding")),
         Route("grounding of 20", 1, changing("GET", "/grounding")),
+        Route("answers that cite a source", 2, request("GET", f"/sources/{source}/answers")),
+        Route(
+            "a tenant's answers that cite a source",
+            11,
+            lambda: world.request(AUDITOR, "GET", f"/tenant/sources/{source}/answers"),
+        ),
         Route("fork, 20 messages", 9, changing("POST", "/fork", {}), 10),
         Route("batch that makes its session", 2, making_its_session),
         Route("delete a tail of 10,000", 23, hiding, 1),

@@ -1,4 +1,5 @@
-"""What a request costs as a user's sessions or a session's messages grow, and what a delete costs.
+"""What a request costs as a user's sessions, a session's messages or the answers that cite a source
+grow, and what a delete costs.
 
 Pages hold 5 items, so that the answer has the same size from 10 items on, and only the data behind
 it differs. The usual page of 20 is compared from 1,000 items on.
@@ -11,10 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.grounding.sources import key_hash
 from app.table import keys
 from app.table.cursors import make_cursor
 from bench.meter import metered
-from bench.world import World, caller, message
+from bench.world import AUDITOR, TENANT, World, caller, message
 
 SIZES = (10, 1_000, 20_000)
 LARGE_SIZES = (*SIZES, 200_000)
@@ -29,7 +31,7 @@ def measure(world: World, *, large: bool = False) -> dict[str, Any]:
     sizes = LARGE_SIZES if large else SIZES
     return {
         "sizes": sizes,
-        "flat": [*_sessions(world, sizes), *_messages(world, sizes)],
+        "flat": [*_sessions(world, sizes), *_messages(world, sizes), *_answers(world, sizes)],
         "deletes": [_delete(world, count) for count in DELETES],
     }
 
@@ -95,6 +97,41 @@ def _messages(world: World, sizes: Sequence[int]) -> list[dict[str, Any]]:
                 rows.setdefault(name, {})[size] = _maker(world, user, method, target, body)
     return [
         _compare(world, name, "messages per session", by_size) for name, by_size in rows.items()
+    ]
+
+
+def _answers(world: World, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """One user's, each in a session of its own, so that a page reads as many sessions as it has
+    answers. There is a source for each size, which the latest answers cite."""
+    rows: dict[str, dict[int, Make]] = {}
+    user = "answers"
+    partition = caller(user).partition
+    sessions = world.fill_sessions(user, sizes[-1], answered=True)
+    for size in sizes:
+        source = key_hash(f"doc:{size}")
+        world.fill_edges(user, sessions[-size:], source)
+        ulid = sessions[1 - size // 2].removeprefix("sess_")
+        for of, who, path, scope in (
+            ("a user's", user, f"/sources/{source}/answers", partition),
+            (
+                "a tenant's",
+                AUDITOR,
+                f"/tenant/sources/{source}/answers",
+                keys.tenant_sources(TENANT),
+            ),
+        ):
+            cursor = make_cursor(f"{scope} answers {source}", f"{partition}#{ulid}#{ulid}")
+            for name, query in (
+                (f"latest 5 of {of} answers", "limit=5"),
+                (f"5 of {of} answers, middle", f"limit=5&cursor={cursor}"),
+                (f"latest 50 of {of} answers", "limit=50"),
+            ):
+                if "50" not in name or size > 50:
+                    made = _maker(world, who, "GET", f"{path}?{query}", None)
+                    rows.setdefault(name, {})[size] = made
+    return [
+        _compare(world, name, "answers that cite one source", by_size)
+        for name, by_size in rows.items()
     ]
 
 

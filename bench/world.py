@@ -30,6 +30,9 @@ from app.table import db, ids, keys, writes
 
 SECRET = "a-secret-of-the-benchmarks-of-32-bytes"
 TENANT = "acme"
+AUDITOR = "auditor"
+"""Of the same tenant, with the scope to list answers of all users."""
+
 API = "/api/v1"
 TABLE = "sessions"
 
@@ -143,8 +146,9 @@ class World:
             while wanted:
                 wanted = self.raw.batch_write_item(RequestItems=wanted)["UnprocessedItems"]
 
-    def fill_sessions(self, user: str, count: int) -> list[str]:
-        """Writes empty sessions directly to the table, one second apart. Returns their ids."""
+    def fill_sessions(self, user: str, count: int, *, answered: bool = False) -> list[str]:
+        """Writes empty sessions directly to the table, one second apart. Returns their ids. If
+        `answered`, each tells of one message, which is not there, with the session's ULID."""
         now = ids.system_clock()
         made = [_ulid_at(now - 1000 * (count - number)) for number in range(count)]
         partition = caller(user).partition
@@ -165,12 +169,28 @@ class World:
                     expires_at=None,
                     last_ulid=ulid,
                     changed=ulid,
+                    last_message=ulid if answered else None,
                 )
             )
             index = keys.by_activity(partition, ulid, created_at)
             items.append(_item(keys.session(partition, ulid), attributes | index))
         self.put_items([*items, _item(keys.user(partition), {"session_count": count})])
         return [ids.SESSION_PREFIX + ulid for ulid in made]
+
+    def fill_edges(self, user: str, sessions: Sequence[str], source: str) -> None:
+        """Writes that the message of each of these sessions cites a source, directly to the table.
+        Its other edges stay."""
+        partition = caller(user).partition
+        ulids = [session.removeprefix(ids.SESSION_PREFIX) for session in sessions]
+        self.put_items(
+            [
+                _item(
+                    keys.edge(partition, ulid, source, ulid),
+                    {**keys.by_source(partition, source, ulid)},
+                )
+                for ulid in ulids
+            ]
+        )
 
     def fill_messages(self, user: str, session_id: str, count: int, size: int = SMALL) -> None:
         """Writes messages to an empty session, directly in the table, one second apart."""
@@ -221,6 +241,8 @@ def token(user: str) -> str:
     """One token per user, because an agent sends the same token for minutes."""
     if user not in _tokens:
         claims = {"tenant_id": TENANT, "sub": user, "exp": int(time.time()) + 7200}
+        if user == AUDITOR:
+            claims["scope"] = "sources:audit"
         _tokens[user] = jwt.encode(claims, SECRET, algorithm="HS256")
     return _tokens[user]
 

@@ -15,6 +15,10 @@ IMPORT = "sessions:import"
 TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
 """For the values of a whole tenant. A token needs these instead of the usual ones."""
 
+AUDIT, GOVERN = "sources:audit", "sources:govern"
+"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
+these instead of the usual ones."""
+
 TENANT_ENDPOINTS = frozenset(
     f"values.{view}"
     for view in (
@@ -79,6 +83,8 @@ def _scope_of(request: flask.Request) -> str:
     reads = request.method in ("GET", "HEAD")
     if request.endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
+    if request.endpoint == "sources.list_tenant_source_answers":
+        return AUDIT
     return READ if reads else WRITE
 
 

@@ -112,15 +112,18 @@ class Table:
 
     def get_many(self, keys: Sequence[Mapping[str, str]]) -> dict[str, Item]:
         """Several items of one partition, by SK, in one call. Each read is strongly consistent."""
-        found: dict[str, Item] = {}
+        return {str(item["SK"]): item for item in self.get_all(keys)}
+
+    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+        """Up to 100 items of any partitions, in any order, in one call. Those that do not exist are
+        left out. Each read is strongly consistent."""
+        found: list[Item] = []
         wanted: Any = [encode(key) for key in keys]
         retry = Retry(self.pause, writes=False)
         while True:
             request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._request("batch_get_item", RequestItems=request)
-            for attributes in answer["Responses"][self.name]:
-                item = decode(attributes)
-                found[str(item["SK"])] = item
+            found += [decode(attributes) for attributes in answer["Responses"][self.name]]
             wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
             if not wanted:
                 return found
@@ -169,12 +172,14 @@ class Table:
         limit: int | None = None,
         later_limit: int = 0,
         unless: tuple[str, Mapping[str, Value]] | None = None,
+        after: Mapping[str, str] | None = None,
     ) -> Iterator[list[Item]]:
         """Items of an index, one list per DynamoDB page. An index lags behind the table by moments.
 
         Only sort keys from `since` and less than `before` are read. `later_limit` raises `limit` on
         all pages but the first. `unless` is a condition with its values; items that meet it are
-        left out.
+        left out. `after` is the entry to begin after, in either order: its keys in the table and in
+        the index. It need not exist, but must be in the range.
         """
         condition = f"{index}PK = :pk"
         values: dict[str, Value] = {":pk": partition}
@@ -199,6 +204,8 @@ class Table:
         options["ExpressionAttributeValues"] = encode(values)
         if limit:
             options["Limit"] = limit
+        if after:
+            options["ExclusiveStartKey"] = encode(after)
         later_limit = ENTRIES_BEHIND_A_FILTER if unless else later_limit
         return self._pages("query", options, later_limit=later_limit)
 

@@ -8,6 +8,9 @@ BY_ACTIVITY = "GSI1"
 BY_DUE_TIME = "GSI2"
 """Sessions and users that the sweep has to handle, by due time."""
 
+BY_SOURCE = BY_DUE_TIME
+"""The same index has the messages that cite a source, under other keys."""
+
 BY_TENANT = "GSI3"
 """The users of a tenant, for exporting and erasing it. Only a user's own item is in it, which is
 written when the user's first session or value is created. Later writes do not change its entry."""

@@ -226,6 +226,15 @@ def user_of(partition: str) -> str:
     return unquote(partition.partition("#")[2])
 
 
+def tenant_of(partition: str) -> str:
+    """Percent-encoded.
+
+    >>> tenant_of("ac%23me#alice")
+    'ac%23me'
+    """
+    return partition.partition("#")[0]
+
+
 def tenant_partition(tenant: str) -> str:
     """The partition of what belongs to a whole tenant. No user's partition has `##`.
 
@@ -295,9 +304,8 @@ def by_tenant(partition: str) -> Key:
     >>> by_tenant("acme#alice")
     {'GSI3PK': 'acme#9', 'GSI3SK': 'acme#alice'}
     """
-    tenant, _, _ = partition.partition("#")
     shard = zlib.crc32(partition.encode()) % TENANT_SHARDS
-    return {"GSI3PK": f"{tenant}#{shard}", "GSI3SK": partition[:MAX_SORT_KEY_BYTES]}
+    return {"GSI3PK": f"{tenant_of(partition)}#{shard}", "GSI3SK": partition[:MAX_SORT_KEY_BYTES]}
 
 
 def tenant_shards(tenant: str) -> list[str]:
@@ -349,9 +357,9 @@ def by_source(partition: str, source: str, message_ulid: str, *, cited: bool = T
     >>> by_source("acme#alice", "h4sh", "01M")
     {'GSI2PK': 'SRC#acme#h4sh#9', 'GSI2SK': '4cpUIlRyeBsluuS_RA_QFQ#01M'}
     """
-    tenant, _, _ = partition.partition("#")
+    tenant, shard = tenant_of(partition), source_shard(partition)
     return {
-        "GSI2PK": source_partition(tenant, source, source_shard(partition), cited=cited),
+        "GSI2PK": source_partition(tenant, source, shard, cited=cited),
         "GSI2SK": f"{source_user(partition)}#{message_ulid}",
     }
 

@@ -66,11 +66,11 @@ QUERIES = {
 
 def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
     scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    alice = Client(app, make_token("acme", "alice", scope=scope))
+    alice = Client(app, make_token("acme", "alice", scope=f"{scope} sources:audit"))
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]
-        filled = path.format(session_id=session, message_id=message, name="state")
+        filled = path.format(session_id=session, message_id=message, name="state", hash="0" * 32)
         filled += QUERIES.get((method, path), "")
         if (method, path.rsplit("/", 1)[1]) == ("DELETE", "feedback"):
             alice.put(filled, {"rating": "up"})

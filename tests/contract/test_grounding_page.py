@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.grounding import READERS, documents, texts
 from app.grounding.figures import NAMES
+from tests.people import make_token
 
 PAGE = (Path(__file__).parents[2] / "docs" / "grounding.md").read_text()
 
@@ -24,6 +25,7 @@ def run(name, address, alice, session_id):
         "API": f"{address}/api/v1",
         "SESSION": session_id,
         "TOKEN": str(alice.token),
+        "AUDITOR": make_token("acme", "auditor", scope="sources:audit"),
     }
     commands = block("commands", name, "sh").replace("curl -s", "curl -sSf")
     done = subprocess.run(
@@ -43,6 +45,13 @@ def test_the_commands_work_as_pasted(address, alice):
     assert {name: citation[name] for name in shown} == shown
     found = run("references", address, alice, session_id)
     assert [source["key"] for source in found["sources"]] == [shown["source"], "doc:inc_abc123"]
+    answers = run("answers", address, alice, session_id)
+    [answer], [shown] = (
+        answers["answers"],
+        json.loads(block("answer", "answers", "json"))["answers"],
+    )
+    assert answer.keys() == shown.keys()
+    assert (answer["user_id"], answer["session_id"]) == ("alice", session_id)
     first, second = run("neutral", address, alice, session_id)["messages"]
     assert first["content"] == "By the house rules, it is quiet from 22 to 6."
     assert second["citations"][0]["source"] == "doc:inc_abc123"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.grounding.sources import key_hash
 from app.operations.sweep import sweep
 from tests.faults.proxy import Call, Exchange, always, first
 from tests.people import API, Client, make_token
@@ -34,7 +35,7 @@ def is_consistent(request: Any) -> bool:
 def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     app = make_far_app()
     scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    token = make_token("acme", "alice", scope=scope)
+    token = make_token("acme", "alice", scope=f"{scope} sources:audit")
     seen = set()
 
     def ask(method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -72,6 +73,11 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     ask("GET", f"{path}/grounding?messages=2")
     ask("GET", f"{path}/messages/{message}/grounding")
     ask("GET", f"{path}/messages?view=neutral&limit=2")
+    cites = {"metadata": {"references": [{"type": "report", "reference_id": "r1"}]}}
+    ask("POST", f"{path}/messages", {"role": "assistant", "content": "x", **cites})
+    for place in ("", "/tenant"):
+        answers = f"{place}/sources/{key_hash('doc:r1')}/answers"
+        ask("GET", f"{answers}?limit=1")
     ask("PUT", f"{path}/messages/{message}", {"content": "y" * 900_000})
     ask("PUT", f"{path}/messages/{message}/feedback", {"rating": "up"})
     ask("GET", f"{path}/messages/{message}")

@@ -24,6 +24,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 import app as package
+from app.grounding.sources import key_hash
 from app.http.api import Blueprint
 from app.http.header_schemas import IfMatchSchema
 from app.identity import auth
@@ -31,6 +32,7 @@ from app.identity.caller import Caller
 from app.messages.store import MessageStore
 from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
+from app.sources.listing import AnswerLister
 from app.table import ids
 from app.table.cursors import make_cursor
 from app.values import places
@@ -70,12 +72,20 @@ IDENTIFIERS: dict[Place, str] = {
 }
 """Places that identify something. Every attacker puts Alice's value there."""
 
-NAMED = {Place("path", "name"): "agent/state"}
+SHARED = "house-rules"
+"""The reference_id of a source that everybody's answers cite."""
+
+NAMED = {
+    Place("path", "name"): "agent/state",
+    Place("path", "hash"): key_hash(f"doc:{SHARED}"),
+}
 """Names that callers give to things of their own. Everybody has a thing of this name."""
 
 CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 """Conditions on what the path identifies. Whether they hold for Alice's data or not, the answer to
 an attacker must be the same."""
+
+ANSWERS = f"/sources/{key_hash(f'doc:{SHARED}')}/answers"
 
 NO_VERSION = '"01ARZ3NDEKTSV4RRFFQ69G5FAV"'
 """An ETag that no session has."""
@@ -304,7 +314,8 @@ ALICE = Person(
     make_token(
         "acme",
         "alice",
-        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write",
+        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+        " sources:audit",
     ),
 )
 
@@ -328,7 +339,7 @@ NOBODY = Person("nobody", None)
 def with_the_tenants_scopes(person: Person) -> Person:
     claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
     scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
-    claims["scope"] = f"{scope} tenant-values:write"
+    claims["scope"] = f"{scope} tenant-values:write sources:audit"
     token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
     return Person(person.name, token, person.headers)
 
@@ -409,17 +420,17 @@ class World:
         reference = {"type": "report", "reference_id": reference_id, "summary": f"{user}'s source"}
         message = {"role": "user", "content": f"{user}'s words", "metadata": {"references": []}}
         post(path, message, **{"Idempotency-Key": key})
-        message["metadata"]["references"].append(reference)
+        message["metadata"]["references"] += [reference, {**reference, "reference_id": SHARED}]
         message_id = post(path, message)["message_id"]
         post(path, message)
         places = [f"/sessions/{session_id}/values", "/values"]
         tenants = Client(self.app, with_the_tenants_scopes(person).token)
         for values in (*places, "/tenant/values"):
-            for name in (*NAMED.values(), "other"):
+            for name in (NAMED[Place("path", "name")], "other"):
                 answer = tenants.put(f"{values}/{name}", {"said": f"{user}'s value"}, headers=told)
                 assert answer.status_code in (200, 201), answer.text
 
-        def values_cursor(path: str) -> str:
+        def cursor(path: str) -> str:
             return tenants.get(f"{path}?limit=1", headers=told).json["next_cursor"]
 
         things = Things(
@@ -438,9 +449,11 @@ class World:
                 "get_session_grounding": client.get(f"{path}?limit=1", headers=told).json[
                     "next_cursor"
                 ],
-                "list_session_values": values_cursor(places[0]),
-                "list_user_values": values_cursor("/values"),
-                "list_tenant_values": values_cursor("/tenant/values"),
+                "list_session_values": cursor(places[0]),
+                "list_user_values": cursor("/values"),
+                "list_tenant_values": cursor("/tenant/values"),
+                "list_source_answers": cursor(ANSWERS),
+                "list_tenant_source_answers": cursor(f"/tenant{ANSWERS}"),
                 "export_user": make_cursor("acme#alice export", "SESSION#0"),  # only hers is used
             },
         )
@@ -679,6 +692,23 @@ def shows(answer: TestResponse, attacker: Person, operation: Operation) -> None:
         assert "somebody's value" in answer.text, f"{attacker.name}, {operation}: {answer.text}"
 
 
+def only_own_answers(world: World, attacker: Person, operation: Operation) -> None:
+    answer, _ = world.watch(attacker, operation, {})
+    sessions = [each["session_id"] for each in answer.json["answers"]]
+    assert sessions == [world.own[attacker.name].session_id] * 2
+
+
+def only_answers_of_their_tenant(world: World, attacker: Person, operation: Operation) -> None:
+    answer, calls = world.watch(attacker, operation, {})
+    problem(answer, 403, "INSUFFICIENT_SCOPE")
+    assert calls == []
+    if attacker != BOB:
+        answer, _ = world.watch(with_the_tenants_scopes(attacker), operation, {})
+        sessions = [each["session_id"] for each in answer.json["answers"]]
+        assert sessions.count(world.own[attacker.name].session_id) == 2
+        assert not [t for t in world.own["alice"].traces() if t in answer.text]
+
+
 def only_with_the_scope_and_in_their_tenant(
     world: World, attacker: Person, operation: Operation
 ) -> None:
@@ -717,6 +747,8 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "delete_all_sessions": erasing_leaves_alices,
     "import_session": importing_needs_its_scope,
     "export_user": keeping_alices(only_own_values),
+    "list_source_answers": keeping_alices(only_own_answers),
+    "list_tenant_source_answers": keeping_alices(only_answers_of_their_tenant),
     **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
 }
@@ -746,6 +778,8 @@ NAMES = [
     "check_history",
     "get_message_grounding",
     "get_session_grounding",
+    "list_source_answers",
+    "list_tenant_source_answers",
     "fork_session",
     "import_session",
     "export_user",
@@ -1020,7 +1054,7 @@ def test_a_new_rule_needs_a_token_wherever_it_is(app, path, method):
 # The structure of the code
 
 
-@pytest.mark.parametrize("store", [SessionStore, MessageStore])
+@pytest.mark.parametrize("store", [SessionStore, MessageStore, AnswerLister])
 def test_the_stores_take_a_caller_and_no_other_part_of_a_partition(store):
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if name.startswith("__"):

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
+from app.grounding.sources import key_hash
 from app.operations.sweep import sweep
 from app.table import keys
-from app.table.definition import BY_DUE_TIME
+from app.table.definition import BY_DUE_TIME, BY_SOURCE
 from tests.people import Client, make_token
 
 DOCS = Path(__file__).parents[2] / "docs/identity.md"
@@ -31,8 +32,10 @@ def policy_for(tenant: str) -> dict[str, Any]:
     text = DOCS.read_text()
     [block] = re.findall(r"<!-- policy: leading keys -->\n```json\n(.*?)```", text, re.DOTALL)
     pattern = keys.partition(tenant, "") + "*"
-    assert '"acme#*"' in block
-    return json.loads(block.replace('"acme#*"', json.dumps(pattern)))
+    for written in ('"acme#*"', '"SRC#acme#*"'):
+        assert written in block
+        block = block.replace(written, json.dumps(written[1:-1].replace("acme#*", pattern)))
+    return json.loads(block)
 
 
 def matches(pattern: str, value: str) -> bool:
@@ -106,6 +109,11 @@ def use_everything(person: Client) -> None:
     ):
         assert person.get(path).status_code == 200
     assert person.get(f"/sessions/{second}", headers={"If-None-Match": "*"}).status_code == 304
+    cites = {"references": [{"type": "report", "reference_id": "r1"}]}
+    person.append(first, metadata=cites)
+    for place in ("", "/tenant"):
+        answers = person.get(f"{place}/sources/{key_hash('doc:r1')}/answers").json["answers"]
+        assert [answer["session_id"] for answer in answers] == [first]
     for path in (f"/sessions/{first}/values", "/values", "/tenant/values"):
         for body in ({}, {"long": "x" * 900_000}):
             assert person.put(f"{path}/a", body).status_code in (200, 201)
@@ -121,17 +129,20 @@ def used(app_with, sent_in_module) -> list[Access]:
     """Everything that the API does in DynamoDB for Alice."""
     app = app_with()
     del sent_in_module[:]
-    scope = "sessions:read sessions:write tenant-values:read tenant-values:write"
+    scope = "sessions:read sessions:write tenant-values:read tenant-values:write sources:audit"
     use_everything(Client(app, make_token("acme", "alice", scope=scope)))
     return [access for call in sent_in_module for access in accesses(call)]
 
 
 def test_the_policy_allows_what_the_api_does_for_the_tenant(used):
     policy = policy_for("acme")
-    assert {action for action, _, _ in used} == set(policy["Statement"][0]["Action"]), (
-        "the policy allows an action that the API does not use, or lacks one"
-    )
-    assert {resource for _, resource, _ in used} == set(policy["Statement"][0]["Resource"])
+    assert {(action, resource) for action, resource, _ in used} == {
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+        if "/index/" not in resource or action == "dynamodb:Query"
+    }, "the policy allows an action that the API does not use, or lacks one"
     for access in used:
         assert allows(policy, access), access
 
@@ -167,7 +178,8 @@ def test_a_request_that_names_no_key_is_denied(action, resource):
 ODD = [
     "acme", "ACME", "acm", "acme*", "ac*", "*", "?", "acm?", "????", "acme$", "${*}", "$", "#",
     "acme#", "acme#alice", "acme%", "acme%23", "acme%2A", "%", "%25", "acme/", "acme ", "acmé",
-    "acme\\", "a{b}", "acme~", "ac-me", "ac.me", "ac_me", "acme,globex", "SWEEP", "SWEEP#0", "\n",
+    "acme\\", "a{b}", "acme~", "ac-me", "ac.me", "ac_me", "acme,globex", "SRC", "SRC#acme",
+    "SWEEP", "SWEEP#0", "\n",
 ]  # fmt: skip
 
 
@@ -176,8 +188,13 @@ def test_a_policy_covers_only_its_own_tenant_whatever_the_names(tenant):
     policy = policy_for(tenant)
     for other in ODD:
         for user in ("alice", "a#b", "*", "ü"):
-            access = ("dynamodb:GetItem", TABLE, [keys.partition(other, user)])
+            partition = keys.partition(other, user)
+            access = ("dynamodb:GetItem", TABLE, [partition])
             assert allows(policy, access) is (other == tenant), other
+            for cited in (True, False):
+                source = keys.by_source(partition, "0" * 32, "01M", cited=cited)["GSI2PK"]
+                access = ("dynamodb:Query", f"{TABLE}/index/{BY_SOURCE}", [source])
+                assert allows(policy, access) is (cited and other == tenant), other
 
 
 def test_percent_encoding_leaves_no_pattern_characters():

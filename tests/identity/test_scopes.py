@@ -11,6 +11,7 @@ READS = (
     ("GET", "/sessions/{id}/values"),
     ("GET", "/values"),
     ("GET", "/export"),
+    ("GET", f"/sources/{'0' * 32}/answers"),
 )
 WRITES = (
     ("PUT", "/sessions/{id}/values/a"),
@@ -169,6 +170,38 @@ def test_the_values_of_a_tenant_need_no_other_scope(with_scope):
     lacks(writer.get("/values"), "sessions:read")
     lacks(writer.put("/values/a", {}), "sessions:write")
     lacks(reader.get("/export"), "sessions:read")
+
+
+# The answers of a tenant
+
+AUDITED = f"/tenant/sources/{'0' * 32}/answers"
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [None, "sessions:read sessions:write tenant-values:read tenant-values:write", "sources:govern"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_no_token_may_audit_a_tenants_sources_without_saying_so(with_scope, sent, scope, method):
+    client = with_scope(scope)
+    del sent[:]
+    for path in (AUDITED, "/tenant/sources/nonsense/answers"):
+        answer = client.request(method, path)
+        assert answer.status_code == 403
+        assert 'scope="sources:audit"' in answer.headers["WWW-Authenticate"]
+    assert sent == []
+
+
+def test_auditing_needs_no_other_scope_and_gives_no_other_right(with_scope):
+    auditor = with_scope("sources:audit")
+    assert auditor.get(AUDITED).status_code == 200
+    assert with_scope(None, roles=["sources:audit"]).get(AUDITED).status_code == 200
+    for method, path in READS:
+        if "{id}" not in path:
+            lacks(auditor.request(method, path), "sessions:read")
+    lacks(auditor.get("/tenant/values"), "tenant-values:read")
+    answer = auditor.get(AUDITED, headers={"Act-For-User": "bob"})
+    lacks(answer, "sessions:act-for-user")
 
 
 @pytest.mark.parametrize("claim", ["roles", "permissions"])
