@@ -32,6 +32,8 @@ from app.values import routes as values
 from app.values.addresses import ValueNameConverter
 from app.values.batch import ValueBatches
 from app.values.store import ValueStore
+from app.verdicts import routes as verdicts
+from app.verdicts.store import VerdictStore
 
 SPEC_OPTIONS = {
     "info": {
@@ -73,7 +75,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, verdicts.blp)
 
 
 def create_app(
@@ -139,4 +141,5 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
         "message_remover": MessageRemover(table, ulids),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),
+        "verdict_store": VerdictStore(table, ulids),
     }

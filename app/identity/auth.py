@@ -15,6 +15,10 @@ IMPORT = "sessions:import"
 TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
 """For the values of a whole tenant. A token needs these instead of the usual ones."""
 
+AUDIT, GOVERN = "sources:audit", "sources:govern"
+"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
+these instead of the usual ones."""
+
 TENANT_ENDPOINTS = frozenset(
     f"values.{view}"
     for view in (
@@ -79,6 +83,10 @@ def _scope_of(request: flask.Request) -> str:
     reads = request.method in ("GET", "HEAD")
     if request.endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
+    if request.endpoint == "verdicts.put_source":
+        return GOVERN
+    if request.endpoint == "verdicts.get_source":  # shown to those who can write it, too
+        return GOVERN if has(GOVERN) else AUDIT
     return READ if reads else WRITE
 
 
@@ -90,13 +98,18 @@ def granted(identity: Identity, *, require_scopes: bool = False) -> frozenset[st
     return identity.scopes
 
 
+def has(scope: str) -> bool:
+    """Whether the token of this request has the scope."""
+    return scope in flask.g.scopes
+
+
 def require(scope: str) -> None:
     """For requests that need one more scope only in some cases.
 
     Raises:
         Forbidden: the token lacks it.
     """
-    if scope not in flask.g.scopes:
+    if not has(scope):
         raise Forbidden(scope)
 
 
@@ -111,8 +124,8 @@ def authorize(
     """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
     caller acts for that user.
 
-    A token without an authorisation claim may never import sessions, use the values of its tenant
-    or act for another user.
+    A token without an authorisation claim may never import sessions, use the values of its tenant,
+    audit or govern its sources, or act for another user.
 
     Raises:
         Forbidden: a scope is missing.
