@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 
 from app.grounding.sources import key_hash
 from app.grounding.verdicts import Said, Verdicts
@@ -28,8 +27,6 @@ SETTLED = 10_000
 Found = Mapping[str, Said | None]
 """By the hash of the source. None for a source of which nobody has said anything."""
 
-NOTHING: Found = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -38,7 +35,7 @@ class _Known:
 
     revision: str | None
     since: int
-    found: Found = NOTHING
+    found: Found = field(default_factory=dict)
 
 
 UNKNOWN = _Known(None, 0)
@@ -79,7 +76,7 @@ class VerdictReader:
         first = unknown[: AT_ONCE - 1]
         revision, found = self._with_revision(partition, first)
         if revision is None:
-            self._remember(partition, _Known(None, now))
+            self._remember(partition, _Known(None, now), {})
             return {}
         if revision != known.revision:
             known = _Known(revision, now)
@@ -108,7 +105,7 @@ class VerdictReader:
             items |= some
         return _found(partition, sources, items)
 
-    def _remember(self, partition: str, known: _Known, new: Found = NOTHING) -> None:
+    def _remember(self, partition: str, known: _Known, new: Found) -> None:
         with self._lock:
             present = self._known.pop(partition, known)
             if present.revision == known.revision:

@@ -1,7 +1,5 @@
 """/tenant/sources/{hash}."""
 
-from typing import Any
-
 import flask
 from flask import current_app
 from werkzeug.local import LocalProxy
@@ -13,6 +11,7 @@ from app.http.header_schemas import IfNoneMatchSchema
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.table.versions import etag
+from app.verdicts.answers import verdict_members
 from app.verdicts.model import NewVerdict, Verdict
 from app.verdicts.schemas import (
     EXAMPLE,
@@ -72,14 +71,5 @@ def put_source(body: dict[str, str], headers: dict[str, str], hash: str) -> flas
 
 
 def _answer(verdict: Verdict) -> flask.Response:
-    said = verdict.said
-    members: dict[str, Any] = {
-        "hash": verdict.source,
-        "key": said.key,
-        "state": said.state,
-        "version": said.version,
-    }
-    if auth.has(auth.GOVERN):
-        members["reason"] = said.reason
-    members |= {"governed_at": verdict.governed_at, "governed_by": verdict.governed_by}
+    members = verdict_members(verdict, with_reason=auth.has(auth.GOVERN))
     return json_response(json_object(members), headers={"ETag": etag(verdict.written)})

@@ -66,8 +66,8 @@ class VerdictStore:
         try:
             self.table.transact(
                 {
-                    "verdict": verdict_write(partition, verdict, condition, values),
-                    "revision": revision_write(partition, written),
+                    "verdict": _verdict_write(partition, verdict, condition, values),
+                    "revision": _revision_write(partition, written),
                 }
             )
         except ConditionFailed as failed:
@@ -78,8 +78,25 @@ class VerdictStore:
             raise VerdictChanged(str(etag) if etag else None) from None
         return verdict
 
+    def restore(self, caller: Caller, verdict: Verdict) -> bool:
+        """Writes a verdict as it was, unless there is one. Returns whether it was written. Costs 1
+        transaction."""
+        partition = keys.tenant_sources(caller.tenant)
+        is_new, _ = _condition(None, only_new=True)
+        [revision] = self.ulids.new()
+        try:
+            self.table.transact(
+                {
+                    "verdict": _verdict_write(partition, verdict, is_new),
+                    "revision": _revision_write(partition, revision),
+                }
+            )
+        except ConditionFailed:
+            return False
+        return True
 
-def verdict_write(
+
+def _verdict_write(
     partition: str,
     verdict: Verdict,
     condition: str | None = None,
@@ -90,7 +107,7 @@ def verdict_write(
     )
 
 
-def revision_write(partition: str, revision: str) -> Write:
+def _revision_write(partition: str, revision: str) -> Write:
     """Belongs to each transaction that changes a verdict. `revision` must be a new id."""
     return writes.put(keys.revision(partition), {"written": revision})
 
