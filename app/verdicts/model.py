@@ -10,7 +10,7 @@ from app.errors import ValidationFailed
 from app.grounding.sources import MAX_KEY, key_hash
 from app.grounding.verdicts import STATES, Said
 from app.json_rules import HALF_A_PAIR, SURROGATE
-from app.table import ids
+from app.table import ids, keys
 from app.table.writes import Item, Value
 
 MAX_VERSION = MAX_KEY
@@ -99,6 +99,8 @@ def from_item(item: Item) -> Verdict | None:
     key, state, written = (item.get(name) for name in ("source_key", "source_state", "written"))
     by = item.get("governed_by")
     if not isinstance(key, str) or not isinstance(by, str) or state not in STATES:
+        return None
+    if key_hash(key) != keys.source_of(str(item["SK"])):
         return None
     if not ids.is_ulid(str(written)) or str(written) > ids.END_OF_TIME:
         return None

@@ -18,6 +18,7 @@ from app.table import db
 from app.verdicts.model import NewVerdict
 from app.verdicts.reader import AT_ONCE, MOST_SOURCES, SETTLED, VerdictReader
 from app.verdicts.store import VerdictStore
+from app.wire import MAX_ANSWER, wire_size
 from tests.api.test_grounding import grounding, load, say
 from tests.identity.conftest import sent  # noqa: F401
 from tests.people import Client, make_token, problem
@@ -403,17 +404,25 @@ def test_the_rest_of_the_message_stays_as_it_was_sent(alice, session_id, groundi
     assert again == {name: stored[name] for name in stored if name != "grounding"}
 
 
-def test_a_page_with_summaries_ends_before_it_is_too_large(alice, session_id):
-    reference = {"reference_id": "a" * 1000, "summary": "é" * 80_000}
-    for _ in range(10):
-        alice.append(session_id, "x", role="assistant", metadata={"references": [reference]})
-    path, found, cursor = f"/sessions/{session_id}/messages", [], ""
-    while cursor is not None:
-        page = alice.get(f"{path}?include=grounding{cursor and f'&cursor={cursor}'}").json
-        found += page["messages"]
-        cursor = page["next_cursor"]
-    assert len(found) == 10
-    assert {message["grounding"]["citations"] for message in found} == {1}
+def test_a_page_ends_early_if_only_the_summaries_make_it_too_large(alice, session_id):
+    """What is counted is what is sent."""
+    path = f"/sessions/{session_id}/messages"
+    metadata = {"references": [{"reference_id": "a"}]}
+    first = alice.append(session_id, "x" * 2_200_000, role="assistant", metadata=metadata)
+    empty = alice.append(session_id, "", role="assistant", metadata=metadata)
+    left = MAX_ANSWER - sum(wire_size(json.dumps(m, separators=(",", ":"))) for m in (first, empty))
+    assert alice.delete(f"{path}/{empty['message_id']}").status_code == 200
+    second = alice.append(session_id, "x" * (left - 50), role="assistant", metadata=metadata)
+    assert len(alice.get(path).json["messages"]) == 2
+    page = alice.get(f"{path}?include=grounding").json
+    assert [message["message_id"] for message in page["messages"]] == [first["message_id"]]
+    rest = alice.get(f"{path}?include=grounding&cursor={page['next_cursor']}").json
+    assert [message["message_id"] for message in rest["messages"]] == [second["message_id"]]
+    assert rest["next_cursor"] is None
+    last = alice.get(f"/sessions/{session_id}?include=grounding&messages=2").json
+    assert [message["message_id"] for message in last["messages"]] == [second["message_id"]]
+    earlier = alice.get(f"{path}?order=desc&cursor={last['earlier_cursor']}").json["messages"]
+    assert [message["message_id"] for message in earlier] == [first["message_id"]]
 
 
 @pytest.mark.parametrize("value", ["", "Grounding", "grounding,feedback", "true"])

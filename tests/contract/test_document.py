@@ -65,6 +65,8 @@ def test_operations_have_the_names_a_client_wants(operations):
         "check_history",
         "get_message_grounding",
         "get_session_grounding",
+        "get_source",
+        "put_source",
         "export_user",
         "get_health",
         *(

@@ -24,6 +24,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 import app as package
+from app.grounding.sources import key_hash
 from app.http.api import Blueprint
 from app.http.header_schemas import IfMatchSchema
 from app.identity import auth
@@ -70,7 +71,13 @@ IDENTIFIERS: dict[Place, str] = {
 }
 """Places that identify something. Every attacker puts Alice's value there."""
 
-NAMED = {Place("path", "name"): "agent/state"}
+KEY = "doc:house-rules"
+"""The key of a source that each tenant says something of."""
+
+NAMED = {
+    Place("path", "name"): "agent/state",
+    Place("path", "hash"): key_hash(KEY),
+}
 """Names that callers give to things of their own. Everybody has a thing of this name."""
 
 CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
@@ -92,7 +99,7 @@ DATA = {
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
             *("user_values", "tenant_values"),
-            *("view", "offsets"),
+            *("view", "include", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
     ),
@@ -103,6 +110,7 @@ DATA = {
         for name in (
             *("after", "all", "count", "rating", "comment", "status", "role", "content"),
             *("if_settings_version", "created_by", "created_at"),
+            *("state", "version", "reason"),
         )
     ),
     *(
@@ -304,7 +312,8 @@ ALICE = Person(
     make_token(
         "acme",
         "alice",
-        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write",
+        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+        " sources:govern",
     ),
 )
 
@@ -328,7 +337,7 @@ NOBODY = Person("nobody", None)
 def with_the_tenants_scopes(person: Person) -> Person:
     claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
     scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
-    claims["scope"] = f"{scope} tenant-values:write"
+    claims["scope"] = f"{scope} tenant-values:write sources:govern"
     token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
     return Person(person.name, token, person.headers)
 
@@ -418,6 +427,9 @@ class World:
             for name in (*NAMED.values(), "other"):
                 answer = tenants.put(f"{values}/{name}", {"said": f"{user}'s value"}, headers=told)
                 assert answer.status_code in (200, 201), answer.text
+        said = {"key": KEY, "state": "withdrawn", "reason": f"{user}'s value"}
+        answer = tenants.put(f"/tenant/sources/{key_hash(KEY)}", said, headers=told)
+        assert answer.status_code == 200, answer.text
 
         def values_cursor(path: str) -> str:
             return tenants.get(f"{path}?limit=1", headers=told).json["next_cursor"]
@@ -454,7 +466,7 @@ class World:
         del self.sent[:]
         answer = ask(self.app, person, operation, values=values, **options)
         for call in self.sent:
-            for partition in HERS:
+            for partition in HERS if person != BOB else HERS_ALONE:
                 assert partition not in call.text, f"{person.name} reached Alice's data: {call}"
         return answer, [call.operation for call in self.sent]
 
@@ -521,8 +533,11 @@ def told(answer: TestResponse) -> dict[str, Any]:
     return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
 
 
-HERS = ("acme#alice", "acme##VALUES")
+HERS_ALONE = ("acme#alice", "acme##VALUES")
 """Partitions that no attacker may reach. The second one is of her tenant's values."""
+
+HERS = (*HERS_ALONE, "acme##SOURCES")
+"""What her tenant says of its sources is shown in Bob's answers, too. He cannot change it."""
 
 
 # The attack
@@ -719,6 +734,8 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "export_user": keeping_alices(only_own_values),
     **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
+    "get_source": only_with_the_scope_and_in_their_tenant,
+    "put_source": only_with_the_scope_and_in_their_tenant,
 }
 
 
@@ -746,6 +763,8 @@ NAMES = [
     "check_history",
     "get_message_grounding",
     "get_session_grounding",
+    "get_source",
+    "put_source",
     "fork_session",
     "import_session",
     "export_user",
