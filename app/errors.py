@@ -148,6 +148,11 @@ class ValueNotFound(ApiError):
     detail = "There is no value of this name."
 
 
+class VerdictNotFound(ApiError):
+    status, code, title = 404, "VERDICT_NOT_FOUND", "Verdict not found"
+    detail = "Nobody has said what became of this source."
+
+
 class NotAcceptable(ApiError):
     """API Gateway would send the bytes as base64 text."""
 
@@ -207,6 +212,16 @@ class ValueChanged(PreconditionFailed):
 
     code, title = "VALUE_CHANGED", "The value has changed"
     detail = "The value is not what If-Match or If-None-Match asks for (see etag for what it is)."
+
+    def __init__(self, etag: str | None) -> None:
+        super().__init__(members={"etag": etag})
+
+
+class VerdictChanged(PreconditionFailed):
+    """`etag` is the present one, None if there is no verdict."""
+
+    code, title = "VERDICT_CHANGED", "The verdict has changed"
+    detail = "The verdict is not what If-Match or If-None-Match asks for (see etag for what it is)."
 
     def __init__(self, etag: str | None) -> None:
         super().__init__(members={"etag": etag})
@@ -327,6 +342,11 @@ class SessionDamaged(ApiError):
 class ValueDamaged(ApiError):
     status, code, title = 500, "VALUE_DAMAGED", "The stored value is damaged"
     detail = "The value cannot be read as it was written. It can be replaced or deleted."
+
+
+class VerdictDamaged(ApiError):
+    status, code, title = 500, "VERDICT_DAMAGED", "The stored verdict is damaged"
+    detail = "The verdict cannot be read as it was written. It can be replaced."
 
 
 class Unavailable(ApiError):

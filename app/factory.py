@@ -34,6 +34,8 @@ from app.values import routes as values
 from app.values.addresses import ValueNameConverter
 from app.values.batch import ValueBatches
 from app.values.store import ValueStore
+from app.verdicts import routes as verdicts
+from app.verdicts.store import VerdictStore
 
 SPEC_OPTIONS = {
     "info": {
@@ -75,7 +77,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp, verdicts.blp)
 
 
 def create_app(
@@ -147,4 +149,5 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource, *, web_source
         "answer_lister": AnswerLister(table, ulids.clock),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),
+        "verdict_store": VerdictStore(table, ulids),
     }

@@ -16,6 +16,7 @@ from app.sessions.model import Session
 from app.table import ids, keys, ranges
 from app.table.writes import Item
 from app.values.model import JSON, Content, content_of
+from app.verdicts.model import NewVerdict, Verdict
 
 INSIDE = {"feedback": Inside(MAX_RATERS, {})}
 
@@ -45,6 +46,8 @@ def position_of(sent: Sent) -> str:
     session = str(sent.get("session_id", "")).removeprefix(ids.SESSION_PREFIX)
     if "message_id" in sent:
         return end_of_message(session, str(sent["message_id"]).removeprefix(ids.MESSAGE_PREFIX))
+    if "hash" in sent:
+        return keys.verdict("", sent["hash"])["SK"]
     if "name" in sent:
         return keys.value("", session, sent["name"])["SK"]
     if sent["type"] == "session":
@@ -146,6 +149,16 @@ def content_in(sent: Sent) -> Content:
     if "json" in sent:
         return Content(content_type, sent.texts["json"])
     return content_of(content_type, base64.b64decode(sent["base64"], validate=True))
+
+
+def verdict_in(sent: Sent) -> Verdict:
+    """
+    Raises:
+        ValidationFailed, KeyError, ValueError
+    """
+    said = NewVerdict(sent["key"], sent["state"], sent.get("version"), sent.get("reason"))
+    said.check(sent["hash"])
+    return Verdict(said, str(sent["governed_by"]), _ulid("", sent["etag"]))
 
 
 def _ulid(prefix: str, value: Any) -> str:

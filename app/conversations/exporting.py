@@ -7,6 +7,7 @@ A line is `{"type": …}` and the members of an answer of the API, with what a r
     session   the lines after it, up to the next session, are of this session
     message   with its feedback
     value     of the session, if it has a `session_id`, and otherwise of the user or the tenant
+    verdict   what the tenant says of a source
     damaged   something cannot be read, and is left out
     gone      the session before it was deleted while it was read, and is to be left out
 
@@ -39,6 +40,8 @@ from app.values.answers import value_members
 from app.values.model import StoredValue
 from app.values.places import Place
 from app.values.reader import ValueReader
+from app.verdicts import model as verdicts
+from app.verdicts.answers import verdict_members
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,16 @@ class Exporter:
         self.values = ValueReader(table, clock)
 
     def lines(self, partition: str, after: str = "") -> Iterator[Line]:
-        """All lines of a user's or a tenant's partition, in the order of their keys, but for the
+        """All lines of a partition of a user or a tenant, in the order of their keys, but for the
         one that names the user or the tenant. Holds at most a page of items (1 MB), one value and
         the messages of one append.
 
         Costs 1 query per MB, 1 query for each divided value, and 1 get for each session that has
         values or was not read at once.
         """
+        if keys.is_sources(partition):
+            yield from self._verdicts(partition, after)
+            return
         walk = Walk(self.table, partition, after)
         for session_ulid, items in groupby(walk, key=_session_of):
             if session_ulid:
@@ -166,6 +172,16 @@ class Exporter:
             return
         if value:
             yield Line(str(item["SK"]), _line("value", {**of, **_members(value)}))
+
+    def _verdicts(self, partition: str, after: str) -> Iterator[Line]:
+        pages = self.table.query(partition, ranges.verdicts(), after=after or None)
+        for item in chain.from_iterable(pages):
+            sk, verdict = str(item["SK"]), verdicts.from_item(item)
+            if verdict:
+                members = {**verdict_members(verdict), "etag": verdict.written}
+                yield Line(sk, _line("verdict", members))
+            else:
+                yield _damaged(sk, {"hash": keys.source_of(sk)})
 
     def _now(self) -> str:
         return ids.iso_time(self.clock())

@@ -16,6 +16,7 @@ from app.conversations.export_lines import (
     milliseconds_in,
     read_line,
     session_in,
+    verdict_in,
 )
 from app.conversations.refilling import Refill
 from app.errors import ApiError, ValueChanged
@@ -30,6 +31,7 @@ from app.values.changes import Change
 from app.values.model import Content
 from app.values.places import Place
 from app.values.store import ValueStore
+from app.verdicts.store import VerdictStore
 
 
 class BadLine(ValueError):
@@ -41,12 +43,13 @@ class BadLine(ValueError):
 
 @dataclass(slots=True)
 class Restored:
-    """What was written. `existing` are sessions and values that were there before; `expired`
-    sessions whose time is over; `damaged` what could not be read when it was exported."""
+    """What was written. `existing` is what was there before; `expired` are sessions whose time is
+    over; `damaged` what could not be read when it was exported."""
 
     sessions: int = 0
     messages: int = 0
     values: int = 0
+    verdicts: int = 0
     existing: int = 0
     expired: int = 0
     damaged: int = 0
@@ -62,6 +65,7 @@ class Restorer:
         self.ulids = ulids or ids.UlidSource()
         self.web_sources = web_sources
         self.values = ValueStore(table, self.ulids)
+        self.verdicts = VerdictStore(table, self.ulids)
         self.restored = Restored()
         self._caller: Caller | None = None
         self._place: Place | None = None
@@ -71,7 +75,8 @@ class Restorer:
         """Restores lines into a tenant. Yields what was written so far, after each line.
 
         Costs 2 gets, 1 write, ⌈items/25⌉ batch writes and 1 or 2 transactions for each session, and
-        1 get and 1 transaction for each value of a user or a tenant.
+        1 get and 1 transaction for each value of a user or a tenant, and 1 transaction for each
+        verdict.
 
         Raises:
             BadLine, Unavailable
@@ -103,6 +108,7 @@ class Restorer:
             "session": partial(self._begin_session, sent),
             "message": partial(self._message, sent),
             "value": partial(self._value, sent),
+            "verdict": partial(self._verdict, sent, tenant),
             "gone": self._drop_session,
             "damaged": self._count_damage,
             "page": lambda: None,
@@ -175,6 +181,12 @@ class Restorer:
                 change.judge(found, opened.epoch, written, repeated=failed.repeated)
             except ValueChanged:
                 self.restored.existing += 1
+
+    def _verdict(self, sent: Sent, tenant: str) -> None:
+        self._end_session()
+        is_new = self.verdicts.restore(Caller(tenant, tenant), verdict_in(sent))
+        self.restored.verdicts += is_new
+        self.restored.existing += not is_new
 
     def _end_session(self) -> None:
         session, self._session = self._session, None

@@ -4,8 +4,8 @@ They belong to the blueprint of the sessions. They are here because `app.session
 messages.
 """
 
-import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flask
@@ -23,7 +23,7 @@ from app.conversations.schemas import (
     SessionWithMessagesSchema,
     UnfinishedForkSchema,
 )
-from app.http.answers import LOCATION, json_object, json_response, with_members
+from app.http.answers import LOCATION, hashed_response, json_object, json_response, with_members
 from app.http.etags import is_unchanged
 from app.http.header_schemas import IdempotencySchema, IfNoneMatchSchema
 from app.http.repeats import request_key
@@ -31,8 +31,8 @@ from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
-from app.messages.neutral import shown_members
 from app.messages.reader import MAX_MESSAGES, MessagePage, MessageReader, Order
+from app.messages.views import DERIVED, shown_members
 from app.sessions.answers import session_members
 from app.sessions.creation import NewSession
 from app.sessions.model import Session
@@ -46,6 +46,7 @@ from app.values.answers import page_members as value_page_members
 from app.values.pages import wire_of
 from app.values.places import Place
 from app.values.routes import reader as values
+from app.verdicts.routes import store as verdicts
 from app.wire import MAX_ANSWER, MAX_WIRE_BYTES, wire_size
 
 __all__ = ["blp"]
@@ -82,29 +83,27 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
 
     With `values`, the session's values with that prefix are returned, too; with `user_values` and
     `tenant_values` those of the user and the tenant. They are read after the messages. With
-    `view=neutral`, messages of any provider have one form. In these cases the ETag is that of the
-    whole response, and a 304 costs as much as a 200.
+    `view=neutral`, messages of any provider have one form. With `include=grounding`, each tells in
+    short what it rests on. In these cases the ETag is that of the whole response, and a 304 costs
+    as much as a 200.
     """
     caller = current_caller()
     known = headers.get("if_none_match")
     asked = {name: query[name] for name in PLACES if name in query}
     if "tenant_values" in asked:
         auth.require(auth.TENANT_READ)
-    is_derived = bool(asked) or "view" in query
+    is_derived = bool(asked) or any(name in query for name in DERIVED)
     if known and not is_derived:
         current = sessions.get(caller, session_id)
         if is_unchanged(current.last_ulid, known):
             return flask.Response(status=304, headers={"ETag": current.etag})
     session, members = _with_messages(caller, session_id, query)
     text = str(json_object(members))
-    etag = session.etag
     if asked:
         text = with_members(text, _values(caller, session_id, asked, wire_size(text)))
     if is_derived:
-        etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-        if known and is_unchanged(etag.strip('"'), known):
-            return flask.Response(status=304, headers={"ETag": etag})
-    return json_response(text, headers={"ETag": etag})
+        return hashed_response(text, known)
+    return json_response(text, headers={"ETag": session.etag})
 
 
 def _values(caller: Caller, session_id: str, asked: dict[str, str], size: int) -> dict[str, Any]:
@@ -134,7 +133,8 @@ def _with_messages(
         page = MessagePage([], None, session.changed)
     else:
         session, page = messages.latest(caller, session_id, count)
-    shown = shown_members(caller, session_id, page, order, query, latest=bool(count))
+    ask = partial(verdicts.reader.read, caller.tenant)
+    shown = shown_members(caller, session_id, page, order, query, ask, latest=bool(count))
     if count:
         earlier = {"next_cursor": None, "earlier_cursor": shown["next_cursor"]}
     return session, {**session_members(session), **shown, **earlier}

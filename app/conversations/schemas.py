@@ -16,7 +16,7 @@ from app.http.fields import (
     cursor,
     line,
 )
-from app.messages.grounding_schemas import VIEW, offsets
+from app.messages.grounding_schemas import INCLUDE, VIEW, offsets
 from app.messages.model import MAX_IMPORT
 from app.messages.schemas import CHANGED, MESSAGE_ID, MessageSchema, NewMessageSchema
 from app.sessions.schemas import NewSessionSchema, SessionSchema, session_key, session_title
@@ -70,6 +70,7 @@ class GetQuerySchema(Schema):
         metadata={"description": "Only the last so many messages; 0 for the session alone"},
     )
     view = VIEW
+    include = INCLUDE
     offsets = offsets("in a neutral view")
     values = Prefix(metadata={"description": f"Also the values with this prefix. {PREFIX}"})
     user_values = Prefix(

@@ -1,25 +1,20 @@
 """Citations and sources in answers."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
 
 from app.grounding.model import Citation, Locator, Source
 from app.grounding.sources import MAX_KEY, key_hash
 from app.grounding.texts import Passage, Span, Text
-
-UNGOVERNED = "ungoverned"
-"""The verdict of a source of which nobody has said what became of it."""
-
-Verdicts = Mapping[str, str]
-"""By the hash of the source's key."""
+from app.grounding.verdicts import WITHDRAWN, Verdicts, of_citation, of_source
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How an answer shows citations: with offsets in UTF-16 code units; with those of the joined
-    text, which is a neutral view's `content`."""
+    text, which is a neutral view's `content`; with what was said of the sources."""
 
     utf16: bool = False
     joined: bool = False
@@ -37,10 +32,9 @@ def readable(text: str) -> str:
 def source_text(source: Source, shape: Shape, *, cited: bool) -> str:
     """The JSON text of a source. It is written by hand, as that of a citation, because a session
     may have thousands."""
-    named = key_hash(source.key or "")
-    verdict = shape.verdicts.get(named, UNGOVERNED)
+    key, verdict = source.key or "", of_source(source, shape.verdicts)
     return (
-        f'{{"hash":"{named}","key":{quoted(source.key or "")},"kind":"{source.kind}",'
+        f'{{"hash":"{key_hash(key)}","key":{quoted(key)},"kind":"{source.kind}",'
         f'"title":{_text(source.title)},"raw":{_text(source.raw)},'
         f'"version":{_text(source.version)},"identity":"{source.identity}",'
         f'"cited":{_JSON[cited]},"verdict":"{verdict}"}}'
@@ -59,14 +53,13 @@ def citation_text(
     member: str, citation: Citation, text: Text, shape: Shape, message_id: str | None = None
 ) -> str:
     """The JSON text of a citation. `member` is the member of the message into which the pointers
-    lead."""
+    lead. What a withdrawn source says is left out."""
     passage, source, at = citation.passage, citation.source, citation.locator
     said = "null" if passage is None else quoted(readable(text.cut(passage)))
-    quote = "null" if citation.quote is None else quoted(citation.quote)
-    reason = citation.reason
-    verdict = UNGOVERNED
-    if shape.verdicts and source.key:
-        verdict = shape.verdicts.get(key_hash(source.key), UNGOVERNED)
+    reason, verdict = citation.reason, of_citation(citation, shape.verdicts)
+    quote = "null"
+    if citation.quote is not None and verdict != WITHDRAWN:
+        quote = quoted(citation.quote)
     return (
         f"{{{f'{_MESSAGE}{message_id}{_AND}' if message_id else ''}"
         f'"anchor":"{citation.anchor}","text":{said},'

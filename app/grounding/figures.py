@@ -9,6 +9,7 @@ from app.grounding import Grounding, coverage
 from app.grounding.model import Citation
 from app.grounding.quotes import STANDINGS, Quotes
 from app.grounding.texts import Passage
+from app.grounding.verdicts import CHANGED, WITHDRAWN, Verdicts, of_citation
 
 NAMES = (
     "sentences_cited",
@@ -20,13 +21,16 @@ NAMES = (
     "quotes_absent",
     "quotes_unknowable",
     "sources_never_cited",
+    "citations_changed",
+    "citations_withdrawn",
 )
 
 
 class Figures:
-    """Of all messages that are added."""
+    """Of all messages that are added. `said` is what was said of their sources."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Verdicts | None = None) -> None:
+        self._said = said or {}
         self._sums: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
         self._anchors: dict[str, set[str]] = {name: set() for name in NAMES}
@@ -47,6 +51,9 @@ class Figures:
         if is_answer:
             self._cover(grounding, good)
         self._add("citations_resolved", len(good), citations)
+        verdicts = Counter(of_citation(citation, self._said) for citation in citations)
+        self._add("citations_changed", verdicts[CHANGED], citations)
+        self._add("citations_withdrawn", verdicts[WITHDRAWN], citations)
         if echoed := [citation for citation in citations if citation.echo is not None]:
             self._add("spans_as_echoed", sum(_is_as_echoed(c, grounding) for c in echoed), echoed)
         if quoting := [citation for citation in citations if citation.quote]:

@@ -20,6 +20,11 @@ def no_control_characters(value: str) -> None:
     """Titles and names are shown in terminals, headers and logs, where these would do harm."""
     if CONTROL_CHARACTER.search(value):
         raise ma.ValidationError("Control characters are not allowed.")
+    no_half_pairs(value)
+
+
+def no_half_pairs(value: str) -> None:
+    """The table's texts are UTF-8, which has none."""
     if SURROGATE.search(value):
         raise ma.ValidationError(HALF_A_PAIR)
 

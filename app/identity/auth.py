@@ -85,6 +85,10 @@ def _scope_of(request: flask.Request) -> str:
         return TENANT_READ if reads else TENANT_WRITE
     if request.endpoint == "sources.list_tenant_source_answers":
         return AUDIT
+    if request.endpoint == "verdicts.put_source":
+        return GOVERN
+    if request.endpoint == "verdicts.get_source":  # shown to those who can write it, too
+        return GOVERN if has(GOVERN) else AUDIT
     return READ if reads else WRITE
 
 
@@ -96,13 +100,18 @@ def granted(identity: Identity, *, require_scopes: bool = False) -> frozenset[st
     return identity.scopes
 
 
+def has(scope: str) -> bool:
+    """Whether the token of this request has the scope."""
+    return scope in flask.g.scopes
+
+
 def require(scope: str) -> None:
     """For requests that need one more scope only in some cases.
 
     Raises:
         Forbidden: the token lacks it.
     """
-    if scope not in flask.g.scopes:
+    if not has(scope):
         raise Forbidden(scope)
 
 
@@ -117,8 +126,8 @@ def authorize(
     """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
     caller acts for that user.
 
-    A token without an authorisation claim may never import sessions, use the values of its tenant
-    or act for another user.
+    A token without an authorisation claim may never import sessions, use the values of its tenant,
+    audit or govern its sources, or act for another user.
 
     Raises:
         Forbidden: a scope is missing.

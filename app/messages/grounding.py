@@ -1,7 +1,8 @@
 """What messages rest on, as answers show it (`app.grounding` finds it)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
 from app import grounding
@@ -9,6 +10,7 @@ from app.grounding import Grounding
 from app.grounding.answers import Shape, citation_text, source_text
 from app.grounding.figures import Figures
 from app.grounding.texts import Text
+from app.grounding.verdicts import Verdicts, of_citation, worst
 from app.http.answers import JsonText, json_array
 from app.messages.model import Message
 from app.wire import MAX_ANSWER, wire_size
@@ -17,6 +19,12 @@ NOTHING = Grounding("content", Text())
 
 NOT_ANSWERS = {"user", "system", "developer", "tool"}
 """Roles whose text rests on nothing."""
+
+MOST_LISTED = 50_000
+"""Citations and sources that one answer may have room for. Each takes more than 130 bytes."""
+
+Ask = Callable[[Iterable[str]], Verdicts]
+"""Tells what was said of sources, by their keys."""
 
 
 def grounding_of(message: Message) -> Grounding:
@@ -112,27 +120,53 @@ class Grounded:
         }
 
 
-def ground(messages: Iterable[Message], shape: Shape, *, named: bool = False) -> Grounded:
-    """Of as many of the first messages as one response has room for; at least one, if there is any.
-    With `named`, each citation names its message."""
-    grounded = Grounded([], Figures())
+def found_in(messages: Iterable[Message], needed: Callable[[Message], bool]) -> list[Grounding]:
+    """What as many of the first messages rest on as one answer may have room for; at least of one,
+    if there is any. Those that are not `needed` rest on nothing."""
+    found: list[Grounding] = []
     size = 0
     for message in messages:
-        is_answer = message.role not in NOT_ANSWERS
-        if not is_answer and not may_cite(message):
+        if size > MOST_LISTED:
+            break
+        found.append(grounding_of(message) if needed(message) else NOTHING)
+        size += sum(map(len, (found[-1].citations, found[-1].references, found[-1].offered)))
+    return found
+
+
+def keys_of(found: Iterable[Grounding], *, offered: bool = True) -> Iterator[str]:
+    """The keys of all sources that may be shown. With `offered`, those that are not cited, too."""
+    for each in found:
+        cited = (citation.source for _, citation in each.each())
+        sources = chain(cited, each.offered if offered else ())
+        yield from (source.key for source in islice(sources, MOST_LISTED) if source.key)
+
+
+def ground(messages: Iterable[Message], shape: Shape, ask: Ask, *, named: bool = False) -> Grounded:
+    """Of as many of the first messages as one response has room for; at least one, if there is any.
+    With `named`, each citation names its message."""
+    messages = list(messages)
+    found = found_in(messages, lambda message: is_answer(message) or may_cite(message))
+    shape = replace(shape, verdicts=ask(keys_of(found)))
+    grounded = Grounded([], Figures(shape.verdicts))
+    size = 0
+    for message, each in zip(messages, found, strict=False):
+        if each is NOTHING:
             grounded.listed.append(NOTHING_LISTED)
             continue
-        found = grounding_of(message)
-        new = listed(found, shape, message.message_id if named else None)
+        new = listed(each, shape, message.message_id if named else None)
         size += new.size
         if grounded.listed and size > MAX_ANSWER:
             break
         grounded.listed.append(new)
-        grounded.figures.add(found, is_answer=is_answer)
+        grounded.figures.add(each, is_answer=is_answer(message))
     return grounded
 
 
 NOTHING_LISTED = Listed(room=0)
+
+
+def is_answer(message: Message) -> bool:
+    return message.role not in NOT_ANSWERS
 
 
 def may_cite(message: Message) -> bool:
@@ -140,3 +174,16 @@ def may_cite(message: Message) -> bool:
     body = message.body
     is_plain = body.startswith('{"content":"') and body.endswith(',"metadata":{}}')
     return not is_plain or '"native":' in body
+
+
+def summary(found: Grounding, said: Verdicts) -> dict[str, Any]:
+    """The members of a short answer; none if the message cites nothing."""
+    citations = [citation for _, citation in found.each()]
+    if not citations:
+        return {}
+    return {
+        "citations": len(citations),
+        "sources": len({citation.source.key for citation in citations} - {None}),
+        "dangling": sum(citation.reason is not None for citation in citations),
+        "verdict": worst({of_citation(citation, said) for citation in citations}),
+    }

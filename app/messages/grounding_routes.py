@@ -1,14 +1,13 @@
 """The routes that tell what answers rest on."""
 
-import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import flask
 
 from app.grounding.answers import Shape
-from app.http.answers import json_object, json_response
-from app.http.etags import is_unchanged
+from app.http.answers import hashed_response, json_object
 from app.http.header_schemas import IfNoneMatchSchema
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
@@ -22,6 +21,7 @@ from app.messages.grounding_schemas import (
 )
 from app.messages.reader import MAX_MESSAGES, MessagePage, Order, first_of
 from app.messages.routes import reader
+from app.verdicts.routes import store as verdicts
 
 __all__ = ["blp"]
 
@@ -41,9 +41,12 @@ def get_message_grounding(
 
     Its citations and sources in one form for every provider, worked out from the provider's own
     object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
+    Each has a verdict: what the tenant has said became of its source.
     """
-    message = reader.get(current_caller(), session_id, message_id)
-    return _answer(ground([message], _shape(query)).members(), headers)
+    caller = current_caller()
+    message = reader.get(caller, session_id, message_id)
+    grounded = ground([message], _shape(query), partial(verdicts.reader.read, caller.tenant))
+    return hashed_response(json_object(grounded.members()), headers.get("if_none_match"))
 
 
 @blp.get("/sessions/<session_id>/grounding")
@@ -64,7 +67,8 @@ def get_session_grounding(
     caller = current_caller()
     is_latest = "messages" in query
     page = _page(caller, session_id, query)
-    grounded = ground(page.messages, _shape(query), named=True)
+    ask = partial(verdicts.reader.read, caller.tenant)
+    grounded = ground(page.messages, _shape(query), ask, named=True)
     count = len(grounded.listed)
     if count < len(page.messages):
         order: Order = "desc" if is_latest else query["order"]
@@ -78,7 +82,7 @@ def get_session_grounding(
     }
     if is_latest:
         members["earlier_cursor"] = page.next_cursor
-    return _answer(members, headers)
+    return hashed_response(json_object(members), headers.get("if_none_match"))
 
 
 def _page(caller: Caller, session_id: str, query: dict[str, Any]) -> MessagePage:
@@ -96,14 +100,3 @@ def _page(caller: Caller, session_id: str, query: dict[str, Any]) -> MessagePage
 
 def _shape(query: dict[str, Any]) -> Shape:
     return Shape(utf16=query.get("offsets") == "utf16")
-
-
-def _answer(members: dict[str, Any], headers: dict[str, str]) -> flask.Response:
-    """The ETag is a hash, because more than a session's messages may change an answer."""
-    text = str(json_object(members))
-    etag = hashlib.sha256(text.encode()).hexdigest()[:32]
-    sent = {"ETag": f'"{etag}"'}
-    known = headers.get("if_none_match")
-    if known and is_unchanged(etag, known):
-        return flask.Response(status=304, headers=sent)
-    return json_response(text, headers=sent)

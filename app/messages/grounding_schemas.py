@@ -4,6 +4,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.grounding.figures import NAMES
+from app.grounding.verdicts import CHANGED, CURRENT, UNGOVERNED, VERDICTS, WITHDRAWN
 from app.http.fields import JsonValue, Schema, WholeNumber, cursor
 
 VIEW = fields.String(
@@ -12,6 +13,15 @@ VIEW = fields.String(
         "pattern": "^neutral$",
         "description": "`neutral`: messages of any provider in one form. `content` is the text; "
         "calls of tools, their results, citations and sources stand beside it",
+    },
+)
+
+INCLUDE = fields.String(
+    validate=validate.Regexp(r"grounding\Z", error="Must be equal to grounding."),
+    metadata={
+        "pattern": "^grounding$",
+        "description": "`grounding`: each message that cites something tells in its `grounding` "
+        "how much, and the worst verdict",
     },
 )
 
@@ -67,13 +77,22 @@ class CitationSchema(ma.Schema):
         required=True, allow_none=True, metadata={"description": "Why it does not resolve"}
     )
     quote = fields.String(
-        required=True, allow_none=True, metadata={"description": "What the source says"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "What the source says; null if it was withdrawn"},
     )
     locator = fields.Nested(
         LocatorSchema, required=True, allow_none=True, metadata={"description": "In the source"}
     )
     score = fields.Float(required=True, allow_none=True)
-    verdict = fields.String(required=True)
+    verdict = fields.String(
+        required=True,
+        validate=validate.OneOf(VERDICTS),
+        metadata={
+            "description": "What the tenant has said became of the source; `dangling` if it is "
+            "neither withdrawn nor changed and the citation does not resolve"
+        },
+    )
     member = fields.String(
         required=True,
         validate=validate.OneOf(("native", "content", "metadata")),
@@ -105,7 +124,11 @@ class SourceSchema(ma.Schema):
         required=True,
         metadata={"description": "false: the model was given it but cites it nowhere"},
     )
-    verdict = fields.String(required=True)
+    verdict = fields.String(
+        required=True,
+        validate=validate.OneOf((WITHDRAWN, CHANGED, UNGOVERNED, CURRENT)),
+        metadata={"description": "For this version of it"},
+    )
 
 
 class FigureSchema(ma.Schema):

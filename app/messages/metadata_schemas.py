@@ -6,6 +6,7 @@ from typing import Any
 import marshmallow as ma
 
 from app.errors import MAX_FAULTS
+from app.grounding.verdicts import VERDICTS
 from app.http.fields import JsonObject
 from app.literals import Literal
 from app.messages.references import reference_faults
@@ -77,18 +78,38 @@ class Request(JsonObject):
         return literal
 
 
+_REQUEST = {
+    "type": "object",
+    "description": "The provider's own request, or "
+    '`{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}`',
+    "additionalProperties": True,
+}
+
 GROUNDING = {
     "type": "object",
     "description": "What the provider was sent, so that the numbers in its citations keep their "
     "meaning. It comes back as it was sent",
     "required": ["request"],
+    "properties": {"request": _REQUEST},
+    "additionalProperties": False,
+}
+
+_COUNT = {"type": "integer", "description": "Only with `include=grounding`"}
+
+SHOWN_GROUNDING = {
+    "type": "object",
+    "description": "What the provider was sent, if the client has said. With `include=grounding` "
+    "also, if the message cites anything, what it rests on",
     "properties": {
-        "request": {
-            "type": "object",
-            "description": "The provider's own request, or "
-            '`{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}`',
-            "additionalProperties": True,
-        }
+        "request": _REQUEST,
+        "citations": _COUNT,
+        "sources": _COUNT,
+        "dangling": _COUNT,
+        "verdict": {
+            "type": "string",
+            "enum": list(VERDICTS),
+            "description": "Only with `include=grounding`: the worst one",
+        },
     },
     "additionalProperties": False,
 }

@@ -1,46 +1,42 @@
 """Messages of any provider in one form: their content is the text, and calls of tools, results and
 citations stand beside it. It is worked out for each response; what is stored stays as it is."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from itertools import takewhile
 from typing import Any
 
 from app import formats
 from app.formats.model import ToolCall, ToolResult
+from app.grounding import Grounding
 from app.grounding.answers import Shape, readable
 from app.http.answers import json_array, json_object
-from app.identity.caller import Caller
 from app.json_rules import SURROGATE, is_too_deep
 from app.literals import Sent, exact, exact_text, read_object, text_fault, text_of
-from app.messages.answers import page_members
-from app.messages.grounding import Listed, grounding_of, listed
+from app.messages.grounding import Listed, listed
 from app.messages.model import Message
-from app.messages.reader import MessagePage, Order, first_of
 from app.messages.sizes import MAX_MESSAGE_WIRE
-from app.wire import MAX_ANSWER, wire_size
+from app.wire import wire_size
 
 _ARGUMENTS = ("input", "arguments", "args", "tool_kwargs")
 _RESULTS = ("output", "result", "response", "content", "errorText", "blocks")
 
 
-def neutral(message: Message, *, utf16: bool) -> str:
+def neutral(message: Message, found: Grounding, shape: Shape, summary: str = "") -> str:
     """The JSON text of a response. It is not larger than the largest message. What has no room is
-    left out, and `truncated` is true."""
-    found = grounding_of(message)
+    left out, and `truncated` is true. `found` is what the message rests on, and `summary` the text
+    of a member that tells it in short."""
     sent = read_object(message.body) if message.is_readable else None
     calls, results = _tools(sent) if sent else ((), ())
     is_result = bool(results) and message.role == "tool"  # its text is that of the results
     text = "" if is_result else readable(found.text.whole)
     metadata = sent.texts["metadata"] if sent else "{}"
     form = f'"format":{text_of(message.format)},' if sent and message.format else ""
-    begin = f'{message.head}"content":{text_of(text)},{form}"metadata":{metadata},'
+    begin = f'{message.head}{summary}"content":{text_of(text)},{form}"metadata":{metadata},'
     taken = Listed(MAX_MESSAGE_WIRE - ROOM_FOR_NAMES, size=wire_size(begin))
     tools = {
         name: json_array(list(takewhile(taken.has_room, texts)))
         for name, texts in (("tool_calls", calls), ("tool_results", results))
     }
-    shape = Shape(utf16=utf16, joined=True)
     cites = listed(found, shape, room=taken.room, size=taken.size)
     members = {
         **tools,
@@ -110,31 +106,3 @@ def _at(value: Any, pointer: str) -> Any:
     for token in pointer.split("/")[1:]:
         value = value[int(token)] if isinstance(value, list) else value[token]
     return value
-
-
-def shown_members(
-    caller: Caller,
-    session_id: str,
-    page: MessagePage,
-    order: Order,
-    query: Mapping[str, Any],
-    *,
-    latest: bool = False,
-) -> dict[str, Any]:
-    """The members `messages`, `next_cursor` and `changed` of a response, in the view that the query
-    asks for. A neutral page ends early if the response would become too large. With `latest`, the
-    page is the end of a session, oldest message first, and ends early at its beginning."""
-    if query.get("view") != "neutral":
-        return page_members(page)
-    step = -1 if latest else 1
-    texts: list[str] = []
-    size = 0
-    for message in page.messages[::step]:
-        text = neutral(message, utf16=query.get("offsets") == "utf16")
-        size += wire_size(text) + 1
-        if texts and size > MAX_ANSWER:
-            in_order = replace(page, messages=page.messages[::step])
-            page = first_of(caller, session_id, in_order, len(texts), order)
-            break
-        texts.append(text)
-    return {**page_members(page), "messages": json_array(texts[::step])}

@@ -14,6 +14,7 @@ from app.http.answers import (
     PREFERENCE_APPLIED,
     RETURN_MINIMAL,
     SESSION_ETAG,
+    hashed_response,
     json_object,
     json_response,
     location_of,
@@ -22,14 +23,13 @@ from app.http.answers import (
 )
 from app.http.api import Blueprint
 from app.http.etags import accepted_versions
-from app.http.header_schemas import AppendHeadersSchema
+from app.http.header_schemas import AppendHeadersSchema, IfNoneMatchSchema
 from app.http.repeats import request_key
 from app.identity import auth
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.answers import message_list, previous_member, receipt, unindexed_member
 from app.messages.model import NewMessage
-from app.messages.neutral import shown_members
 from app.messages.reader import MessageReader
 from app.messages.schemas import (
     AppendAnswerSchema,
@@ -37,19 +37,28 @@ from app.messages.schemas import (
     AppendQuerySchema,
     MessageBatchSchema,
     MessagePageSchema,
+    MessageQuerySchema,
     MessageSchema,
     NewMessageSchema,
     PageQuerySchema,
 )
 from app.messages.store import Appended, MessageStore
+from app.messages.views import DERIVED, shown, shown_members
 from app.sessions.creation import NewSession
 from app.table.versions import etag
 from app.values import places
 from app.values.answers import results
 from app.values.changes import Change
 from app.values.places import Place
+from app.verdicts.routes import store as verdicts
 
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The message's version"}}
+HASH = {
+    "ETag": {
+        "schema": {"type": "string"},
+        "description": "Only with `view` or `include`: a hash of the response",
+    }
+}
 
 blp = Blueprint(
     "messages", __name__, description="The messages of a session, with their references"
@@ -154,29 +163,48 @@ def append_messages(
 
 @blp.get("/sessions/<session_id>/messages")
 @blp.arguments(PageQuerySchema, location="query")
-@blp.response(200, MessagePageSchema)
+@blp.arguments(IfNoneMatchSchema, location="headers")
+@blp.response(200, MessagePageSchema, headers=HASH)
+@blp.alt_response(304, description="Not modified", success=True)
 @blp.problems(404, 422)
-def list_messages(query: dict[str, Any], session_id: str) -> flask.Response:
+def list_messages(
+    query: dict[str, Any], headers: dict[str, str], session_id: str
+) -> flask.Response:
     """List messages, oldest or latest first
 
     Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
-    than one you already have. With `view=neutral`, messages of any provider have one form.
+    than one you already have. With `view=neutral`, messages of any provider have one form. With
+    `include=grounding`, each tells in short what it rests on. These two have an ETag.
     """
     caller = current_caller()
-    view = {name: query.pop(name, None) for name in ("view", "offsets")}
+    view = {name: query.pop(name) for name in (*DERIVED, "offsets") if name in query}
     page = reader.page(caller, session_id, **query)
-    return json_response(json_object(shown_members(caller, session_id, page, query["order"], view)))
+    ask = partial(verdicts.reader.read, caller.tenant)
+    members = shown_members(caller, session_id, page, query["order"], view, ask)
+    if not any(name in view for name in DERIVED):
+        return json_response(json_object(members))
+    return hashed_response(json_object(members), headers.get("if_none_match"))
 
 
 @blp.get("/sessions/<session_id>/messages/<message_id:message_id>")
+@blp.arguments(MessageQuerySchema, location="query")
+@blp.arguments(IfNoneMatchSchema, location="headers")
 @blp.response(200, MessageSchema, headers=ETAG)
-@blp.problems(404)
-def get_message(session_id: str, message_id: str) -> flask.Response:
+@blp.alt_response(304, description="Not modified", success=True)
+@blp.problems(404, 422)
+def get_message(
+    query: dict[str, str], headers: dict[str, str], session_id: str, message_id: str
+) -> flask.Response:
     """Get one message
 
-    Returns the whole message, with its content as it was sent.
+    Returns the whole message, with its content as it was sent. With `include=grounding`, it tells
+    in short what it rests on, and the ETag is a hash of the response.
     """
-    message = reader.get(current_caller(), session_id, message_id)
+    caller = current_caller()
+    message = reader.get(caller, session_id, message_id)
+    if "include" in query:
+        [text] = shown([message], query, partial(verdicts.reader.read, caller.tenant))
+        return hashed_response(text, headers.get("if_none_match"))
     return json_response(message.json, headers={"ETag": etag(message.version)})
 
 

@@ -23,8 +23,8 @@ from app.http.fields import (
 )
 from app.literals import value_of
 from app.messages.feedback_schemas import GivenFeedbackSchema
-from app.messages.grounding_schemas import VIEW, NeutralMembersSchema, offsets
-from app.messages.metadata_schemas import GROUNDING, METADATA, Metadata, Request
+from app.messages.grounding_schemas import INCLUDE, VIEW, NeutralMembersSchema, offsets
+from app.messages.metadata_schemas import GROUNDING, METADATA, SHOWN_GROUNDING, Metadata, Request
 from app.messages.model import MAX_BATCH, MAX_NAME, MAX_ROLE, STATUSES
 from app.messages.rules import NO_ROLE, native_faults
 from app.sessions.schemas import NewSessionSchema
@@ -165,7 +165,7 @@ class MessageSchema(NeutralMembersSchema):
     )
     format = fields.String()
     native = JsonValue(metadata={"description": "As it was sent, if it was"})
-    grounding = Request(metadata=GROUNDING)
+    grounding = Request(metadata=SHOWN_GROUNDING)
     metadata = Metadata(required=True, metadata=METADATA)
     imported = fields.Boolean(metadata={"description": "Only if it was imported with its date"})
     feedback = fields.List(
@@ -247,10 +247,15 @@ class AppendQuerySchema(Schema):
     )
 
 
+class MessageQuerySchema(Schema):
+    include = INCLUDE
+
+
 class PageQuerySchema(Schema):
     limit = limit(default=100, most=1000)
     cursor = cursor()
     view = VIEW
+    include = INCLUDE
     offsets = offsets("in a neutral view")
     order = fields.String(
         load_default="asc",

@@ -8,24 +8,22 @@ run the check with your own credentials.
 from collections.abc import Iterable, Iterator
 
 from app.operations.partition_check import Checked, Finding, PartitionCheck
-from app.table import budget, ids
+from app.operations.verdict_check import VerdictCheck
+from app.table import budget, ids, keys
 from app.table.db import Table
 from app.table.definition import TTL_ATTRIBUTE
-from app.table.ranges import Range
+from app.table.ranges import EVERYTHING, Range
 from app.table.writes import Item
 
 __all__ = ["Checked", "Finding", "check"]
-
-EVERYTHING = ("\x00", "\U0010ffff")
-"""A range of sort keys that holds every item."""
 
 ATTRIBUTES = ", ".join(
     f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count feedback_count
     version settings_version last_ulid last_message last_count changed born session_key info cut_lo
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
     message_status edited sources given raters rater rated session_count erase_until first_id
-    fingerprint epoch has_values written etag content_type total_bytes GSI3PK GSI3SK
-    {TTL_ATTRIBUTE}""".split()
+    fingerprint epoch has_values written etag content_type total_bytes source_key
+    source_state governed_by GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""
@@ -79,6 +77,10 @@ def _check_partition(
     def read(between: Range) -> Iterator[Item]:
         return _items(table.query(partition, between, only=ATTRIBUTES))
 
+    if keys.is_sources(partition):
+        verdict_check = VerdictCheck(partition)
+        verdict_check.run(read(EVERYTHING))
+        return verdict_check.findings, verdict_check.checked
     partition_check = PartitionCheck(partition, now, read)
     partition_check.run(read(EVERYTHING))
     return partition_check.findings, partition_check.checked

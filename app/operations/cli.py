@@ -149,8 +149,8 @@ def check_command() -> None:
         findings += 1
     click.echo(
         f"checked {checked.users} users, {checked.sessions} sessions, {checked.messages} messages,"
-        f" {checked.values} values, {checked.records} records ({checked.pending} wait for the"
-        f" sweep): {findings} findings"
+        f" {checked.values} values, {checked.verdicts} verdicts, {checked.records} records"
+        f" ({checked.pending} wait for the sweep): {findings} findings"
     )
     if findings:
         raise click.exceptions.Exit(1)
@@ -162,7 +162,7 @@ def check_command() -> None:
 @click.option("--confirm", help="The user again, or without --user the tenant. Asked if left out.")
 @show_errors_briefly
 def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
-    """Erase all that a user has stored, or all users and values of a tenant.
+    """Erase all that a user has stored, or all that a tenant has.
 
     It can be interrupted and run again.
     """
@@ -177,9 +177,10 @@ def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
     else:
         erased = tenant_erasure.erase_user(_table(), tenant, user)
     values = ", and the tenant's values" if erased.tenant_values else ""
+    verdicts = f", and {erased.verdicts} verdicts on sources" if erased.verdicts else ""
     click.echo(
         f"erased {erased.users} users, {erased.sessions} sessions, {erased.messages} messages"
-        f"{values}; the sweep removes what was written meanwhile"
+        f"{values}{verdicts}; the sweep removes what was written meanwhile"
     )
 
 
@@ -190,7 +191,7 @@ def erase_command(tenant: str, user: str | None, confirm: str | None) -> None:
 @click.option("--resume", is_flag=True, help="Go on with a file that is not complete.")
 @show_errors_briefly
 def export_command(tenant: str, user: str | None, path: Path, resume: bool) -> None:
-    """Write all sessions, messages and values of a tenant to a file, as lines of JSON."""
+    """Write all that a tenant has to a file, as lines of JSON."""
     try:
         damaged = transfer.export(_table(), tenant, user, path, resume=resume)
     except FileExistsError:
@@ -220,6 +221,6 @@ def import_command(path: Path, tenant: str) -> None:
         raise click.ClickException(f"{path}: {error}") from None
     click.echo(
         f"imported {restored.sessions} sessions, {restored.messages} messages,"
-        f" {restored.values} values; {restored.existing} were there, {restored.expired} have"
-        f" expired, {restored.damaged} were damaged"
+        f" {restored.values} values, {restored.verdicts} verdicts; {restored.existing} were there,"
+        f" {restored.expired} have expired, {restored.damaged} were damaged"
     )

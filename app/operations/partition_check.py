@@ -43,6 +43,7 @@ class Checked:
     sessions: int = 0
     messages: int = 0
     values: int = 0
+    verdicts: int = 0
     records: int = 0
     pending: int = 0
 

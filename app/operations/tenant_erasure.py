@@ -1,4 +1,4 @@
-"""Erases one user, or a whole tenant: its users, then its own values.
+"""Erases one user, or a whole tenant: its users, then its own values, then its verdicts.
 
 It may be killed at any moment and be run again. What it has erased is erased, and what it has begun
 is noted in the table, so that the sweep finishes it, too.
@@ -11,7 +11,7 @@ from app.errors import Unavailable
 from app.identity.caller import Caller
 from app.sessions import erasure, leftovers
 from app.sessions.users import users_of
-from app.table import budget, ids, keys
+from app.table import budget, ids, keys, ranges
 from app.table.database_time import MAX_AHEAD, checked_time
 from app.table.db import Table
 
@@ -20,6 +20,9 @@ PASSES = 10
 
 SETTLES = 2.0
 """Seconds between two looks. The index usually lags by less than one."""
+
+VERDICTS_AT_ONCE = 500
+"""Verdicts removed in the time budget of a request."""
 
 
 class StillInUse(Exception):
@@ -34,6 +37,7 @@ class Erased:
     sessions: int = 0
     messages: int = 0
     tenant_values: bool = False
+    verdicts: int = 0
 
 
 def erase_user(table: Table, tenant: str, user: str, clock: ids.Clock = ids.system_clock) -> Erased:
@@ -85,6 +89,7 @@ def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock)
                 "still in use, or an item is damaged (flask check); run it again"
             )
         _erase_values(table, partition, _time(table, clock, partition), erased)
+        _erase_verdicts(table, keys.tenant_sources(tenant), erased)
     finally:
         budget.end()
     return erased
@@ -142,3 +147,17 @@ def _erase_values(table: Table, partition: str, now: int, erased: Erased) -> Non
         except Unavailable:
             if turn.failure not in (None, budget.OUT_OF_TIME):
                 raise
+
+
+def _erase_verdicts(table: Table, partition: str, erased: Erased) -> None:
+    """The revision goes last, so that each verdict has one. If somebody writes a verdict meanwhile,
+    that goes, too."""
+    while True:
+        budget.begin()
+        pages = table.query(partition, ranges.EVERYTHING, limit=VERDICTS_AT_ONCE, only="PK, SK")
+        page = next(pages)
+        if not page:
+            return
+        verdicts = [item for item in page if keys.source_of(str(item["SK"]))]
+        table.delete_many(verdicts or page)
+        erased.verdicts += len(verdicts)

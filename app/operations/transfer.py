@@ -59,7 +59,7 @@ def lines(
         if begin.partition and _order(partition) < _order(begin.partition):
             continue
         after = begin.after if partition == begin.partition else ""
-        if partition != begin.partition:
+        if partition != begin.partition and not keys.is_sources(partition):
             yield _first(partition, tenant)
         rest = exporter.lines(partition, after)
         while True:
@@ -77,11 +77,13 @@ def _partitions(table: Table, tenant: str, user: str | None) -> Iterator[str]:
         return
     yield from users_of(table, tenant)
     yield keys.tenant_partition(tenant)
+    yield keys.tenant_sources(tenant)
 
 
-def _order(partition: str) -> tuple[bool, str, str]:
+def _order(partition: str) -> tuple[bool, bool, str, str]:
     """As `_partitions` yields them."""
-    return keys.is_tenant(partition), keys.by_tenant(partition)["GSI3PK"], partition
+    kind = keys.is_sources(partition), keys.is_tenant(partition)
+    return *kind, keys.by_tenant(partition)["GSI3PK"], partition
 
 
 def _first(partition: str, tenant: str) -> str:
@@ -111,6 +113,8 @@ def _cut_back(path: Path, tenant: str) -> Position:
                     raise ValueError(f"the file is an export of the tenant {sent['tenant']}")
             else:
                 after = position_of(sent)
+                if "hash" in sent:  # of a verdict
+                    partition = keys.tenant_sources(tenant)
     os.truncate(path, end)
     return Position(partition, after)
 

@@ -92,7 +92,8 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 |    | a source                         |                                                                   |
 | 29 | a tenant's answers that cite a   | 1 query of GSI2, up to 1 per shard for the last ones; 1 batch get |
 |    | source                           | of the sessions                                                   |
-| 30 | the verdicts on sources          | 1 get of the revision if they are cached; or 1 batch get per 99   |
+| 30 | the verdicts on sources          | 1 get of the revision if they are known, or if there are none at  |
+|    |                                  | all; or 1 batch get per 99 sources                                |
 | 31 | say what became of a source      | 1 transaction: verdict, revision                                  |
 | 32 | remove a source's text from all  | 1 query of GSI2 per page, as 9 and 16 for each message            |
 |    | messages                         |                                                                   |
@@ -396,6 +397,14 @@ def tenant_sources(tenant: str) -> str:
     return f"{quote(tenant, safe='')}##SOURCES"
 
 
+def is_sources(partition: str) -> bool:
+    """
+    >>> is_sources("acme##SOURCES"), is_sources("acme##VALUES"), is_sources("acme#alice")
+    (True, False, False)
+    """
+    return partition.endswith("##SOURCES")
+
+
 def verdict(partition: str, source: str) -> Key:
     """
     >>> verdict("acme##SOURCES", "h4sh")
@@ -410,6 +419,15 @@ def revision(partition: str) -> Key:
     {'PK': 'acme##SOURCES', 'SK': 'REVISION'}
     """
     return {"PK": partition, "SK": "REVISION"}
+
+
+def source_of(sk: str) -> str:
+    """The source's hash of a verdict; empty if the key is of something else.
+
+    >>> source_of("SOURCE#h4sh"), source_of("REVISION")
+    ('h4sh', '')
+    """
+    return sk.removeprefix(_VERDICT) if sk.startswith(_VERDICT) else ""
 
 
 def session_of(sk: str) -> str:

@@ -8,6 +8,9 @@ Range = tuple[str, str]
 _LAST = "~"
 """Sorts after every character of a ULID and after `#`."""
 
+EVERYTHING = ("\x00", "\U0010ffff")
+"""A range that holds every item."""
+
 
 def all_sessions() -> Range:
     """All sessions of a partition, with everything under them.
@@ -128,3 +131,14 @@ def all_of_session(session_ulid: str) -> Range:
     True
     """
     return f"{SESSION_PREFIX}{session_ulid}", f"{SESSION_PREFIX}{session_ulid}#{_LAST}"
+
+
+def verdicts() -> Range:
+    """What a tenant says of its sources, without the revision.
+
+    >>> low, high = verdicts()
+    >>> "REVISION" < low < "SOURCE#00" < "SOURCE#ff" < high
+    True
+    """
+    first = keys.verdict("", "")["SK"]
+    return first, f"{first}{_LAST}"

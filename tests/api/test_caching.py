@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.grounding.sources import key_hash
 from tests.people import Client, make_token
 
 OWN = "private, no-cache"
@@ -48,6 +49,8 @@ BODIES = {
     ("PUT", "/sessions/{session_id}/messages/{message_id}/feedback"): {"rating": "up"},
 }
 
+BODIES["PUT", "/tenant/sources/{hash}"] = {"key": "doc:a", "state": "current"}
+
 PLACES = ("/sessions/{session_id}/values", "/values", "/tenant/values")
 
 for place in PLACES:
@@ -65,12 +68,17 @@ QUERIES = {
 
 
 def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
-    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    alice = Client(app, make_token("acme", "alice", scope=f"{scope} sources:audit"))
+    scope = (
+        "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+        " sources:audit sources:govern"
+    )
+    alice = Client(app, make_token("acme", "alice", scope=scope))
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]
-        filled = path.format(session_id=session, message_id=message, name="state", hash="0" * 32)
+        filled = path.format(
+            session_id=session, message_id=message, name="state", hash=key_hash("doc:a")
+        )
         filled += QUERIES.get((method, path), "")
         if (method, path.rsplit("/", 1)[1]) == ("DELETE", "feedback"):
             alice.put(filled, {"rating": "up"})

@@ -301,4 +301,4 @@ def test_the_commands_say_what_they_did(filled, run, tmp_path: Path):
     assert "exists. Use --resume" in again.output
     done = run(args=["import", str(path), "--tenant", "elsewhere"])
     assert done.exit_code == 0, done.output
-    assert "imported 4 sessions, 10 messages, 12 values; 0 were there" in done.output
+    assert "imported 4 sessions, 10 messages, 12 values, 0 verdicts; 0 were there" in done.output

@@ -413,6 +413,8 @@ def test_a_session_tells_each_source_once_in_order_of_first_use(alice, session_i
         "quotes_absent": (0, 0),
         "quotes_unknowable": (0, 0),
         "sources_never_cited": (1, 3),
+        "citations_changed": (0, 4),
+        "citations_withdrawn": (0, 4),
     }
     assert found["figures"]["sentences_cited"]["anchors"] == ["marker"]
     assert (found["checked_messages"], found["next_cursor"], found["truncated"]) == (3, None, False)

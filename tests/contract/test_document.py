@@ -67,6 +67,8 @@ def test_operations_have_the_names_a_client_wants(operations):
         "get_session_grounding",
         "list_source_answers",
         "list_tenant_source_answers",
+        "get_source",
+        "put_source",
         "export_user",
         "get_health",
         *(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.grounding import READERS, documents, texts
 from app.grounding.figures import NAMES
+from app.grounding.verdicts import VERDICTS
 from tests.people import make_token
 
 PAGE = (Path(__file__).parents[2] / "docs" / "grounding.md").read_text()
@@ -18,7 +19,7 @@ def block(kind, name, language):
     return found
 
 
-def run(name, address, alice, session_id):
+def run(name, address, alice, session_id, **more):
     """What the last command prints."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -26,6 +27,7 @@ def run(name, address, alice, session_id):
         "SESSION": session_id,
         "TOKEN": str(alice.token),
         "AUDITOR": make_token("acme", "auditor", scope="sources:audit"),
+        **more,
     }
     commands = block("commands", name, "sh").replace("curl -s", "curl -sSf")
     done = subprocess.run(
@@ -55,6 +57,10 @@ def test_the_commands_work_as_pasted(address, alice):
     first, second = run("neutral", address, alice, session_id)["messages"]
     assert first["content"] == "By the house rules, it is quiet from 22 to 6."
     assert second["citations"][0]["source"] == "doc:inc_abc123"
+    govern = make_token("acme", "erin", scope="sources:govern")
+    first, second = run("withdraw", address, alice, session_id, GOVERN=govern)["messages"]
+    assert first["grounding"]["verdict"] == "ungoverned"
+    assert second["grounding"]["verdict"] == "withdrawn"
 
 
 def test_every_reason_figure_and_format_is_explained():
@@ -66,5 +72,5 @@ def test_every_reason_figure_and_format_is_explained():
     }
     assert len(reasons) >= 8
     aliases = {"langchain.aimessage"}
-    for name in [*reasons, *NAMES, *(READERS.keys() - aliases)]:
+    for name in [*reasons, *NAMES, *VERDICTS, *(READERS.keys() - aliases)]:
         assert f"`{name}`" in PAGE, name

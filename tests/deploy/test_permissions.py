@@ -154,6 +154,13 @@ def change_everything(alice: Client, path: str, session: str) -> None:
     done("POST", f"{path}/messages", said | cites)
     for place in ("", "/tenant"):
         done("GET", f"{place}/sources/{key_hash('doc:r1')}/answers")
+    source = f"/tenant/sources/{key_hash('doc:a')}"
+    done("PUT", source, {"key": "doc:a", "state": "changed"})
+    done("GET", source)
+    references = [{"reference_id": str(number)} for number in range(150)]
+    alice.append(session, role="assistant", metadata={"references": references})
+    for _ in range(2):
+        done("GET", f"{path}/messages?include=grounding&limit=2&order=desc")
     done("DELETE", f"{path}/messages/{first}")
     said = {"role": "user", "content": "x"}
     key = {"Idempotency-Key": "change"}
@@ -195,8 +202,10 @@ def use_values(alice: Client, session: str) -> None:
 
 
 def test_the_role_allows_exactly_what_the_app_does(app, clock, table, used, asked):
-    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    scope += " sources:audit"
+    scope = (
+        "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+        " sources:audit sources:govern"
+    )
     ask_everything(Client(app, make_token("acme", "alice", scope=scope)), clock, table)
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
     assert routes <= asked, "a route was not called: add it to ask_everything"

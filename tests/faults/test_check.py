@@ -250,8 +250,8 @@ def test_the_command_prints_each_finding_and_exits_with_1(app, session, change):
     runner = app.test_cli_runner()
     sound = runner.invoke(args=["check"])
     assert sound.output == (
-        "checked 1 users, 1 sessions, 5 messages, 0 values, 3 records (0 wait for the sweep):"
-        " 0 findings\n"
+        "checked 1 users, 1 sessions, 5 messages, 0 values, 0 verdicts, 3 records"
+        " (0 wait for the sweep): 0 findings\n"
     )
     assert sound.exit_code == 0
     change("#02$")

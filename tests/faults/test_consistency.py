@@ -34,8 +34,11 @@ def is_consistent(request: Any) -> bool:
 
 def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     app = make_far_app()
-    scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    token = make_token("acme", "alice", scope=f"{scope} sources:audit")
+    scope = (
+        "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+        " sources:audit sources:govern"
+    )
+    token = make_token("acme", "alice", scope=scope)
     seen = set()
 
     def ask(method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -71,6 +74,13 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     ask("GET", f"{path}/check")
     ask("GET", f"{path}/grounding")
     ask("GET", f"{path}/grounding?messages=2")
+    source = f"/tenant/sources/{key_hash('doc:a')}"
+    ask("PUT", source, {"key": "doc:a", "state": "changed"})
+    ask("GET", source)
+    cites = {"references": [{"reference_id": str(number)} for number in range(150)]}
+    ask("POST", f"{path}/messages", {"role": "assistant", "metadata": cites})
+    for _ in range(2):
+        ask("GET", f"{path}/messages?include=grounding&limit=2&order=desc")
     ask("GET", f"{path}/messages/{message}/grounding")
     ask("GET", f"{path}/messages?view=neutral&limit=2")
     cites = {"metadata": {"references": [{"type": "report", "reference_id": "r1"}]}}

@@ -440,7 +440,10 @@ def load(_: Alice) -> Request:
 
 EARLIER = "2024-01-01T00:00:00Z"
 
-SCOPE = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+SCOPE = (
+    "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+    " sources:govern"
+)
 
 
 @pytest.mark.parametrize("acts", [False, True], ids=["before", "after"])

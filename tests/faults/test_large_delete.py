@@ -61,7 +61,10 @@ def test_a_few_requests_and_a_sweep_remove_a_large_session_in_flat_memory(
     idle_output, idle_sweep = run(table.name, engine.url, *SWEEP)
     assert idle_output == "removed 0 sessions, 0 messages; nothing is left to do\n"
     checked, check_peak = run(table.name, engine.url, "check")
-    assert f"{count} messages, 0 values, 0 records (0 wait for the sweep): 0 findings" in checked
+    assert (
+        f"{count} messages, 0 values, 0 verdicts, 0 records (0 wait for the sweep): 0 findings"
+        in checked
+    )
     budget = BUDGET if full else 3.05
     with serve(table.name, engine.url, workers=1, threads=2, budget=budget) as server:
         [worker] = server.workers()

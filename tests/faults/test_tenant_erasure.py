@@ -8,6 +8,7 @@ import pytest
 
 from app.config import Config
 from app.errors import ClockDisagrees, Unavailable
+from app.grounding.sources import key_hash
 from app.identity.caller import Caller, NotACaller
 from app.operations import cli, tenant_erasure
 from app.operations.sweep import sweep
@@ -18,7 +19,7 @@ from app.table.definition import BY_TENANT
 from tests.faults.proxy import always, refused
 from tests.people import SECRET, Client, make_token
 
-SCOPE = "sessions:read sessions:write tenant-values:read tenant-values:write"
+SCOPE = "sessions:read sessions:write tenant-values:read tenant-values:write sources:govern"
 LARGE = b"\xff" * 900_000
 
 
@@ -52,6 +53,13 @@ def furnish(client: Client, messages: int = 3, large: bytes = LARGE) -> None:
     put(client, "/values/c", b"{}", "application/json")
 
 
+def govern(client: Client, count: int) -> None:
+    for number in range(count):
+        key = f"doc:{number}"
+        body = {"key": key, "state": "withdrawn"}
+        assert client.put(f"/tenant/sources/{key_hash(key)}", body).status_code == 200
+
+
 def of(tenant: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item for item in items if item["PK"]["S"].startswith(f"{tenant}#")]
 
@@ -70,10 +78,11 @@ def test_a_tenant_goes_completely_and_another_stays(person, at_once, clock, item
             furnish(person(tenant, user))
         put(person(tenant, "alice"), "/tenant/values/d", LARGE)
         put(person(tenant, "carol"), "/values/e")  # has no session
+        govern(person(tenant, "alice"), 2)
     before = items()
     erased = erase_tenant(at_once, "acme", clock)
     assert (erased.users, erased.sessions, erased.messages) == (3, 6, 18)
-    assert erased.tenant_values
+    assert (erased.tenant_values, erased.verdicts) == (True, 2)
     for user in ("alice", "bob", "carol"):
         assert shown(person("acme", user)) == [[], [], []]
     assert not [item for item in of("acme", items()) if "VALUE#" in item["SK"]["S"]]
@@ -152,11 +161,13 @@ def test_a_second_run_finishes_what_a_kill_interrupted(
     other = person("globex", "alice")
     furnish(other, 1, b"1")
     put(other, "/tenant/values/d")
+    govern(other, 1)
     before = items()
     for number in itertools.count(1):
         for user in ("alice", "bob"):
             furnish(person("acme", user), 1, b"1")
         put(person("acme", "alice"), "/tenant/values/d")
+        govern(person("acme", "alice"), 26)
         client = Dying(at_once.client, number, acts=acts)
         dying = db.Table(at_once.name, client, database_time=clock, sleep=lambda _: None)
         try:
@@ -290,6 +301,7 @@ def test_the_command_counts_what_it_erased(person, run, at_once, items):
     for user in ("alice", "bob"):
         furnish(person("acme", user), 2, b"1")
     put(person("acme", "alice"), "/tenant/values/d")
+    govern(person("acme", "alice"), 3)
     one = run("--tenant", "acme", "--user", "bob", "--confirm", "bob")
     assert one.exit_code == 0, one.output
     assert one.output == (
@@ -300,8 +312,8 @@ def test_the_command_counts_what_it_erased(person, run, at_once, items):
     question, told = rest.output.splitlines()
     assert question.startswith(f"Erase tenant acme from table {at_once.name}? Type acme to confirm")
     assert told == (
-        "erased 1 users, 3 sessions, 6 messages, and the tenant's values;"
-        " the sweep removes what was written meanwhile"
+        "erased 1 users, 3 sessions, 6 messages, and the tenant's values,"
+        " and 3 verdicts on sources; the sweep removes what was written meanwhile"
     )
     assert tenant_erasure.erase_tenant(at_once, "acme").users == 0
 

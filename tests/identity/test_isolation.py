@@ -73,7 +73,7 @@ IDENTIFIERS: dict[Place, str] = {
 """Places that identify something. Every attacker puts Alice's value there."""
 
 SHARED = "house-rules"
-"""The reference_id of a source that everybody's answers cite."""
+"""The reference_id of a source that everybody's answers cite, and each tenant says something of."""
 
 NAMED = {
     Place("path", "name"): "agent/state",
@@ -102,7 +102,7 @@ DATA = {
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
             *("user_values", "tenant_values"),
-            *("view", "offsets"),
+            *("view", "include", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
     ),
@@ -113,6 +113,7 @@ DATA = {
         for name in (
             *("after", "all", "count", "rating", "comment", "status", "role", "content"),
             *("if_settings_version", "created_by", "created_at"),
+            *("state", "version", "reason"),
         )
     ),
     *(
@@ -315,7 +316,7 @@ ALICE = Person(
         "acme",
         "alice",
         scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-        " sources:audit",
+        " sources:audit sources:govern",
     ),
 )
 
@@ -339,7 +340,7 @@ NOBODY = Person("nobody", None)
 def with_the_tenants_scopes(person: Person) -> Person:
     claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
     scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
-    claims["scope"] = f"{scope} tenant-values:write sources:audit"
+    claims["scope"] = f"{scope} tenant-values:write sources:audit sources:govern"
     token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
     return Person(person.name, token, person.headers)
 
@@ -429,6 +430,9 @@ class World:
             for name in (NAMED[Place("path", "name")], "other"):
                 answer = tenants.put(f"{values}/{name}", {"said": f"{user}'s value"}, headers=told)
                 assert answer.status_code in (200, 201), answer.text
+        said = {"key": f"doc:{SHARED}", "state": "withdrawn", "reason": f"{user}'s value"}
+        answer = tenants.put(f"/tenant/sources/{key_hash(f'doc:{SHARED}')}", said, headers=told)
+        assert answer.status_code == 200, answer.text
 
         def cursor(path: str) -> str:
             return tenants.get(f"{path}?limit=1", headers=told).json["next_cursor"]
@@ -467,7 +471,7 @@ class World:
         del self.sent[:]
         answer = ask(self.app, person, operation, values=values, **options)
         for call in self.sent:
-            for partition in HERS:
+            for partition in HERS if person != BOB else HERS_ALONE:
                 assert partition not in call.text, f"{person.name} reached Alice's data: {call}"
         return answer, [call.operation for call in self.sent]
 
@@ -534,8 +538,11 @@ def told(answer: TestResponse) -> dict[str, Any]:
     return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
 
 
-HERS = ("acme#alice", "acme##VALUES")
+HERS_ALONE = ("acme#alice", "acme##VALUES")
 """Partitions that no attacker may reach. The second one is of her tenant's values."""
+
+HERS = (*HERS_ALONE, "acme##SOURCES")
+"""What her tenant says of its sources is shown in Bob's answers, too. He cannot change it."""
 
 
 # The attack
@@ -751,6 +758,8 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "list_tenant_source_answers": keeping_alices(only_answers_of_their_tenant),
     **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
+    "get_source": only_with_the_scope_and_in_their_tenant,
+    "put_source": only_with_the_scope_and_in_their_tenant,
 }
 
 
@@ -780,6 +789,8 @@ NAMES = [
     "get_session_grounding",
     "list_source_answers",
     "list_tenant_source_answers",
+    "get_source",
+    "put_source",
     "fork_session",
     "import_session",
     "export_user",

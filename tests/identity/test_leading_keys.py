@@ -120,6 +120,11 @@ def use_everything(person: Client) -> None:
         assert person.get(path).status_code == 200
     assert person.get("/export").status_code == 200
     assert person.delete("/tenant/values?all=true").status_code == 200
+    source = f"/tenant/sources/{key_hash('doc:a')}"
+    assert person.put(source, {"key": "doc:a", "state": "changed"}).status_code == 200
+    assert person.get(source).status_code == 200
+    person.append(first, metadata={"references": [{"reference_id": "a"}]})
+    assert person.get(f"/sessions/{first}/grounding").status_code == 200
     assert person.delete(f"/sessions/{first}").status_code == 200
     assert person.delete("/sessions?confirm=all").status_code == 200
 
@@ -129,7 +134,8 @@ def used(app_with, sent_in_module) -> list[Access]:
     """Everything that the API does in DynamoDB for Alice."""
     app = app_with()
     del sent_in_module[:]
-    scope = "sessions:read sessions:write tenant-values:read tenant-values:write sources:audit"
+    scope = "sessions:read sessions:write tenant-values:read tenant-values:write"
+    scope += " sources:audit sources:govern"
     use_everything(Client(app, make_token("acme", "alice", scope=scope)))
     return [access for call in sent_in_module for access in accesses(call)]
 

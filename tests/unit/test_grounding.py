@@ -6,7 +6,7 @@ import pytest
 
 from app import grounding
 from app.grounding.answers import Shape
-from app.messages.grounding import ground
+from app.messages.grounding import ground, grounding_of
 from app.messages.model import Message
 from app.messages.neutral import neutral
 from tests.provider_messages import FIXTURES
@@ -68,7 +68,8 @@ def test_a_damaged_message_rests_on_nothing_and_spoils_no_other(body):
         return Message("01S", "01ARZ3NDEKTSV4RRFFQ69G5FAV", body, "assistant", "alice")
 
     sound = '{"content":"Yes.","metadata":{"references":[{"reference_id":"r"}]}}'
-    answer = ground([message(body), message(sound)], Shape()).members()
+    answer = ground([message(body), message(sound)], Shape(), lambda _: {}).members()
     assert len(json.loads(str(answer["citations"]))) == 1
-    shown = json.loads(neutral(message(body), utf16=False))
+    damaged = message(body)
+    shown = json.loads(neutral(damaged, grounding_of(damaged), Shape(joined=True)))
     assert (shown["citations"], shown["truncated"]) == ([], False)

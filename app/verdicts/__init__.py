@@ -1,0 +1,1 @@
+"""What a tenant says of its sources: that one has changed, or is withdrawn."""
