@@ -28,6 +28,7 @@ from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.sources import routes as sources
 from app.sources.listing import AnswerLister
+from app.sources.redactor import SourceRedactor
 from app.table.db import Table
 from app.table.ids import UlidSource
 from app.values import routes as values
@@ -147,6 +148,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource, *, web_source
         "feedback_store": FeedbackStore(table, ulids),
         "message_remover": MessageRemover(table, ulids, web_sources=web_sources),
         "answer_lister": AnswerLister(table, ulids.clock),
+        "source_redactor": SourceRedactor(table, ulids),
         "value_store": value_store,
         "value_batches": ValueBatches(value_store),
         "verdict_store": VerdictStore(table, ulids),

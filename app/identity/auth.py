@@ -85,7 +85,7 @@ def _scope_of(request: flask.Request) -> str:
         return TENANT_READ if reads else TENANT_WRITE
     if request.endpoint == "sources.list_tenant_source_answers":
         return AUDIT
-    if request.endpoint == "verdicts.put_source":
+    if request.endpoint in ("verdicts.put_source", "sources.redact_source"):
         return GOVERN
     if request.endpoint == "verdicts.get_source":  # shown to those who can write it, too
         return GOVERN if has(GOVERN) else AUDIT

@@ -11,6 +11,7 @@ from typing import Any
 
 from app import grounding
 from app.formats.reading import member
+from app.grounding.model import Source
 from app.grounding.sources import key_hash
 from app.literals import value_of
 from app.messages.model import Message, NewMessage
@@ -25,6 +26,9 @@ parts of long ones, the session, the user and the records of the request."""
 DOCUMENTS = frozenset({"reference", "file", "document"})
 """Kinds of sources that are indexed by default. An answer after a web search cites about ten pages,
 and each edge costs 3 write units."""
+
+WEB = ("url:http:", "url:https:")
+"""How the keys of web pages begin."""
 
 ITEMS_BESIDE = 5
 """The session, its long metadata, the user, and two records of the request."""
@@ -77,10 +81,15 @@ def _find(
     read = grounding.read(format, native, content, metadata, request)
     cited = [citation.source for _, citation in read.each()]
     hashes: list[dict[str, None]] = [
-        {key_hash(each.key): None for each in some if each.key and (web or each.kind in DOCUMENTS)}
+        {key_hash(each.key): None for each in some if each.key and (web or _is_document(each))}
         for some in (cited, read.offered)
     ]
     return Found(tuple(hashes[0]), tuple(hash for hash in hashes[1] if hash not in hashes[0]))
+
+
+def _is_document(source: Source) -> bool:
+    is_object = source.kind == "url" and not str(source.key).startswith(WEB)  # as in S3
+    return source.kind in DOCUMENTS or is_object
 
 
 def choose(

@@ -23,7 +23,7 @@ ATTRIBUTES = ", ".join(
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
     message_status edited sources given raters rater rated session_count erase_until first_id
     fingerprint epoch has_values written etag content_type total_bytes source_key
-    source_state governed_by GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
+    source_state governed_by started reached finished_at GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""

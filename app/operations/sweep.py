@@ -20,6 +20,7 @@ from app.config import Config
 from app.errors import Unavailable
 from app.messages import cuts
 from app.sessions import erasure, leftovers, model, removal
+from app.sources.redactor import SourceRedactor
 from app.table import budget, client, ids, keys
 from app.table.database_time import MAX_AHEAD, checked_time
 from app.table.db import ConditionFailed, Table
@@ -194,6 +195,9 @@ def _remove(table: Table, item: Item, now: str) -> removal.Receipt:
     if keys.is_stale(sk):
         leftovers.finish(table, partition, sk)
         return removal.Receipt(0, 0, finished=True)
+    if source := keys.redacted_source(sk):
+        finished = SourceRedactor(table).go_on(partition, source)
+        return removal.Receipt(0, 0, finished=finished)
     if not keys.is_session(sk):  # a user who is being erased
         return erasure.continue_erasing(table, partition, now)
     session_ulid = keys.session_of(sk)

@@ -1,4 +1,4 @@
-"""The check of what a tenant says of its sources. It shares the keys with the store, but none of
+"""The check of what a tenant says of its sources, and of their redactions. It shares the keys with the store, but none of
 its code.
 """
 
@@ -30,6 +30,8 @@ class VerdictCheck:
             elif source := keys.source_of(sk):
                 self.checked.verdicts += 1
                 self._verdict(source, item)
+            elif source := keys.redacted_source(sk):
+                self._redaction(source, item)
             else:
                 self._report(sk, "unknown item")
         if self.checked.verdicts and not self._has_revision:
@@ -44,6 +46,15 @@ class VerdictCheck:
         if "governed_by" not in item:
             self._report(sk, "an attribute is missing", "governed_by")
         self._written(item)
+
+    def _redaction(self, source: str, item: Item) -> None:
+        """One that has not ended must be due, so that the sweep finds it."""
+        due = keys.by_due_time(source, str(item.get("GSI2SK"))) if "finished_at" not in item else {}
+        found = {name: item[name] for name in ("GSI2PK", "GSI2SK") if name in item}
+        if found != due:
+            self._report(str(item["SK"]), "its keys in GSI2 are wrong", f"{found}, not {due}")
+        if not ids.is_ulid(str(item.get("started"))) or "reached" not in item:
+            self._report(str(item["SK"]), "cannot be understood", str(item.get("started")))
 
     def _written(self, item: Item) -> None:
         written = str(item.get("written"))

@@ -74,7 +74,7 @@ class AnswerLister:
             SourceNotFound: not a hash.
             InvalidCursor: the cursor is not from this list.
         """
-        scope = f"{caller.partition} answers {_checked(source)}"
+        scope = f"{caller.partition} answers {checked(source)}"
         after = _read_position(scope, cursor)
         if after and after.partition != caller.partition:
             raise InvalidCursor
@@ -95,7 +95,7 @@ class AnswerLister:
             SourceNotFound: not a hash.
             InvalidCursor: the cursor is not from this list.
         """
-        scope = f"{keys.tenant_sources(caller.tenant)} answers {_checked(source)}"
+        scope = f"{keys.tenant_sources(caller.tenant)} answers {checked(source)}"
         after = _read_position(scope, cursor)
         tenant = keys.tenant_of(caller.partition)
         if after and keys.tenant_of(after.partition) != tenant:
@@ -123,7 +123,7 @@ class AnswerLister:
             limit=limit,
             after=_entry(source, after) if after else None,
         )
-        cited = (answer for items in pages for item in items if (answer := _read(item)))
+        cited = (answer for items in pages for item in items if (answer := read_entry(item)))
         return list(islice(cited, limit))
 
     def _page(self, scope: str, found: Sequence[Answer], limit: int) -> AnswerPage:
@@ -150,7 +150,7 @@ class AnswerLister:
         ]
 
 
-def _checked(source: str) -> str:
+def checked(source: str) -> str:
     """
     Raises:
         SourceNotFound: not a hash.
@@ -160,7 +160,7 @@ def _checked(source: str) -> str:
     return source
 
 
-def _read(item: Item) -> Answer | None:
+def read_entry(item: Item) -> Answer | None:
     """None for a damaged entry, which is logged, so that the others can be listed."""
     partition, sk = str(item["PK"]), str(item["SK"])
     if keys.is_edge(sk):

@@ -35,3 +35,29 @@ class TenantSourceAnswerSchema(SourceAnswerSchema):
 class TenantSourceAnswersSchema(ma.Schema):
     answers = fields.List(fields.Nested(TenantSourceAnswerSchema), required=True)
     next_cursor = NEXT_CURSOR
+
+
+class RedactionSchema(ma.Schema):
+    hash = fields.String(required=True)
+    started_at = fields.String(required=True, metadata={"format": "date-time"})
+    finished_at = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"format": "date-time", "description": "null if more remains"},
+    )
+    checked_messages = fields.Integer(
+        required=True, metadata={"description": "So many cite the source, or were given it"}
+    )
+    redacted_messages = fields.Integer(
+        required=True, metadata={"description": "So many of them had something to be removed"}
+    )
+    never_indexed = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "Messages that the redaction does not find"},
+    )
+    not_removed = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What remains in the messages that it finds"},
+    )

@@ -36,6 +36,8 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 |                       | ##SOURCES   |                                |                       |                      |
 | Revision of all of a  | tenant      | REVISION                       |                       |                      |
 | tenant's verdicts     | ##SOURCES   |                                |                       |                      |
+| Redaction of a source | tenant      | REDACTION#<hash>               |                       | until it has ended:  |
+|                       | ##SOURCES   |                                |                       | SWEEP#<shard>, <due> |
 
 A source's hash is that of its key (`app.grounding.sources`). A source that a message does not cite,
 but holds the text of, has its edge under `GIVEN#` instead of `SRC#` in GSI2.
@@ -127,7 +129,7 @@ MAX_NAME_BYTES = 700
 
 _INFO, _CUT, _FEEDBACK = "#INFO", "#REMOVAL", "#FEEDBACK#"
 _VALUE, _VALUE_PART, _STALE = "VALUE#", "VPART#", "STALE"
-_EDGE, _VERDICT = "SRC#", "SOURCE#"
+_EDGE, _VERDICT, _REDACTION = "SRC#", "SOURCE#", "REDACTION#"
 
 SOURCE_SHARDS = 10
 """As for the sweep: a handbook that all users of a tenant ask about may be cited thousands of times
@@ -217,6 +219,14 @@ def append_record(partition: str, session_ulid: str, name: str) -> Key:
     'SESSION#01S#REQUEST#h4sh'
     """
     return {"PK": partition, "SK": f"{SESSION_PREFIX}{session_ulid}#REQUEST#{name}"}
+
+
+def tenant_name(partition: str) -> str:
+    """
+    >>> tenant_name("ac%23me##SOURCES"), tenant_name("acme#alice")
+    ('ac#me', 'acme')
+    """
+    return unquote(tenant_of(partition))
 
 
 def user_of(partition: str) -> str:
@@ -419,6 +429,23 @@ def revision(partition: str) -> Key:
     {'PK': 'acme##SOURCES', 'SK': 'REVISION'}
     """
     return {"PK": partition, "SK": "REVISION"}
+
+
+def redaction(partition: str, source: str) -> Key:
+    """
+    >>> redaction("acme##SOURCES", "h4sh")
+    {'PK': 'acme##SOURCES', 'SK': 'REDACTION#h4sh'}
+    """
+    return {"PK": partition, "SK": f"{_REDACTION}{source}"}
+
+
+def redacted_source(sk: str) -> str:
+    """The source's hash of a redaction; empty if the key is of something else.
+
+    >>> redacted_source("REDACTION#h4sh"), redacted_source("SOURCE#h4sh")
+    ('h4sh', '')
+    """
+    return sk.removeprefix(_REDACTION) if sk.startswith(_REDACTION) else ""
 
 
 def source_of(sk: str) -> str:

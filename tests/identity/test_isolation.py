@@ -75,9 +75,11 @@ IDENTIFIERS: dict[Place, str] = {
 SHARED = "house-rules"
 """The reference_id of a source that everybody's answers cite, and each tenant says something of."""
 
+SOURCE = key_hash(f"doc:{SHARED}")
+
 NAMED = {
     Place("path", "name"): "agent/state",
-    Place("path", "hash"): key_hash(f"doc:{SHARED}"),
+    Place("path", "hash"): SOURCE,
 }
 """Names that callers give to things of their own. Everybody has a thing of this name."""
 
@@ -85,7 +87,7 @@ CONDITIONS = {Place("header", "If-Match"), Place("header", "If-None-Match")}
 """Conditions on what the path identifies. Whether they hold for Alice's data or not, the answer to
 an attacker must be the same."""
 
-ANSWERS = f"/sources/{key_hash(f'doc:{SHARED}')}/answers"
+ANSWERS = f"/sources/{SOURCE}/answers"
 
 NO_VERSION = '"01ARZ3NDEKTSV4RRFFQ69G5FAV"'
 """An ETag that no session has."""
@@ -431,7 +433,7 @@ class World:
                 answer = tenants.put(f"{values}/{name}", {"said": f"{user}'s value"}, headers=told)
                 assert answer.status_code in (200, 201), answer.text
         said = {"key": f"doc:{SHARED}", "state": "withdrawn", "reason": f"{user}'s value"}
-        answer = tenants.put(f"/tenant/sources/{key_hash(f'doc:{SHARED}')}", said, headers=told)
+        answer = tenants.put(f"/tenant/sources/{SOURCE}", said, headers=told)
         assert answer.status_code == 200, answer.text
 
         def cursor(path: str) -> str:
