@@ -85,7 +85,9 @@ def held_by(
         seen.add((held.pointer, held.inside))
         value = _at(message, held.pointer)
         if held.inside is not None:
-            text = texts.setdefault(held.pointer, _JsonText(value))
+            if held.pointer not in texts:
+                texts[held.pointer] = _JsonText(value)
+            text = texts[held.pointer]
             text.instead |= _without(held.inside, text.at(held.inside))
             continue
         marked = mark(held.source.key or "")
