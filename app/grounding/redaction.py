@@ -12,7 +12,7 @@ from typing import Any
 
 from app.formats.reading import leaves
 from app.grounding import READERS, plain, references
-from app.grounding.model import Found, Held, Source
+from app.grounding.model import Found, Held
 from app.grounding.sources import key_hash, mark
 from app.literals import replaced, text_of
 
@@ -71,16 +71,15 @@ def held_by(
         "metadata": metadata,
         "grounding": {"request": request},
     }
-    found = {"content": plain.read(content, request)}
-    if native is not None and isinstance(format, str) and format in READERS:
-        found["native"] = READERS[format](native, request)
+    found = _read(format, native, content, request)
     answer = {f"/{name}{piece.path}" for name, each in found.items() for piece in each.text.pieces}
     texts: dict[str, _JsonText] = {}
     instead: dict[str, str] = {}
     marks = 0
     seen = set()
-    for held in _of(wanted, _all(found, metadata), references.by_address(metadata)):
-        if (held.pointer, held.inside) in seen:
+    is_wanted = cache(lambda key: key_hash(key) == wanted)
+    for held in _held(found, metadata):
+        if not is_wanted(held.source.key) or (held.pointer, held.inside) in seen:
             continue
         seen.add((held.pointer, held.inside))
         value = _at(message, held.pointer)
@@ -100,6 +99,52 @@ def held_by(
     return instead | {where: text.replaced() for where, text in texts.items() if text.instead}
 
 
+def keys_held(
+    format: str | None,
+    native: Any = None,
+    content: Any = None,
+    metadata: Any = None,
+    request: Any = None,
+) -> list[str]:
+    """The keys of the sources of which a message can hold words, each once. They are more than
+    those that `app.grounding.read` finds, as a message may hold a document without citing it.
+
+    >>> block = {"type": "document", "source": {"type": "text", "data": "Closed."}}
+    >>> keys_held("anthropic.messages", {"role": "user", "content": [block]})
+    ['sha256:e01c351df5b7bfe2a3c22ee4a021e7d0']
+    """
+    found = _read(format, native, content, request)
+    return list(dict.fromkeys(held.source.key or "" for held in _held(found, metadata)))
+
+
+def _read(format: str | None, native: Any, content: Any, request: Any) -> dict[str, Found]:
+    """By the member of the message. The content is read even beside a provider's object, of which
+    it may be a copy."""
+    found = {"content": plain.read(content, request)}
+    if native is not None and isinstance(format, str) and format in READERS:
+        found["native"] = READERS[format](native, request)
+    return found
+
+
+def _held(found: Mapping[str, Found], metadata: Any) -> Iterator[Held]:
+    """With pointers that lead from the message, and the client's own key if it has one."""
+    named = references.by_address(metadata)
+    for pointer, held in _pointed(found, metadata):
+        source = held.source
+        if source.key:
+            yield held._replace(pointer=pointer, source=named.get(source.key, source))
+
+
+def _pointed(found: Mapping[str, Found], metadata: Any) -> Iterator[tuple[str, Held]]:
+    for name, each in found.items():
+        for citation in each.citations if each.quoting else ():
+            yield f"/{name}{citation.pointer}", Held(citation.pointer, citation.source)
+        for held in each.held:
+            yield f"/{'grounding/request' if held.in_request else name}{held.pointer}", held
+    for citation in references.read(metadata):
+        yield f"/metadata{citation.pointer}", Held(citation.pointer, citation.source)
+
+
 class _JsonText:
     """A string that is JSON, and what is to be replaced in it."""
 
@@ -113,28 +158,6 @@ class _JsonText:
 
     def replaced(self) -> str:
         return text_of(replaced(self._text, self.instead))
-
-
-def _all(found: Mapping[str, Found], metadata: Any) -> Iterator[Held]:
-    """With pointers that lead from the message."""
-    for name, each in found.items():
-        for citation in each.citations if each.quoting else ():
-            yield Held(f"/{name}{citation.pointer}", citation.source)
-        for held in each.held:
-            where = "grounding/request" if held.in_request else name
-            yield held._replace(pointer=f"/{where}{held.pointer}")
-    for citation in references.read(metadata):
-        yield Held(f"/metadata{citation.pointer}", citation.source)
-
-
-def _of(wanted: str, everything: Iterator[Held], named: Mapping[str, Source]) -> Iterator[Held]:
-    """Those of one source. The client's own id of a source wins over its address."""
-
-    @cache
-    def is_wanted(key: str) -> bool:
-        return key_hash(named[key].key or "" if key in named else key) == wanted
-
-    return (held for held in everything if held.source.key and is_wanted(held.source.key))
 
 
 def _without(
