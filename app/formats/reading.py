@@ -63,6 +63,31 @@ def objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{pointer}/{index}", item
 
 
+def leaves(pointer: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+    """What a value holds that is no object, in the order of the text: JSON Pointers, names of
+    members and values. An array is followed by its elements, which have no names.
+
+    >>> list(leaves("/a", {"b": ["c"], "d/e": 1}))
+    [('/a/b', 'b', ['c']), ('/a/b/0', '', 'c'), ('/a/d~1e', 'd/e', 1)]
+    """
+    waiting = [(pointer, "", value)]
+    while waiting:
+        where, name, each = waiting.pop()
+        if isinstance(each, dict):
+            inside = [(f"{where}/{escaped(name)}", name, value) for name, value in each.items()]
+            waiting.extend(reversed(inside))
+            continue
+        yield where, name, each
+        if isinstance(each, list):
+            inside = [(f"{where}/{index}", "", value) for index, value in enumerate(each)]
+            waiting.extend(reversed(inside))
+
+
+def escaped(name: str) -> str:
+    """A name as a token of a JSON Pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 def string(value: Any) -> str | None:
     """Text that is not empty: some libraries write an empty id where there is none."""
     return readable(value) if isinstance(value, str) and value else None

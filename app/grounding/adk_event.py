@@ -10,11 +10,11 @@ from app.grounding.texts import Text
 
 
 def read(native: Any, _request: Any) -> Found:
-    found = gemini_content.read_content("/content", member(native, "content"), "", native)
+    found = gemini_content.read_content("/content", member(native, "content"), [("", native)])
     for name in adk_event.TRANSCRIPTIONS:  # of a live session
         heard = member(native, name, "text")
         if not found.text.whole and isinstance(heard, str):
             text = Text()
             text.add(f"/{name}/text", heard)
-            return Found(text)
+            return Found(text, held=found.held, quoting=False)
     return found

@@ -1,14 +1,14 @@
 """Anthropic: the block of text is the span. Documents and search results count over all messages of
 the request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from app.formats import anthropic_messages
 from app.formats.reading import joined, kind, member, objects, string, texts
 from app.grounding import sources
-from app.grounding.documents import NO_SOURCE, Documents
-from app.grounding.model import Citation, Found, Locator, Source, locator
+from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
+from app.grounding.model import Citation, Found, Held, Locator, Source, locator
 from app.grounding.texts import Piece, Text
 
 _POSITIONS = (("char_index", "char"), ("page_number", "page"), ("block_index", "block"))
@@ -23,7 +23,8 @@ def read(native: Any, request: Any) -> Found:
         for pointer, block, piece in blocks:
             yield from of_block(pointer, block, piece, documents, results)
 
-    return Found(text, citations(), _offered(documents, results))
+    held_by_blocks = held(anthropic_messages.blocks(native), request)
+    return Found(text, citations(), _offered(documents, results), held_by_blocks)
 
 
 def of_block(
@@ -84,9 +85,7 @@ def read_documents(request: Any) -> Iterator[Source]:
 
 def read_results(request: Any) -> Iterator[Source]:
     for block in _blocks_of(request, "search_result"):
-        text = joined(texts(block.get("content")))
-        found = _named(block.get("source"), string(block.get("title")), text=text)
-        yield found or sources.content(text)
+        yield _result(block)
 
 
 def _blocks_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
@@ -99,19 +98,58 @@ def _blocks_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
                     yield each
 
 
+Blocks = Iterable[tuple[str, dict[str, Any]]]
+
+
+def held(blocks: Blocks, request: Any) -> Iterator[Held]:
+    """In the blocks of a message, and in the request, with the answers of earlier turns."""
+    yield from held_in_short_form(request)
+    for pointer, block in blocks:
+        yield from _held_in(pointer, block)
+    documents, results = Documents(request, read_documents), Documents(request, read_results)
+    for where, message in objects(member(request, "messages"), "/messages"):
+        for pointer, block in objects(message.get("content"), f"{where}/content"):
+            for each in _held_in(pointer, block):
+                yield each._replace(in_request=True)
+            for at, said in objects(block.get("citations"), f"{pointer}/citations"):
+                yield Held(at, _source(said, documents, results), in_request=True)
+
+
+def _held_in(pointer: str, block: dict[str, Any]) -> Iterator[Held]:
+    """A block, or what is in a tool's result: an array, or one object."""
+    inner: Blocks = ()
+    if kind(block).endswith("tool_result"):
+        content = block.get("content")
+        one = [(f"{pointer}/content", content)] if isinstance(content, dict) else ()
+        inner = one or objects(content, f"{pointer}/content")
+    for where, each in ((pointer, block), *inner):
+        if kind(each) == "document":
+            yield Held(where, _document(each))
+        elif kind(each) == "search_result":
+            yield Held(where, _result(each))
+        elif kind(each) in ("web_search_result", "web_fetch_result"):
+            yield Held(where, sources.url(each.get("url")) or sources.unknown("", NO_SOURCE))
+
+
 def _document(block: dict[str, Any]) -> Source:
     given, title = block.get("source"), string(block.get("title"))
     text = member(given, "data")
     if kind(given) == "content":
         text = "".join(piece for piece in texts(member(given, "content")) if isinstance(piece, str))
     if kind(given) in ("text", "content") and isinstance(text, str):
-        return sources.content(text, title)
+        return sources.content(text, title, held=block)
     return (
         sources.file("anthropic", member(given, "file_id"), title=title)
         or sources.url(member(given, "url"), title=title)
-        or sources.encoded_content(member(given, "data"), title=title)
+        or sources.encoded_content(member(given, "data"), title=title, held=block)
         or sources.unknown("document", NO_SOURCE)
     )
+
+
+def _result(block: dict[str, Any]) -> Source:
+    text = joined(texts(block.get("content")))
+    found = _named(block.get("source"), string(block.get("title")), text=text)
+    return found or sources.content(text, held=block)
 
 
 def _named(name: Any, title: str | None, text: str | None = None) -> Source | None:

@@ -1,14 +1,14 @@
 """Bedrock Converse: cited text stands in blocks of its own, or in the block of text before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 from app.formats import bedrock_converse
 from app.formats.reading import joined, member, objects, string
 from app.grounding import sources
-from app.grounding.documents import NO_SOURCE, Documents
-from app.grounding.model import Citation, Found, Locator, Source, locator
+from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
+from app.grounding.model import Citation, Found, Held, Locator, Source, locator
 from app.grounding.texts import Passage, Text
 
 _POSITIONS = (
@@ -33,7 +33,9 @@ def read_message(pointer: str, message: Any, request: Any) -> Found:
             for at, said in objects(block.get("citations"), f"{where}/citations"):
                 yield _citation(at, said, passage, documents, results)
 
-    return Found(text, citations(), chain(documents.offered(), results.offered()))
+    offered = chain(documents.offered(), results.offered())
+    held_by_blocks = held(bedrock_converse.blocks_of(pointer, message), request)
+    return Found(text, citations(), offered, held_by_blocks)
 
 
 def _cited(
@@ -113,10 +115,7 @@ def read_documents(request: Any) -> Iterator[Source]:
 
 
 def read_results(request: Any) -> Iterator[Source]:
-    for block in _blocks_of(request, "searchResult"):
-        text = joined(part.get("text") for _, part in objects(block.get("content"), ""))
-        found = _named(block.get("source"), string(block.get("title")), text)
-        yield found or sources.content(text)
+    return (_result(block) for block in _blocks_of(request, "searchResult"))
 
 
 def _blocks_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
@@ -139,12 +138,43 @@ def _document(block: dict[str, Any]) -> Source:
             if isinstance(part.get("text"), str)
         )
     if isinstance(text, str):
-        return sources.content(text, title)
+        return sources.content(text, title, held=block)
     return (
         sources.url(member(given, "s3Location", "uri"), title=title)
-        or sources.encoded_content(member(given, "bytes"), title=title)
+        or sources.encoded_content(member(given, "bytes"), title=title, held=block)
         or sources.unknown("document", NO_SOURCE)
     )
+
+
+def _result(block: dict[str, Any]) -> Source:
+    text = joined(part.get("text") for _, part in objects(block.get("content"), ""))
+    found = _named(block.get("source"), string(block.get("title")), text)
+    return found or sources.content(text, held=block)
+
+
+def held(blocks: Iterable[tuple[str, dict[str, Any]]], request: Any) -> Iterator[Held]:
+    """In the blocks of a message, and in the request, with the answers of earlier turns."""
+    yield from held_in_short_form(request)
+    for pointer, block in blocks:
+        yield from _held_in(pointer, block)
+    documents, results = Documents(request, read_documents), Documents(request, read_results)
+    for where, message in objects(member(request, "messages"), "/messages"):
+        for pointer, block in objects(message.get("content"), f"{where}/content"):
+            for each in _held_in(pointer, block):
+                yield each._replace(in_request=True)
+            cited, at = member(block, "citationsContent", "citations"), "citationsContent/citations"
+            for place, said in objects(cited, f"{pointer}/{at}"):
+                yield Held(place, _source(said, documents, results), in_request=True)
+
+
+def _held_in(pointer: str, block: dict[str, Any]) -> Iterator[Held]:
+    """A block, or what is in a tool's result."""
+    inner = objects(member(block, "toolResult", "content"), f"{pointer}/toolResult/content")
+    for where, each in ((pointer, block), *inner):
+        if isinstance(each.get("document"), dict):
+            yield Held(f"{where}/document", _document(each["document"]))
+        if isinstance(each.get("searchResult"), dict):
+            yield Held(f"{where}/searchResult", _result(each["searchResult"]))
 
 
 def _named(name: Any, title: str | None, text: str | None = None) -> Source | None:

@@ -9,8 +9,8 @@ from app.formats import openai_chat
 from app.formats.reading import kind, member, objects, string
 from app.grounding import openai_chat as chat
 from app.grounding import sources
-from app.grounding.documents import NO_SOURCE, Documents
-from app.grounding.model import Citation, Found, Source
+from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
+from app.grounding.model import Citation, Found, Held, Source
 from app.grounding.texts import OUTSIDE_THE_TEXT, Piece, Text, whole_number
 
 _PLACE_IN_A_LIST = re.compile(r"doc:\d+")
@@ -20,7 +20,9 @@ def read(native: Any, request: Any) -> Found:
     pointer, message = openai_chat.message(native)
     text = Text()
     chat.add_content(pointer, message, text)
-    return Found(text, _citations(pointer, message, text), Documents(request, _documents).offered())
+    citations = _citations(pointer, message, text)
+    offered = Documents(request, _documents).offered()
+    return Found(text, citations, offered, _held(pointer, message, request))
 
 
 def _citations(pointer: str, message: dict[str, Any], text: Text) -> Iterator[Citation]:
@@ -85,3 +87,29 @@ def _documents(request: Any) -> Iterator[Source]:
         data = member(each, "data") if isinstance(member(each, "data"), dict) else each
         named = {"id": string(member(each, "id")) or f"doc:{number}", "document": data}
         yield _source(named)
+
+
+def _held(pointer: str, message: dict[str, Any], request: Any) -> Iterator[Held]:
+    """In the request, with the answers of earlier turns, and in results of tools."""
+    short = list(held_in_short_form(request))
+    yield from short
+    for number, source in () if short else enumerate(_documents(request)):
+        yield Held(f"/documents/{number}", source, in_request=True)
+    yield from _held_in_result(pointer, message)
+    for where, each in objects(member(request, "messages"), "/messages"):
+        for held in _held_in_result(where, each):
+            yield held._replace(in_request=True)
+        for at, said in objects(each.get("citations"), f"{where}/citations"):
+            for place, given in objects(said.get("sources"), f"{at}/sources"):
+                yield Held(place, _source(given), in_request=True)
+
+
+def _held_in_result(pointer: str, message: dict[str, Any]) -> Iterator[Held]:
+    """Citations call a document of a tool's result by its id, or by the call's and its number."""
+    if message.get("role") != "tool":
+        return
+    content, call = message.get("content"), string(message.get("tool_call_id")) or ""
+    for number, each in enumerate(content if isinstance(content, list) else [content]):
+        name = string(member(each, "document", "id")) or f"{call}:{number}"
+        where = f"{pointer}/content/{number}" if isinstance(content, list) else f"{pointer}/content"
+        yield Held(where, _source({"type": "tool", "id": name}))

@@ -6,7 +6,7 @@ from typing import Any
 from app.formats.reading import member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
-from app.grounding.model import Citation, Found, Source, locator
+from app.grounding.model import Citation, Found, Held, Source, locator
 from app.grounding.texts import Text
 
 
@@ -15,12 +15,17 @@ def read(native: Any, _request: Any) -> Found:
     said = member(native, "data", "content")
     if isinstance(said, str):
         text.add("/data/content", said)
-    listed = objects(member(native, "data", "citations", "sources"), "")
-    known = {name: _source(each) for _, each in listed if (name := string(each.get("id")))}
+    pointer = "/data/citations/sources"
+    listed = [
+        (where, string(each.get("id")), _source(each))
+        for where, each in objects(member(native, "data", "citations", "sources"), pointer)
+    ]
+    known = {name: source for _, name, source in listed if name}
     return Found(
         text,
         _citations(native, text, known),
         (source for source in known.values() if source.key),
+        (Held(where, source) for where, _, source in listed),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.formats.reading import member, objects, string
 from app.grounding import sources
-from app.grounding.model import Source
+from app.grounding.model import Held, Source
 from app.grounding.texts import whole_number
 
 NO_REQUEST = "no_request"
@@ -25,7 +25,7 @@ class Documents:
 
     @cached_property
     def _by_index(self) -> dict[int, Source]:
-        short = dict(_short_form(self._request))
+        short = {number: source for _, number, source in _short_form(self._request)}
         return short or dict(enumerate(self._read(self._request)))
 
     def find(self, index: Any, name: str) -> Source:
@@ -48,9 +48,14 @@ class Documents:
         return (source for source in self._by_index.values() if source.key)
 
 
-def _short_form(request: Any) -> Iterator[tuple[int, Source]]:
+def held_in_short_form(request: Any) -> Iterator[Held]:
+    for pointer, _, source in _short_form(request):
+        yield Held(pointer, source, in_request=True)
+
+
+def _short_form(request: Any) -> Iterator[tuple[str, int, Source]]:
     """`{"documents": [{"index", "key", "title", "text"}]}`."""
-    for _, each in objects(member(request, "documents"), ""):
+    for pointer, each in objects(member(request, "documents"), "/documents"):
         number = whole_number(each.get("index"))
         text, title = each.get("text"), string(each.get("title"))
         kept = text if isinstance(text, str) else None
@@ -58,9 +63,9 @@ def _short_form(request: Any) -> Iterator[tuple[int, Source]]:
             continue
         if key := string(each.get("key")):
             named = Source(sources.bounded(key), "document", key, title, text=kept)
-            yield number, named
+            yield pointer, number, named
         elif kept is not None:
-            yield number, sources.content(kept, title)
+            yield pointer, number, sources.content(kept, title, held=each)
         elif title:
             key = sources.bounded(f"doc:{title}")
-            yield number, Source(key, "document", title, title, identity="weak")
+            yield pointer, number, Source(key, "document", title, title, identity="weak")

@@ -8,17 +8,19 @@ from app.formats import gemini_content
 from app.formats.reading import either, member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_AN_INDEX, NOT_IN_THE_ANSWER
-from app.grounding.model import Citation, Found, Locator, Source, locator, score
+from app.grounding.model import Citation, Found, Held, Locator, Source, locator, score
 from app.grounding.texts import Text, whole_number
 
 
 def read(native: Any, _request: Any) -> Found:
-    pointer, candidate = next(objects(member(native, "candidates"), "/candidates"), ("", native))
-    return read_content(*gemini_content.content_of(native), pointer, candidate)
+    candidates = list(objects(member(native, "candidates"), "/candidates")) or [("", native)]
+    return read_content(*gemini_content.content_of(native), candidates)
 
 
-def read_content(content_pointer: str, content: Any, pointer: str, grounded: Any) -> Found:
-    """`grounded` is the object beside the content that holds the metadata."""
+def read_content(content_pointer: str, content: Any, candidates: list[tuple[str, Any]]) -> Found:
+    """`candidates` are the objects that hold metadata. The first is beside the content, and the
+    others are only for what they hold of sources."""
+    pointer, grounded = candidates[0]
     text = Text()
     for where, part in gemini_content.parts_of(content, content_pointer):
         if isinstance(part.get("text"), str) and not part.get("thought"):
@@ -26,7 +28,16 @@ def read_content(content_pointer: str, content: Any, pointer: str, grounded: Any
     name, metadata = either(grounded, "groundingMetadata")
     chunks = [_chunk(chunk) for chunk in _list(either(metadata, "groundingChunks")[1])]
     citations = _citations(f"{pointer}/{name}", metadata, chunks, text)
-    return Found(text, citations, (chunk.source for chunk in chunks if chunk.source.key))
+    offered = (chunk.source for chunk in chunks if chunk.source.key)
+    held = (each for candidate in candidates for each in _held(*candidate))
+    return Found(text, citations, offered, held, quoting=False)
+
+
+def _held(pointer: str, grounded: Any) -> Iterator[Held]:
+    name, metadata = either(grounded, "groundingMetadata")
+    list_name, chunks = either(metadata, "groundingChunks")
+    for where, chunk in objects(chunks, f"{pointer}/{name}/{list_name}"):
+        yield Held(where, _chunk(chunk).source)
 
 
 def _citations(

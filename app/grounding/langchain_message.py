@@ -20,7 +20,9 @@ def read(native: Any, request: Any) -> Found:
     documents = Documents(request, anthropic_messages.read_documents)
     results = Documents(request, anthropic_messages.read_results)
     citations = _citations(pointer, message, text, documents, results)
-    return Found(text, citations, documents.offered())
+    blocks = objects(message.get("content"), f"{pointer}/content")
+    held = anthropic_messages.held(blocks, request)
+    return Found(text, citations, documents.offered(), held)
 
 
 def _citations(

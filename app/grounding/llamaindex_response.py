@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.formats import llamaindex_response
-from app.formats.reading import member, objects, string
+from app.formats.reading import escaped, member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
-from app.grounding.model import Citation, Found, Source, locator, score
+from app.grounding.model import Citation, Found, Held, Source, locator, score
 from app.grounding.texts import Passage, Text
 
 
@@ -19,7 +19,24 @@ def read(native: Any, _request: Any) -> Found:
         text.add(path, said)
     nodes = list(objects(member(native, "source_nodes"), "/source_nodes"))
     offered = (_source(_node(found)) for _, found in nodes)
-    return Found(text, _citations(text, nodes), (source for source in offered if source.key))
+    return Found(
+        text,
+        _citations(text, nodes),
+        (source for source in offered if source.key),
+        _held(native, nodes),
+        quoting=False,
+    )
+
+
+def _held(native: Any, nodes: list[tuple[str, dict[str, Any]]]) -> Iterator[Held]:
+    """The nodes, and their metadata, which a response has once more by their ids."""
+    for pointer, found in nodes:
+        node = _node(found)
+        source = _source(node)
+        yield Held(pointer, source)
+        for name in (node.get("id_"), node.get("node_id")):
+            if isinstance(name, str) and isinstance(member(native, "metadata", name), dict):
+                yield Held(f"/metadata/{escaped(name)}", source)
 
 
 def _citations(text: Text, nodes: list[tuple[str, dict[str, Any]]]) -> Iterator[Citation]:

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.formats import openai_chat
-from app.formats.reading import joined, kind, member, objects, readable, string, texts
+from app.formats.reading import escaped, joined, kind, member, objects, readable, string, texts
 from app.grounding import openai_chat as chat
 from app.grounding import sources
-from app.grounding.documents import NO_REQUEST, NO_SOURCE, NOT_AN_INDEX, NOT_IN_THE_REQUEST
+from app.grounding.documents import (
+    NO_REQUEST,
+    NO_SOURCE,
+    NOT_AN_INDEX,
+    NOT_IN_THE_REQUEST,
+    held_in_short_form,
+)
 from app.grounding.documents import Documents as Numbered
-from app.grounding.model import Citation, Found, Source
+from app.grounding.model import Citation, Found, Held, Source
 from app.grounding.texts import Passage, Text, whole_number
 
 Results = dict[str, tuple[Source, str | None]]
@@ -23,7 +29,24 @@ def read(native: Any, request: Any) -> Found:
     chat.add_content(pointer, message, text)
     results = _results(request)
     citations = _citations(pointer, message, text, request, results)
-    return Found(text, citations, (source for source, _ in results.values()))
+    offered = (source for source, _ in results.values())
+    return Found(text, citations, offered, _held(pointer, message, request), quoting=False)
+
+
+def _held(pointer: str, message: dict[str, Any], request: Any) -> Iterator[Held]:
+    """The results of tools are text in which each source has a member of its own."""
+    for where, chunk in objects(message.get("content"), f"{pointer}/content"):
+        if kind(chunk) == "tool_reference" and (found := sources.url(chunk.get("url"))):
+            yield Held(where, found)
+    yield from held_in_short_form(request)
+    for where, each in objects(member(request, "messages"), "/messages"):
+        content, place = each.get("content"), f"{where}/content"
+        if isinstance(content, list) and len(content) == 1:
+            content, place = member(content[0], "text"), f"{place}/0/text"
+        if each.get("role") == "tool" and isinstance(content, str):
+            for name, result in _parsed(content):
+                source = _source(readable(name), result)
+                yield Held(place, source, in_request=True, inside=f"/{escaped(name)}")
 
 
 def _citations(
@@ -78,6 +101,10 @@ def _results(request: Any) -> Results:
 
 
 def _entries(content: str) -> Iterator[tuple[str, Any]]:
+    return ((readable(name), each) for name, each in _parsed(content))
+
+
+def _parsed(content: str) -> Iterator[tuple[str, Any]]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -85,7 +112,7 @@ def _entries(content: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, list):
         value = {str(number): each for number, each in enumerate(value)}
     if isinstance(value, dict):
-        yield from ((readable(name), each) for name, each in value.items())
+        yield from value.items()
 
 
 def _source(name: str, result: Any) -> Source:

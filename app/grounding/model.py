@@ -64,14 +64,30 @@ class Citation(NamedTuple):
         return self.fault or self.source.fault
 
 
+class Held(NamedTuple):
+    """Where something stands that one source says: an object of that source alone, or a string.
+    `pointer` leads into the provider's object, or into the request. If the string there is JSON,
+    `inside` leads on in that."""
+
+    pointer: str
+    source: Source
+    in_request: bool = False
+    inside: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is in a provider's object. `offered` are the sources that the model was given, whether
-    or not it cites them. The citations are not looked for before somebody takes them."""
+    or not it cites them. The citations are not looked for before somebody takes them.
+
+    `held` is for redaction: what stands outside the objects of citations. `quoting` is False if
+    those hold nothing that a source says."""
 
     text: Text
     citations: Iterable[Citation] = ()
     offered: Iterable[Source] = ()
+    held: Iterable[Held] = ()
+    quoting: bool = True
 
 
 def locator(unit: LocatorUnit, start: Any, end: Any) -> Locator | None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.formats import openai_responses
-from app.formats.reading import kind, objects, string
+from app.formats.reading import kind, member, objects, string
 from app.grounding import annotations, sources
-from app.grounding.model import Citation, Found, Source
+from app.grounding.model import Citation, Found, Held
 from app.grounding.texts import Piece, Text
 
 
@@ -20,7 +20,8 @@ def read(native: Any, _request: Any) -> Found:
         if kind(item) in ("", "message")
         for part in _add(f"{pointer}/content", item.get("content"), text)
     ]
-    return Found(text, _citations(parts, text), _offered(items))
+    offered = (found.source for found in _held(items))
+    return Found(text, _citations(parts, text), offered, _held(items))
 
 
 def read_parts(pointer: str, content: Any) -> Found:
@@ -50,14 +51,14 @@ def _citations(parts: list[Part], text: Text) -> Iterator[Citation]:
             yield annotations.of_openai(where, said, text, piece)
 
 
-def _offered(items: list[tuple[str, dict[str, Any]]]) -> Iterator[Source]:
+def _held(items: list[tuple[str, dict[str, Any]]]) -> Iterator[Held]:
     """What the searches of the web and of files found."""
-    for _, item in items:
-        action = item.get("action")
-        for _, found in objects(action.get("sources") if isinstance(action, dict) else None, ""):
+    for pointer, item in items:
+        listed = member(item, "action", "sources")
+        for where, found in objects(listed, f"{pointer}/action/sources"):
             if source := sources.url(found.get("url"), title=string(found.get("title"))):
-                yield source
-        for _, found in objects(item.get("results"), ""):
+                yield Held(where, source)
+        for where, found in objects(item.get("results"), f"{pointer}/results"):
             title = string(found.get("filename"))
             if source := sources.file("openai", found.get("file_id"), title=title):
-                yield source
+                yield Held(where, source)

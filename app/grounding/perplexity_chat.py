@@ -9,7 +9,7 @@ from app.grounding import openai_chat as chat
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
-from app.grounding.model import Citation, Found, Source
+from app.grounding.model import Citation, Found, Held, Source
 from app.grounding.texts import Passage, Text
 
 
@@ -24,7 +24,20 @@ def read(native: Any, _request: Any) -> Found:
     name = "citations" if isinstance(member(native, "citations"), list) else "search_results"
     listed = [_source(address, result) for address, result in _listed(native)]
     offered = (source for source, _ in listed if source.key)
-    return Found(text, _citations(f"/{name}", text, listed), offered)
+    citations = _citations(f"/{name}", text, listed)
+    return Found(text, citations, offered, _held(native, listed), quoting=False)
+
+
+def _held(native: Any, listed: list[tuple[Source, str | None]]) -> Iterator[Held]:
+    """A result is that of its own address, and of the one in the list with the same number."""
+    results = member(native, "search_results")
+    for number, result in enumerate(results if isinstance(results, list) else ()):
+        if isinstance(result, dict):
+            pointer = f"/search_results/{number}"
+            if number < len(listed):
+                yield Held(pointer, listed[number][0])
+            if found := sources.url(result.get("url")):
+                yield Held(pointer, found)
 
 
 def _citations(

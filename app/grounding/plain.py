@@ -1,8 +1,9 @@
 """Messages without a known format: text, and blocks that only one provider writes."""
 
+from itertools import chain
 from typing import Any
 
-from app.formats.reading import kind
+from app.formats.reading import kind, objects
 from app.grounding import anthropic_messages, bedrock_converse, openai_responses
 from app.grounding.model import Found
 from app.grounding.texts import Text
@@ -27,4 +28,6 @@ def read(content: Any, request: Any) -> Found:
             text.add(f"/{number}", block)
         elif isinstance(block, dict) and isinstance(block.get("text"), str):
             text.add(f"/{number}/text", block["text"])
-    return Found(text)
+    readers = (anthropic_messages, bedrock_converse)
+    held = chain.from_iterable(each.held(objects(blocks, ""), request) for each in readers)
+    return Found(text, held=held)

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any
 
-from app.formats.reading import string
+from app.formats.reading import leaves, string
 from app.grounding.model import Source
 
 MAX_KEY = 1024
@@ -95,20 +95,46 @@ def place(identifier: Any, title: str | None = None) -> Source | None:
     return Source(bounded(f"place:{raw}"), "place", raw, title) if raw else None
 
 
-def content(text: str, title: str | None = None) -> Source:
-    """A source that has no name but its text."""
+def content(text: str, title: str | None = None, held: Any = None) -> Source:
+    """A source that has no name but its text. `held` is the object that holds it, which keeps the
+    key if the text was redacted."""
+    if (not text or text.startswith(_MARK)) and (key := _marked(held)):
+        return Source(key, "document", title=title)
     key = f"sha256:{digest(text.encode('utf-8', 'surrogatepass'))}"
     return Source(key, "document", title=title, text=text)
 
 
-def encoded_content(data: Any, title: str | None = None) -> Source | None:
+def encoded_content(data: Any, title: str | None = None, held: Any = None) -> Source | None:
     """The same for bytes in base64; None if they are not."""
     if not isinstance(data, str):
         return None
+    if (not data or data.startswith(_MARK)) and (key := _marked(held)):
+        return Source(key, "document", title=title)
     try:
         return Source(f"sha256:{digest(base64.b64decode(data))}", "document", title=title)
     except (binascii.Error, ValueError):
         return None
+
+
+_MARK = "[redacted "
+_MARKED = re.compile(r"\[redacted (sha256:[0-9a-f]{32})\]")
+
+
+def mark(key: str) -> str:
+    """What takes the place of a redacted text whose hash is the key.
+
+    >>> content("", held={"text": mark("sha256:afb98a9a286aa6bf7c2c224a440b9f9c")}).key
+    'sha256:afb98a9a286aa6bf7c2c224a440b9f9c'
+    """
+    return f"{_MARK}{key}]"
+
+
+def _marked(held: Any) -> str | None:
+    """The key in the first mark of an object."""
+    for _, _, value in leaves("", held):
+        if isinstance(value, str) and (match := _MARKED.fullmatch(value)):
+            return match[1]
+    return None
 
 
 def unknown(raw: str, fault: str) -> Source:

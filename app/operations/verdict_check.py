@@ -1,5 +1,5 @@
-"""The check of what a tenant says of its sources, and of their redactions. It shares the keys with the store, but none of
-its code.
+"""The check of what a tenant says of its sources, and of their redactions. It shares the keys with
+the stores, but none of their code.
 """
 
 from collections.abc import Iterable

@@ -168,7 +168,7 @@ class SourceRedactor:
             page = next(self.table.query_index(BY_SOURCE, where, limit=ENTRIES, after=after))
             if page:
                 last = page[-1]
-                reached = f"{number} {last['PK']} {last['SK']}"
+                reached = f"{number} {str(last['PK'])} {str(last['SK'])}"
                 return [answer for entry in page if (answer := read_entry(entry))], reached
         return [], ""
 
