@@ -234,8 +234,8 @@ def test_what_is_edited_popped_or_cut_away_is_not_listed(alice, reader):
     assert len(reader("limit=100")[0]) == 2 + 2 * MAX_SOURCES
     assert alice.delete(f"{path}?from={made[2]}").status_code == 200
     assert reader("") == ([made[1]], None)
-    metadata = {"references": [REFERENCE]}
-    assert alice.put(f"{path}/{made[0]}", {"metadata": metadata}).status_code == 200
+    again = {"content": "cites it again", "metadata": {"references": [REFERENCE]}}
+    assert alice.put(f"{path}/{made[0]}", again).status_code == 200
     assert reader("") == ([made[1], made[0]], None)
 
 
