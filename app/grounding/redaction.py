@@ -91,7 +91,7 @@ def held_by(
             continue
         marked = mark(held.source.key or "")
         new = _without(held.pointer, value, marked, answer)
-        named_by_text = not held.source.raw and not _has(value, marked)
+        named_by_text = not held.source.raw
         if new and named_by_text and marks < MAX_MARKS:
             marks += 1
             new[next(iter(new))] = text_of(marked)
@@ -176,10 +176,6 @@ def _speaks(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return value != "" and not IDENTITY.fullmatch(name)
     return name == "embedding" and isinstance(value, list) and value != []
-
-
-def _has(value: Any, text: str) -> bool:
-    return any(each == text for _, _, each in leaves("", value))
 
 
 def _at(value: Any, pointer: str) -> Any:

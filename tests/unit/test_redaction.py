@@ -70,6 +70,7 @@ def without(body, key):
     redacted = redact(body, key_hash(key))
     assert redact(redacted.body, key_hash(key)) == (type(redacted)(redacted.body, ()))
     assert places_of_citations(redacted.body) == places_of_citations(body)
+    assert all_keys(redacted.body) == all_keys(body)
     text = grounding_of(message(body)).text
     assert grounding_of(message(redacted.body)).text.whole == text.whole
     was, now = TOKEN.findall(body), TOKEN.findall(redacted.body)
@@ -347,6 +348,23 @@ HOLDERS = [
             ]
         },
         content(SECRET).key,
+    ),
+    # The mark stands in the first string, which is not the text here.
+    (
+        "anthropic.messages",
+        {"content": [{"context": SECRET, **document("Words.")}]},
+        None,
+        content("Words.").key,
+    ),
+    # The second address in the list is the one that `[2]` cites.
+    (
+        "perplexity.chat",
+        {
+            "citations": ["https://b.example", "https://a.example"],
+            "search_results": [{}, {"url": "https://c.example", "snippet": SECRET}],
+        },
+        None,
+        "url:https://a.example",
     ),
     ("langchain.message", {"content": [document(SECRET)]}, None, content(SECRET).key),
     (
