@@ -12,7 +12,7 @@ from typing import Any
 
 from app.formats.reading import leaves
 from app.grounding import READERS, plain, references
-from app.grounding.model import Found, Held
+from app.grounding.model import Found, Held, Source
 from app.grounding.sources import key_hash, mark
 from app.literals import replaced, text_of
 
@@ -99,22 +99,23 @@ def held_by(
     return instead | {where: text.replaced() for where, text in texts.items() if text.instead}
 
 
-def keys_held(
+def sources_held(
     format: str | None,
     native: Any = None,
     content: Any = None,
     metadata: Any = None,
     request: Any = None,
-) -> list[str]:
-    """The keys of the sources of which a message can hold words, each once. They are more than
-    those that `app.grounding.read` finds, as a message may hold a document without citing it.
+) -> list[Source]:
+    """The sources of which a message can hold words, each once. They are more than those that
+    `app.grounding.read` finds, as a message may hold a document without citing it.
 
     >>> block = {"type": "document", "source": {"type": "text", "data": "Closed."}}
-    >>> keys_held("anthropic.messages", {"role": "user", "content": [block]})
+    >>> said = {"role": "user", "content": [block]}
+    >>> [source.key for source in sources_held("anthropic.messages", said)]
     ['sha256:e01c351df5b7bfe2a3c22ee4a021e7d0']
     """
     found = _read(format, native, content, request)
-    return list(dict.fromkeys(held.source.key or "" for held in _held(found, metadata)))
+    return list({held.source.key: held.source for held in _held(found, metadata)}.values())
 
 
 def _read(format: str | None, native: Any, content: Any, request: Any) -> dict[str, Found]:

@@ -12,6 +12,7 @@ from typing import Any
 from app import grounding
 from app.formats.reading import member
 from app.grounding.model import Source
+from app.grounding.redaction import sources_held
 from app.grounding.sources import key_hash
 from app.literals import value_of
 from app.messages.model import Message, NewMessage
@@ -39,8 +40,8 @@ BYTES_BESIDE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hashes of the sources of one message that are to be indexed. `given` are those that the model
-    was given, and the message does not cite."""
+    """Hashes of the sources of one message that are to be indexed. `given` are those that it does
+    not cite, but may hold words of, as of documents that the model was given."""
 
     cited: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
@@ -79,12 +80,15 @@ def _find(
     if is_plain and not member(metadata, "references"):
         return NOTHING  # as most messages
     read = grounding.read(format, native, content, metadata, request)
-    cited = [citation.source for _, citation in read.each()]
-    hashes: list[dict[str, None]] = [
-        {key_hash(each.key): None for each in some if each.key and (web or _is_document(each))}
-        for some in (cited, read.offered)
-    ]
-    return Found(tuple(hashes[0]), tuple(hash for hash in hashes[1] if hash not in hashes[0]))
+    cited = _hashes((citation.source for _, citation in read.each()), web=web)
+    held = _hashes(sources_held(format, native, content, metadata, request), web=web)
+    return Found(tuple(cited), tuple(source for source in held if source not in cited))
+
+
+def _hashes(sources: Iterable[Source], *, web: bool) -> dict[str, None]:
+    """Each once, in order of first use."""
+    indexed = (source for source in sources if source.key and (web or _is_document(source)))
+    return {key_hash(key): None for key in dict.fromkeys(str(each.key) for each in indexed)}
 
 
 def _is_document(source: Source) -> bool:

@@ -40,7 +40,7 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 |                       | ##SOURCES   |                                |                       | SWEEP#<shard>, <due> |
 
 A source's hash is that of its key (`app.grounding.sources`). A source that a message does not cite,
-but holds the text of, has its edge under `GIVEN#` instead of `SRC#` in GSI2.
+but may hold words of, has its edge under `GIVEN#` instead of `SRC#` in GSI2.
 
 GSI3 has the users of a tenant: GSI3PK is `<tenant>#<shard>`, GSI3SK the beginning of the user's
 partition.

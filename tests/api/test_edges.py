@@ -83,7 +83,10 @@ def test_a_page_with_an_id_of_the_clients_is_a_reference(alice, session_id, edge
 
 
 def test_a_document_that_is_given_but_not_cited_is_told_apart(alice, session_id, edges):
-    documents = [{"index": 0, "key": "doc:a", "text": "A"}, {"index": 1, "key": "doc:b"}]
+    documents = [
+        {"index": 0, "key": "doc:a", "text": "A"},
+        {"index": 1, "key": "doc:b", "text": "B"},
+    ]
     cite = {"type": "char_location", "document_index": 0, "cited_text": "A"}
     blocks = [{"type": "text", "text": "Yes.", "citations": [cite]}]
     message = alice.append(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app import grounding
 from app.formats.reading import leaves
 from app.grounding.answers import Shape, citation_text
-from app.grounding.redaction import keys_held
+from app.grounding.redaction import sources_held
 from app.grounding.sources import content, encoded_content, key_hash, mark
 from app.literals import Literal, replaced
 from app.messages.grounding import grounding_of
@@ -593,7 +593,8 @@ def test_the_work_is_linear(name):
 def all_keys(body):
     """Of everything that can be redacted."""
     said = message(body)
-    return keys_held(said.format, said.native, said.content, said.metadata, said.request)
+    held = sources_held(said.format, said.native, said.content, said.metadata, said.request)
+    return [source.key for source in held]
 
 
 def check(body):
