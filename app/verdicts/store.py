@@ -17,6 +17,8 @@ IfMatch = tuple[str, ...]
 
 ANY, NONE = "*", "-"
 
+ABSENT = "attribute_not_exists(PK)"
+
 
 class VerdictStore:
     def __init__(self, table: Table, ulids: ids.UlidSource | None = None) -> None:
@@ -82,12 +84,11 @@ class VerdictStore:
         """Writes a verdict as it was, unless there is one. Returns whether it was written. Costs 1
         transaction."""
         partition = keys.tenant_sources(caller.tenant)
-        is_new, _ = _condition(None, only_new=True)
         [revision] = self.ulids.new()
         try:
             self.table.transact(
                 {
-                    "verdict": _verdict_write(partition, verdict, is_new),
+                    "verdict": _verdict_write(partition, verdict, ABSENT),
                     "revision": _revision_write(partition, revision),
                 }
             )
@@ -116,7 +117,7 @@ def _condition(
     if_match: IfMatch | None, *, only_new: bool
 ) -> tuple[str | None, dict[str, str] | None]:
     if only_new:
-        return "attribute_not_exists(PK)", None
+        return ABSENT, None
     if if_match is None:
         return None, None
     if ANY in if_match:

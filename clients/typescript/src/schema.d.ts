@@ -66,8 +66,9 @@ export interface paths {
          *
          *     With `values`, the session's values with that prefix are returned, too; with `user_values` and
          *     `tenant_values` those of the user and the tenant. They are read after the messages. With
-         *     `view=neutral`, messages of any provider have one form. In these cases the ETag is that of the
-         *     whole response, and a 304 costs as much as a 200.
+         *     `view=neutral`, messages of any provider have one form. With `include=grounding`, each tells in
+         *     short what it rests on. In these cases the ETag is that of the whole response, and a 304 costs
+         *     as much as a 200.
          */
         get: operations["get_session"];
         /**
@@ -184,7 +185,8 @@ export interface paths {
         /**
          * List messages, oldest or latest first
          * @description Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
-         *     than one you already have. With `view=neutral`, messages of any provider have one form.
+         *     than one you already have. With `view=neutral`, messages of any provider have one form. With
+         *     `include=grounding`, each tells in short what it rests on. These two have an ETag.
          */
         get: operations["list_messages"];
         put?: never;
@@ -246,7 +248,8 @@ export interface paths {
         };
         /**
          * Get one message
-         * @description Returns the whole message, with its content as it was sent.
+         * @description Returns the whole message, with its content as it was sent. With `include=grounding`, it tells
+         *     in short what it rests on, and the ETag is a hash of the response.
          */
         get: operations["get_message"];
         /**
@@ -395,6 +398,7 @@ export interface paths {
          * Show what a message rests on
          * @description Its citations and sources in one form for every provider, worked out from the provider's own
          *     object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
+         *     Each has a verdict: what the tenant has said became of its source.
          */
         get: operations["get_message_grounding"];
         put?: never;
@@ -719,6 +723,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenant/sources/{hash}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Show what became of a source
+         * @description Needs the scope `sources:govern`, or `sources:audit`, with which the reason is left out. If
+         *     nobody has said anything of the source, the response is 404.
+         */
+        get: operations["get_source"];
+        /**
+         * Say what became of a source
+         * @description Needs the scope `sources:govern`. From then on, every answer of the tenant that cites the source
+         *     shows it as `changed`, `withdrawn` or `current`. No message is changed. This replaces what was
+         *     said of the source before.
+         */
+        put: operations["put_source"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -764,7 +800,7 @@ export interface components {
              * @description A stable code for programs. New codes may be added
              * @enum {string}
              */
-            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON";
+            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
             errors: components["schemas"]["FieldError"][];
             request_id: string;
             /** @description With `GONE_SINCE`: the ids of what the first request created */
@@ -1040,12 +1076,16 @@ export interface components {
             resolves: boolean;
             /** @description Why it does not resolve */
             reason: string | null;
-            /** @description What the source says */
+            /** @description What the source says; null if it was withdrawn */
             quote: string | null;
             /** @description In the source */
             locator: components["schemas"]["Locator"] | null;
             score: number | null;
-            verdict: string;
+            /**
+             * @description What the tenant has said became of the source; `dangling` if it is neither withdrawn nor changed and the citation does not resolve
+             * @enum {string}
+             */
+            verdict: "withdrawn" | "changed" | "dangling" | "ungoverned" | "current";
             /**
              * @description The member of the message into which `at` and `from` lead
              * @enum {string}
@@ -1072,7 +1112,11 @@ export interface components {
             identity: "strong" | "weak" | "redirect";
             /** @description false: the model was given it but cites it nowhere */
             cited: boolean;
-            verdict: string;
+            /**
+             * @description For this version of it
+             * @enum {string}
+             */
+            verdict: "withdrawn" | "changed" | "ungoverned" | "current";
         };
         GivenFeedback: {
             /** @description The user, or the agent acting for the user */
@@ -1116,12 +1160,23 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
-                request: {
+                request?: {
                     [key: string]: unknown;
                 };
+                /** @description Only with `include=grounding` */
+                citations?: number;
+                /** @description Only with `include=grounding` */
+                sources?: number;
+                /** @description Only with `include=grounding` */
+                dangling?: number;
+                /**
+                 * @description Only with `include=grounding`: the worst one
+                 * @enum {string}
+                 */
+                verdict?: "withdrawn" | "changed" | "dangling" | "ungoverned" | "current";
             };
             /** @description Any JSON object. Only `references` are checked */
             metadata: {
@@ -1454,12 +1509,23 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
-                request: {
+                request?: {
                     [key: string]: unknown;
                 };
+                /** @description Only with `include=grounding` */
+                citations?: number;
+                /** @description Only with `include=grounding` */
+                sources?: number;
+                /** @description Only with `include=grounding` */
+                dangling?: number;
+                /**
+                 * @description Only with `include=grounding`: the worst one
+                 * @enum {string}
+                 */
+                verdict?: "withdrawn" | "changed" | "dangling" | "ungoverned" | "current";
             };
             /** @description Any JSON object. Only `references` are checked */
             metadata?: {
@@ -1589,12 +1655,23 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, so that the numbers in its citations keep their meaning. It comes back as it was sent */
+            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
-                request: {
+                request?: {
                     [key: string]: unknown;
                 };
+                /** @description Only with `include=grounding` */
+                citations?: number;
+                /** @description Only with `include=grounding` */
+                sources?: number;
+                /** @description Only with `include=grounding` */
+                dangling?: number;
+                /**
+                 * @description Only with `include=grounding`: the worst one
+                 * @enum {string}
+                 */
+                verdict?: "withdrawn" | "changed" | "dangling" | "ungoverned" | "current";
             };
             /** @description Any JSON object. Only `references` are checked */
             metadata?: {
@@ -1812,6 +1889,8 @@ export interface components {
             quotes_absent: components["schemas"]["Figure"];
             quotes_unknowable: components["schemas"]["Figure"];
             sources_never_cited: components["schemas"]["Figure"];
+            citations_changed: components["schemas"]["Figure"];
+            citations_withdrawn: components["schemas"]["Figure"];
         };
         MessageGrounding: {
             citations: components["schemas"]["Citation"][];
@@ -1893,6 +1972,44 @@ export interface components {
         };
         Results: {
             results: components["schemas"]["Result"][];
+        };
+        Verdict: {
+            /** @description Of the key, in hexadecimal */
+            hash: string;
+            /** @example doc:house-rules */
+            key: string;
+            /** @enum {string} */
+            state: "current" | "changed" | "withdrawn";
+            version: string | null;
+            /** @description Only with the scope `sources:govern` */
+            reason?: string | null;
+            /** Format: date-time */
+            governed_at: string;
+            /** @description The user, or the agent acting for the user */
+            governed_by: string;
+        };
+        NewVerdict: {
+            /**
+             * @description The source's `key`, as answers show it. Its hash must be the address's
+             * @example doc:house-rules
+             */
+            key: string;
+            /**
+             * @description What became of the source. `current` takes `changed` or `withdrawn` back
+             * @example changed
+             * @enum {string}
+             */
+            state: "current" | "changed" | "withdrawn";
+            /**
+             * @description The present version of a source that has changed. Citations of this version are `current`
+             * @example 2026-11
+             */
+            version?: string | null;
+            /**
+             * @description Shown with the scope `sources:govern` only
+             * @example The new rules hold from November
+             */
+            reason?: string | null;
         };
         Health: {
             /** @enum {string} */
@@ -2371,6 +2488,8 @@ export interface operations {
                 messages?: number;
                 /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
                 view?: string;
+                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                include?: string;
                 /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
                 offsets?: "codepoints" | "utf16";
                 /** @description Also the values with this prefix. The beginning of the names, as text: `a/` does not match `ab`, but `a` does. Percent-encode it */
@@ -2724,6 +2843,8 @@ export interface operations {
                 cursor?: string;
                 /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
                 view?: string;
+                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                include?: string;
                 /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
                 offsets?: "codepoints" | "utf16";
                 /** @description `asc`: oldest first; `desc`: latest first */
@@ -2734,6 +2855,8 @@ export interface operations {
             header?: {
                 /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
                 "Act-For-User"?: string;
+                /** @description The ETag of your copy. If it is current, the response is 304 */
+                "If-None-Match"?: string;
             };
             path: {
                 session_id: string;
@@ -2745,11 +2868,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Only with `view` or `include`: a hash of the response */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MessagePage"];
                 };
+            };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
@@ -2973,10 +3105,15 @@ export interface operations {
     };
     get_message: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                include?: string;
+            };
             header?: {
                 /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
                 "Act-For-User"?: string;
+                /** @description The ETag of your copy. If it is current, the response is 304 */
+                "If-None-Match"?: string;
             };
             path: {
                 session_id: string;
@@ -2997,9 +3134,17 @@ export interface operations {
                     "application/json": components["schemas"]["Message"];
                 };
             };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -4426,6 +4571,99 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description The ETag of your copy. If it is current, the response is 304 */
+                "If-None-Match"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The verdict's version */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdict"];
+                };
+            };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description Write only if the verdict's ETag is one of these; `*`: any */
+                "If-Match"?: string;
+                /** @description `*`: write only if nobody has said anything yet */
+                "If-None-Match"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "doc:house-rules",
+                 *       "state": "changed",
+                 *       "version": "2026-11",
+                 *       "reason": "The new rules hold from November"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The verdict's version */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdict"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
