@@ -69,6 +69,7 @@ def test_operations_have_the_names_a_client_wants(operations):
         "list_tenant_source_answers",
         "get_source",
         "put_source",
+        "redact_source",
         "export_user",
         "get_health",
         *(

@@ -157,6 +157,9 @@ def change_everything(alice: Client, path: str, session: str) -> None:
     source = f"/tenant/sources/{key_hash('doc:a')}"
     done("PUT", source, {"key": "doc:a", "state": "changed"})
     done("GET", source)
+    quote = {"references": [{"reference_id": "a", "quote": "x"}]}
+    alice.append(session, role="assistant", metadata=quote)
+    done("POST", f"{source}/redaction")
     references = [{"reference_id": str(number)} for number in range(150)]
     alice.append(session, role="assistant", metadata={"references": references})
     for _ in range(2):

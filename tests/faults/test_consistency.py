@@ -77,6 +77,9 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     source = f"/tenant/sources/{key_hash('doc:a')}"
     ask("PUT", source, {"key": "doc:a", "state": "changed"})
     ask("GET", source)
+    quote = {"references": [{"reference_id": "a", "quote": "x"}]}
+    ask("POST", f"{path}/messages", {"role": "assistant", "metadata": quote})
+    ask("POST", f"{source}/redaction")
     cites = {"references": [{"reference_id": str(number)} for number in range(150)]}
     ask("POST", f"{path}/messages", {"role": "assistant", "metadata": cites})
     for _ in range(2):

@@ -762,6 +762,7 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
     "get_source": only_with_the_scope_and_in_their_tenant,
     "put_source": only_with_the_scope_and_in_their_tenant,
+    "redact_source": only_with_the_scope_and_in_their_tenant,
 }
 
 
@@ -793,6 +794,7 @@ NAMES = [
     "list_tenant_source_answers",
     "get_source",
     "put_source",
+    "redact_source",
     "fork_session",
     "import_session",
     "export_user",
@@ -1091,9 +1093,11 @@ SOURCES = sorted(Path(package.__path__[0]).rglob("*.py"))
 
 
 def test_only_the_verifier_makes_callers():
-    """This is about HTTP. An operator's commands may make callers too: erase, export, import."""
+    """This is about HTTP. An operator's commands may make callers too: erase, export, import. A
+    redaction makes one of each user whose message the tenant's index names."""
     makers = {source.name for source in SOURCES if "Caller" in set(calls_in(source))}
-    assert makers == {"auth.py", "tokens.py", "tenant_erasure.py", "restoring.py", "transfer.py"}
+    commands = {"tenant_erasure.py", "restoring.py", "transfer.py"}
+    assert makers == {"auth.py", "tokens.py", "redactor.py"} | commands
 
 
 def test_only_a_caller_makes_a_partition():

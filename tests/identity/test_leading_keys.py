@@ -32,7 +32,7 @@ def policy_for(tenant: str) -> dict[str, Any]:
     text = DOCS.read_text()
     [block] = re.findall(r"<!-- policy: leading keys -->\n```json\n(.*?)```", text, re.DOTALL)
     pattern = keys.partition(tenant, "") + "*"
-    for written in ('"acme#*"', '"SRC#acme#*"'):
+    for written in ('"acme#*"', '"SRC#acme#*"', '"GIVEN#acme#*"'):
         assert written in block
         block = block.replace(written, json.dumps(written[1:-1].replace("acme#*", pattern)))
     return json.loads(block)
@@ -123,7 +123,8 @@ def use_everything(person: Client) -> None:
     source = f"/tenant/sources/{key_hash('doc:a')}"
     assert person.put(source, {"key": "doc:a", "state": "changed"}).status_code == 200
     assert person.get(source).status_code == 200
-    person.append(first, metadata={"references": [{"reference_id": "a"}]})
+    person.append(first, metadata={"references": [{"reference_id": "a", "quote": "x"}]})
+    assert person.post(f"{source}/redaction").json["redacted_messages"] == 1
     assert person.get(f"/sessions/{first}/grounding").status_code == 200
     assert person.delete(f"/sessions/{first}").status_code == 200
     assert person.delete("/sessions?confirm=all").status_code == 200
@@ -200,7 +201,7 @@ def test_a_policy_covers_only_its_own_tenant_whatever_the_names(tenant):
             for cited in (True, False):
                 source = keys.by_source(partition, "0" * 32, "01M", cited=cited)["GSI2PK"]
                 access = ("dynamodb:Query", f"{TABLE}/index/{BY_SOURCE}", [source])
-                assert allows(policy, access) is (cited and other == tenant), other
+                assert allows(policy, access) is (other == tenant), other
 
 
 def test_percent_encoding_leaves_no_pattern_characters():
