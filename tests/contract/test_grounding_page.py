@@ -61,6 +61,13 @@ def test_the_commands_work_as_pasted(address, alice):
     first, second = run("withdraw", address, alice, session_id, GOVERN=govern)["messages"]
     assert first["grounding"]["verdict"] == "ungoverned"
     assert second["grounding"]["verdict"] == "withdrawn"
+    receipt = run("redact", address, alice, session_id, GOVERN=govern)
+    shown = json.loads(block("answer", "redact", "json"))
+    assert receipt.keys() == shown.keys() | {"never_indexed", "not_removed"}
+    for name in ("hash", "checked_messages", "redacted_messages"):
+        assert receipt[name] == shown[name]
+    [_, message] = alice.get(f"/sessions/{session_id}/messages").json["messages"]
+    assert "Pothole" not in str(message["metadata"])
 
 
 def test_every_reason_figure_and_format_is_explained():
