@@ -1,6 +1,6 @@
 """What the scripts need of a stage: its settings, its address, a secret, a smoke test.
 
-python -m deploy.stage STAGE environment | credentials | check | address | secret | smoke
+python -m deploy.stage STAGE environment | credentials | check | deployed | address | secret | smoke
 """
 
 import json
@@ -111,6 +111,18 @@ def check_settings(stage: Stage) -> None:
     check(stage.settings, stage.function)
 
 
+def print_deployed(stage: Stage) -> None:
+    """Prints yes or no. `zappa status` would say no as well if a permission is missing, and needs
+    more of them."""
+    functions = stage.client("lambda")
+    try:
+        functions.get_function_configuration(FunctionName=stage.function)
+    except functions.exceptions.ResourceNotFoundException:
+        print("no")
+    else:
+        print("yes")
+
+
 def print_address(stage: Stage) -> None:
     print(stage.address)
 
@@ -209,6 +221,7 @@ COMMANDS = {
     "environment": print_environment,
     "credentials": check_credentials,
     "check": check_settings,
+    "deployed": print_deployed,
     "address": print_address,
     "secret": set_secret,
     "smoke": smoke,

@@ -4,6 +4,7 @@
   https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 - Lambda refuses a function whose role it does not know yet: the first NEW_ROLE_REFUSALS times.
 - Each check of a permission is a line of the file IAM_LOG: access key, action and resource.
+- AS_ON_AWS says where AWS checks another action, or a resource where MiniStack checks `*`.
 """
 
 import json
@@ -21,6 +22,7 @@ MAX_PAYLOAD = 10 * 1024 * 1024
 execute = apigateway_v1._execute_in_scope
 create_function = lambda_svc._create_function
 enforce = iam_evaluator.enforce
+on_aws = json.loads(os.environ.get("AS_ON_AWS", "{}"))
 refusals = int(os.environ.get("NEW_ROLE_REFUSALS", "0"))
 
 
@@ -53,6 +55,8 @@ def create_function_with_a_known_role(data: Any) -> Any:
 def enforce_and_note(
     key: str, action: str, service: str, region: str, resource_arn: str = "*", **rest: Any
 ) -> Any:
+    action, resource_arn = on_aws.get(action, (action, resource_arn))
+    resource_arn = resource_arn.replace(":rule/default/", ":rule/")
     if path := os.environ.get("IAM_LOG"):
         with Path(path).open("a") as log:
             log.write(json.dumps([key, action, resource_arn]) + "\n")
