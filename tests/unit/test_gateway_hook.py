@@ -4,6 +4,7 @@ tests/deploy/test_browsers.py has what comes of it.
 """
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from app.errors import PROBLEM_JSON
 from app.http.problems import ProblemSchema, codes
 from deploy import gateway
+from deploy.checks import ROOT
 from deploy.gateway import set_up
 from deploy.gateway_answers import ANSWERS, gateway_responses
 
@@ -238,3 +240,11 @@ def test_an_answer_allows_the_origin_or_all_if_there_are_several(origins, allowe
         assert told.get("Access-Control-Allow-Origin") == allowed
         assert ("Access-Control-Expose-Headers" in told) == bool(origins)
         assert "Access-Control-Allow-Credentials" not in told
+
+
+def test_the_documentation_lists_every_status_and_code():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    _, listed = page.split("| The gateway answers |")
+    listed = listed.split("\n\n")[0]
+    told = {(int(status), code) for status, code in re.findall(r"(\d{3}) `(\w+)`", listed)}
+    assert told == {(answer.status, answer.code) for answer in ANSWERS.values()}
