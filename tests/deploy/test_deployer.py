@@ -5,6 +5,7 @@ was never checked is too much, unless AWS checks it and MiniStack does not (`ONL
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -190,3 +191,19 @@ def test_the_policies_of_the_stages_differ_only_in_names():
     assert dev.replace("session-store-dev", STAGE) == POLICY.read_text()
     bucket = json.loads((ROOT / "zappa_settings.json").read_text())["dev"]["s3_bucket"]
     assert bucket == BUCKET
+
+
+@pytest.mark.parametrize(
+    "command", [["./scripts/deploy"], [sys.executable, "-m", "zappa.cli", "deploy"]], ids=len
+)
+def test_snap_start_is_refused_before_an_upload(project, emulator, used, command):
+    """The gateway would call `session-store-production:snapstart`."""
+    project.set("production", snap_start="PublishedVersions")
+    try:
+        printed = project.run(*command, "production", fails=True)
+    finally:
+        project.set("production", snap_start="None")
+    assert f"API Gateway calls {STAGE}:snapstart" in printed
+    assert "Traceback" not in printed
+    assert emulator.client("lambda").list_functions()["Functions"] == []
+    assert emulator.client("s3").list_objects_v2(Bucket="deployments")["KeyCount"] == 0
