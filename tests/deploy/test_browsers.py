@@ -2,7 +2,7 @@
 
 MiniStack calls the authorizer, throttles, and answers with the gateway responses of the stage's
 last deployment. ministack_like_aws.py adds the limit of a request. The pages are on http, because
-the emulator is.
+the emulator is. The file is over 250 lines, because all tests share one deployment and one browser.
 """
 
 import json
