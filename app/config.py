@@ -130,7 +130,7 @@ class Config:
             jwt_tenant_claim=env.get("JWT_TENANT_CLAIM") or "tenant_id",
             jwt_user_claim=env.get("JWT_USER_CLAIM") or "sub",
             jwt_require_scopes=_flag(env, "JWT_REQUIRE_SCOPES"),
-            cors_origins=tuple(env.get("CORS_ORIGINS", "").replace(",", " ").split()),
+            cors_origins=split_origins(env.get("CORS_ORIGINS", "")),
             docs_enabled=_flag(env, "DOCS_ENABLED"),
             dev_tokens=_flag(env, "DEV_TOKENS"),
             request_budget=_number(env, "REQUEST_BUDGET", float, 20.0),
@@ -202,6 +202,15 @@ def _check_jwks_url(url: str) -> bool:
     if parts.hostname == PLACEHOLDER:
         raise ConfigError(f"JWT_JWKS_URL is still the placeholder {PLACEHOLDER}: set yours")
     return not loopback
+
+
+def split_origins(listed: str) -> tuple[str, ...]:
+    """The origins in CORS_ORIGINS.
+
+    >>> split_origins("https://a.example, https://b.example")
+    ('https://a.example', 'https://b.example')
+    """
+    return tuple(listed.replace(",", " ").split())
 
 
 def _check_origin(origin: str) -> None:

@@ -1,10 +1,8 @@
 """Creates the Flask app from its parts: settings, stores, authentication and routes."""
 
 from copy import deepcopy
-from typing import Any
 
 import flask
-import flask_cors
 
 from app import __version__, logs
 from app.config import Config
@@ -12,7 +10,7 @@ from app.conversations import routes as conversations
 from app.conversations.exporting import Exporter
 from app.conversations.fork import SessionForker
 from app.conversations.importing import SessionImporter
-from app.http import caching, docs, health, landing, octets, request_log
+from app.http import caching, cors, docs, health, landing, octets, request_log
 from app.http.api import Api
 from app.http.limits import MAX_BODY
 from app.identity import auth, dev_tokens
@@ -66,18 +64,6 @@ ACT_FOR_USER = {
     f"`{auth.ACT_FOR_USER}`",
 }
 
-EXPOSED_HEADERS = [
-    "ETag",
-    "Session-ETag",
-    "Location",
-    "Retry-After",
-    "Should-Retry",
-    "Idempotent-Replayed",
-    "Preference-Applied",
-    "Value-Type",
-    "X-Request-Id",
-]
-
 BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp, verdicts.blp)
 
 
@@ -113,11 +99,10 @@ def create_app(
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
-    caching.init_app(app)
+    caching.init_app(app, by_origin=bool(config.cors_origins))
     octets.init_app(app)
     if config.cors_origins:
-        allowed: dict[str, Any] = {"origins": list(config.cors_origins), "max_age": 600}
-        flask_cors.CORS(app, resources={"/api/*": allowed}, expose_headers=EXPOSED_HEADERS)
+        cors.init_app(app, config.cors_origins)
 
     api = Api(app)
     for blp in BLUEPRINTS:

@@ -1,4 +1,4 @@
-"""The package for Lambda. Zappa calls `prepare` before it packs and `finish` after.
+"""The package for Lambda. Zappa calls `prepare` before it packs, and `deploy.hooks` calls `finish`.
 
 This also happens when Zappa is run by hand (`zappa deploy`, `zappa update`, `zappa package`).
 

@@ -1,6 +1,6 @@
 """What the scripts need of a stage: its settings, its address, a secret, a smoke test.
 
-python -m deploy.stage STAGE environment | credentials | address | secret | smoke
+python -m deploy.stage STAGE environment | credentials | check | deployed | address | secret | smoke
 """
 
 import json
@@ -11,14 +11,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 
+from app.config import split_origins
 from app.table.client import operator_message
+from deploy.checks import check
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE_SECONDS = 60.0  # a new API takes a while until it answers everywhere
@@ -105,6 +107,22 @@ def check_credentials(stage: Stage) -> None:
     stage.client("sts").get_caller_identity()
 
 
+def check_settings(stage: Stage) -> None:
+    check(stage.settings, stage.function)
+
+
+def print_deployed(stage: Stage) -> None:
+    """Prints yes or no. `zappa status` would say no as well if a permission is missing, and needs
+    more of them."""
+    functions = stage.client("lambda")
+    try:
+        functions.get_function_configuration(FunctionName=stage.function)
+    except functions.exceptions.ResourceNotFoundException:
+        print("no")
+    else:
+        print("yes")
+
+
 def print_address(stage: Stage) -> None:
     print(stage.address)
 
@@ -126,12 +144,14 @@ def set_secret(stage: Stage) -> None:
 def smoke(stage: Stage) -> None:
     """Invokes the function for /health, because the gateway may refuse a request before it. Then
     lists sessions at the public address: without a token, which must be refused, and with TOKEN
-    from the environment, if it is set."""
+    from the environment, if it is set. Sends the preflight of each origin in CORS_ORIGINS."""
     _expect_the_function_to_start(stage)
     url = f"{stage.address}/api/v1/sessions?limit=1"
     _expect(401, url, None)
     if token := os.environ.get("TOKEN"):
         _expect(200, url, token)
+    for origin in split_origins(stage.variables.get("CORS_ORIGINS", "")):
+        _expect_preflight(url, origin)
     print(f"{stage.function} answers at {stage.address}")
     if stage.variables.get("DOCS_ENABLED") == "1" and "authorizer" not in stage.settings:
         print(f"Swagger UI: {stage.address}/docs")
@@ -167,29 +187,41 @@ def _expect_the_function_to_start(stage: Stage) -> None:
 
 
 def _expect(status: int, url: str, token: str | None) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     deadline = time.monotonic() + SMOKE_SECONDS
-    while (answer := _ask(url, token))[0] != status:
+    while (answer := _ask("GET", url, headers))[0] != status:
         if time.monotonic() > deadline:
-            sys.exit(f"GET {url} was answered with {answer[0]}, not {status}: {answer[1]}")
+            sys.exit(f"GET {url} was answered with {answer[0]}, not {status}: {answer[2]}")
         time.sleep(2)
 
 
-def _ask(url: str, token: str | None) -> tuple[int, str]:
-    request = urllib.request.Request(url)  # noqa: S310  the address is the stage's own
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
+def _expect_preflight(url: str, origin: str) -> None:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    status, headers, body = _ask("OPTIONS", url, asked)
+    if status != 200 or headers.get("Access-Control-Allow-Origin") != origin:
+        sys.exit(f"A page on {origin} cannot call {url}: its preflight got {status} {body}")
+
+
+def _ask(method: str, url: str, headers: dict[str, str]) -> tuple[int, Mapping[str, str], str]:
+    request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310  our own
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return answer.status, answer.read().decode()
+            return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        return error.code, error.headers, error.read().decode()
     except OSError as error:
-        return 0, str(error)
+        return 0, {}, str(error)
 
 
 COMMANDS = {
     "environment": print_environment,
     "credentials": check_credentials,
+    "check": check_settings,
+    "deployed": print_deployed,
     "address": print_address,
     "secret": set_secret,
     "smoke": smoke,

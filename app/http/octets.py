@@ -2,7 +2,7 @@
 
 API Gateway turns a request's body into base64, and base64 in an answer into bytes, for the types in
 its `binaryMediaTypes`. This deployment has one such type, `application/octet-stream`
-(`deploy/stage.py`). So all bytes are sent as this type, and their own type is in `Value-Type`.
+(`deploy/gateway.py`). So all bytes are sent as this type, and their own type is in `Value-Type`.
 """
 
 import base64

@@ -26,6 +26,9 @@ SHOULD_RETRY = "Should-Retry"
 FRAMEWORK_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 """Errors that Flask and Werkzeug raise themselves. Their `code` is the name of the status."""
 
+GATEWAY_STATUSES = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+"""Errors that only API Gateway answers with (deploy/gateway_answers.py)."""
+
 
 def codes() -> list[str]:
     """Every `code` that a problem can have."""
@@ -34,7 +37,8 @@ def codes() -> list[str]:
         below = {code for kind in error.__subclasses__() for code in of(kind)}
         return below | ({error.code} if hasattr(error, "code") else set())
 
-    return sorted(of(ApiError) | {status.name for status in FRAMEWORK_STATUSES} | {INTERNAL})
+    named = {status.name for status in FRAMEWORK_STATUSES + GATEWAY_STATUSES}
+    return sorted(of(ApiError) | named | {INTERNAL})
 
 
 class FieldErrorSchema(ma.Schema):

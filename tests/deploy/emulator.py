@@ -90,8 +90,9 @@ class Emulator:
 
 
 @contextmanager
-def start(folder: Path) -> Iterator[Emulator]:
-    """Starts the emulator on a free loopback port, with all its files under `folder`."""
+def start(folder: Path, **settings: str) -> Iterator[Emulator]:
+    """Starts the emulator on a free loopback port, with all its files under `folder`. `settings`
+    are those of ministack_like_aws.py."""
     python = install()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -109,11 +110,12 @@ def start(folder: Path) -> Iterator[Emulator]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "AUTH": "true",
+        **settings,
     }
     del environment["VIRTUAL_ENV"]
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
-            [python, "-m", "ministack"],
+            [python, Path(__file__).with_name("ministack_like_aws.py")],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -218,12 +220,16 @@ class Stage:
         return f"session-store-{self.name}"
 
     @property
-    def host(self) -> str:
+    def api(self) -> str:
+        """The API's id."""
         found = self.emulator.client("cloudformation").describe_stack_resource(
             StackName=self.function, LogicalResourceId="Api"
         )
-        api = found["StackResourceDetail"]["PhysicalResourceId"]
-        return f"{api}.execute-api.{DOMAIN}"
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    @property
+    def host(self) -> str:
+        return f"{self.api}.execute-api.{DOMAIN}"
 
     def request(
         self, method: str, path: str, token: str | None = None, **options: Any

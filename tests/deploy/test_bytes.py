@@ -50,7 +50,7 @@ def stage(emulator: Emulator, deployed: str) -> Stage:
 
 
 def api(stage: Stage) -> dict[str, str]:
-    return {"restApiId": stage.host.split(".")[0]}
+    return {"restApiId": stage.api}
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +106,15 @@ def invoke(
 
 
 def test_zappas_deployment_ends_with_the_binary_type(deployed, stage, emulator):
-    assert f"API Gateway passes on {OCTETS} as bytes." in deployed
+    assert f"API Gateway: {OCTETS} is binary." in deployed
     aws = emulator.client("apigateway")
     # AWS reads the ~1 as a slash.
     [kept] = aws.get_rest_api(**api(stage))["binaryMediaTypes"]
     assert kept.replace("~1", "/") == OCTETS
     deployments = aws.get_deployments(**api(stage))["items"]
     # Zappa's, and another one, in which the type takes effect.
-    assert [found.get("description") for found in deployments].count(f"{OCTETS} is binary") == 1
+    descriptions = [found.get("description", "") for found in deployments]
+    assert len([text for text in descriptions if f"{OCTETS} is binary" in text]) == 1
     assert len(deployments) == 2
 
 
@@ -167,7 +168,7 @@ def test_an_update_leaves_the_type_and_does_not_deploy_the_stage_twice(
 
     before = deployments()
     printed = project.zappa("update", "dev")
-    assert "passes on" not in printed
+    assert "API Gateway:" not in printed
     assert deployments() == before + 1  # Zappa's own
     sent = {"Content-Type": OCTETS}
     gateway.request("PUT", f"{VALUES}/bytes", token, data=EVERY_BYTE, headers=sent)

@@ -13,7 +13,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+import requests
 
+from app.errors import Unauthorized
 from app.identity.caller import Caller
 from app.sessions import removal
 from app.table import db, ids, keys, ranges
@@ -111,13 +113,21 @@ def test_a_token_signed_with_es256_is_accepted(stage, issuer):
     assert stage.request("GET", SESSIONS, token).status_code == 200
 
 
+def expect_refusal(answer: requests.Response) -> None:
+    """The gateway's own answer. It is the app's, but for the error in WWW-Authenticate."""
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="sessions"'
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    wanted = Unauthorized().problem(answer.headers["X-Request-Id"])
+    assert answer.json() == wanted
+    assert answer.headers["x-amzn-requestid"] == wanted["request_id"]
+    # Nobody may call from a browser, because CORS_ORIGINS is not set.
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 @pytest.mark.parametrize("path", [SESSIONS, "/health", "/docs", "/openapi.json", "/"])
 def test_without_a_token_the_gateway_answers_401(stage, path):
-    answer = stage.request("GET", path)
-    assert answer.status_code == 401
-    # The gateway's own answer. The app would send a problem with a request id.
-    assert answer.json() == {"message": "Unauthorized"}
-    assert "X-Request-Id" not in answer.headers
+    expect_refusal(stage.request("GET", path))
 
 
 @pytest.mark.parametrize("fault", ["nonsense", "expired", "foreign", "wrong audience"])
@@ -128,9 +138,7 @@ def test_with_a_bad_token_the_gateway_answers_401(stage, issuer, fault):
         "foreign": Issuer().token("acme", "alice"),
         "wrong audience": issuer.token("acme", "alice", aud="somebody-else"),
     }[fault]
-    answer = stage.request("GET", SESSIONS, token)
-    assert answer.status_code == 401
-    assert answer.json() == {"message": "Unauthorized"}
+    expect_refusal(stage.request("GET", SESSIONS, token))
 
 
 def test_another_users_session_is_not_found(stage, alice, issuer):
@@ -139,6 +147,15 @@ def test_another_users_session_is_not_found(stage, alice, issuer):
         answer = stage.request("GET", path, issuer.token(tenant, user))
         assert answer.status_code == 404
         assert answer.json()["code"] == "SESSION_NOT_FOUND"
+
+
+def test_x_ray_traces_the_function_and_the_gateways_stage(stage, emulator):
+    functions, gateway = emulator.client("lambda"), emulator.client("apigateway")
+    found = functions.get_function_configuration(FunctionName=stage.function)
+    assert found["TracingConfig"]["Mode"] == "Active"
+    deployed = gateway.get_stage(restApiId=stage.api, stageName="production")
+    assert deployed["tracingEnabled"] is True
+    assert deployed["methodSettings"]["*/*"]["metricsEnabled"] is True
 
 
 def test_docs_are_off(stage, alice):
@@ -442,6 +459,7 @@ def test_undeploying_keeps_the_table_unless_its_name_is_typed(stage, project, em
     assert alarms == []
     rules = emulator.client("events").list_rules()["Rules"]
     assert not [rule for rule in rules if rule["Name"].startswith(stage.function)]
+    assert emulator.client("apigateway").get_rest_apis()["items"] == []
     tables = emulator.client("dynamodb")
     described = tables.describe_table(TableName="session-store-production")["Table"]
     assert described["DeletionProtectionEnabled"]

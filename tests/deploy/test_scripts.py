@@ -72,7 +72,7 @@ def test_an_aws_that_cannot_be_reached_is_named(project, script):
     assert "http://127.0.0.1:1" in last_line(printed)
 
 
-@pytest.mark.parametrize("command", ["smoke", "address", "secret", "credentials"])
+@pytest.mark.parametrize("command", ["smoke", "address", "secret", "credentials", "deployed"])
 def test_an_aws_that_cannot_be_reached_is_named_by_each_step(project, command):
     step = [sys.executable, "-m", "deploy.stage", "production", command]
     printed = project.run(*step, fails=True, JWT_SECRET=SECRET)
