@@ -1,0 +1,11 @@
+"""The scopes that a token may have. docs/identity.md says what each of them allows."""
+
+READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for-user"
+
+IMPORT = "sessions:import"
+
+TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
+"""For the values of a whole tenant. A token needs these instead of the usual ones."""
+
+SCOPES = frozenset({READ, WRITE, ACT_FOR_USER, IMPORT, TENANT_READ, TENANT_WRITE})
+"""All that `rights` of an issuer may grant (`app.identity.issuers`)."""
