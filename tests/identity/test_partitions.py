@@ -198,7 +198,9 @@ def test_the_longest_ids_that_fit_a_key_are_accepted():
     assert partition_of(("x" * 1023, "y" * 1024))
     assert partition_of(("x" * 1024, "y" * 1024)) is None
     assert partition_of(("x" * 2009, "y"))
-    assert partition_of(("x" * 2010, "y")) is None  # edges from its sources would have too long a key
+    assert (
+        partition_of(("x" * 2010, "y")) is None
+    )  # edges from its sources would have too long a key
 
 
 @pytest.mark.parametrize("pair", [("a" * 256, "b" * 256), ("ü /#%" * 25, "😀" * 60)])
