@@ -82,7 +82,7 @@ class Jwks:
     ) -> None:
         self.failure: str | None = None  # why the last fetch failed, as in the log
         self._algorithms = tuple(algorithms)
-        self._url = url
+        self.url = url
         self._fetch = fetch or partial(fetch_within, seconds=timeout)
         self._clock = clock
         self._timeout = timeout
@@ -145,7 +145,7 @@ class Jwks:
     def _refresh(self) -> None:
         """Fetches the keys. If that fails, the old keys remain."""
         try:
-            keys, ambiguous = _read(self._fetch(self._url), self._algorithms)
+            keys, ambiguous = _read(self._fetch(self.url), self._algorithms)
         except Exception as error:  # in a thread, nobody else would see it
             unusable = error if isinstance(error, _NotUsable) else None
             self._misconfigured = unusable is not None and unusable.published
