@@ -78,14 +78,16 @@ class Rights:
         words = [found for paths in self.claims if (found := _words(claims, paths)) is not None]
         if not words:
             return self.otherwise
+        if self.prefix is None and not self.grants:  # the usual case, for new tokens' sake
+            return frozenset().union(*words)
         return frozenset(scope for found in words for word in found for scope in self._scopes(word))
 
     def _scopes(self, word: str) -> frozenset[str]:
         if word in self.grants:
             return self.grants[word]
-        if self.prefix is None:
-            return frozenset() if self.grants else frozenset({word})
-        return frozenset({word[len(self.prefix) :]} if word.startswith(self.prefix) else ())
+        if self.prefix is None or not word.startswith(self.prefix):
+            return frozenset()
+        return frozenset({word[len(self.prefix) :]})
 
 
 def _words(claims: Mapping[str, Any], paths: tuple[Path, ...]) -> list[str] | None:

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from app.config import SECRETS, Config, ConfigError, check_issuer, check_jwks_url, check_secret
+from app.config import SECRETS, ConfigError, check_issuer, check_jwks_url, check_secret
 from app.identity.caller import NotACaller, check_tenant
 from app.identity.claims import TENANT_FORMS, Path, Rights
-from app.identity.issuers import TID, TID_PATTERN, Issuer, from_settings
+from app.identity.issuers import TID, TID_PATTERN, Issuer
 from app.identity.jwks import ALGORITHMS
 from app.identity.scopes import SCOPES
 from app.json_rules import is_too_deep
@@ -55,16 +55,14 @@ CHANGED_BY_USERS = {"user_metadata", "unsafe_metadata", "unsafeMetadata"}
 """Claims of Auth0, Supabase and Clerk that users can write themselves."""
 
 
-def issuers_of(config: Config) -> tuple[Issuer, ...]:
+def read(text: str, secrets: Mapping[str, str]) -> tuple[Issuer, ...]:
     """
     Raises:
         ConfigError: the message names the entry and the member, and what is right.
     """
-    if config.issuers is None:
-        return (from_settings(config),)
     issuers = tuple(
-        _Entry(members, f"ISSUERS: issuers[{number}]", config.issuer_secrets).issuer()
-        for number, members in enumerate(_entries(config.issuers))
+        _Entry(members, f"ISSUERS: issuers[{number}]", secrets).issuer()
+        for number, members in enumerate(_entries(text))
     )
     _check_names(issuers)
     _check_tenants(issuers)

@@ -60,6 +60,18 @@ AUTHORISATION_CLAIMS: tuple[tuple[Path, ...], ...] = (
 """`scope` (RFC 8693) or else `scp`, `roles` (Entra's app roles) and `permissions` (Auth0)."""
 
 
+def issuers_of(config: Config) -> tuple[Issuer, ...]:
+    """
+    Raises:
+        ConfigError: ISSUERS is not valid.
+    """
+    if config.issuers is None:
+        return (from_settings(config),)
+    from app.identity import issuer_file  # costs a cold start only where it is needed
+
+    return issuer_file.read(config.issuers, config.issuer_secrets)
+
+
 def from_settings(config: Config) -> Issuer:
     """The one issuer of the settings JWT_*. A token of it that has no authorisation claim may read
     and write sessions, unless JWT_REQUIRE_SCOPES is set."""

@@ -17,8 +17,7 @@ from app.config import Config
 from app.errors import Unauthorized
 from app.identity.caller import Caller, NotACaller
 from app.identity.claims import InvalidToken, claim_at
-from app.identity.issuer_file import issuers_of
-from app.identity.issuers import Issuer, Issuers
+from app.identity.issuers import Issuer, Issuers, issuers_of
 from app.identity.jwks import Fetch, Jwks
 from app.identity.keys import Keys
 from app.json_rules import is_too_deep

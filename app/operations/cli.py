@@ -20,7 +20,7 @@ from app.conversations.restoring import BadLine, Restored
 from app.errors import ApiError
 from app.identity.caller import NotACaller
 from app.identity.dev_tokens import sign
-from app.operations import provision, tenant_erasure, token_check, transfer
+from app.operations import provision, tenant_erasure, transfer
 from app.operations.check import Checked, check
 from app.operations.sweep import SweepFailed, sweep
 from app.table.client import operator_message
@@ -141,6 +141,8 @@ def check_token(token: str | None) -> None:
     shell's history. A terminal passes on 4,095 characters; use a file for longer tokens. The token
     is never shown.
     """
+    from app.operations import token_check  # the other commands, and Lambda, do not need it
+
     logs.log.setLevel("CRITICAL")  # the lines below say more
     if token is None or token == "-":  # noqa: S105  the usual sign for standard input
         ask = sys.stdin.isatty()

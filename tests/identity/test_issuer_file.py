@@ -12,7 +12,7 @@ import pytest
 
 from app.config import Config, ConfigError
 from app.identity import issuer_file
-from app.identity.issuer_file import issuers_of
+from app.identity.issuers import issuers_of
 from app.identity.scopes import SCOPES
 from tests.people import SECRET
 
