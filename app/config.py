@@ -1,8 +1,12 @@
-"""Settings from the environment. No other module reads it, and no secret has a default."""
+"""Settings from the environment. No other module reads it, and no secret has a default.
+
+This module is over 250 lines because each setting is checked here, with what is right instead.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -36,6 +40,13 @@ NO_ORIGINS = {"", "ws", "wss", "ftp", "file", "data", "blob"}
 their own."""
 
 
+SECRETS = "ISSUER_SECRET_"
+"""How the variables begin that hold the secrets of `issuers`. It names them, and cannot name any
+other variable."""
+
+MAX_ISSUERS_BYTES = 1_000_000
+
+
 class ConfigError(Exception):
     """A setting is missing, invalid or contradicts another. The message names the setting."""
 
@@ -52,6 +63,8 @@ class Config:
     jwt_tenant_claim: str = "tenant_id"
     jwt_user_claim: str = "sub"
     jwt_require_scopes: bool = False
+    issuers: str | None = None
+    issuer_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = False
     dev_tokens: bool = False
@@ -95,25 +108,31 @@ class Config:
                 raise ConfigError(f"{name.upper()} must be one of {', '.join(choices)}")
 
     def _check_identity(self) -> None:
+        if self.issuers is not None:
+            self._check_that_issuers_stand_alone()
+            return
         if bool(self.jwt_secret) == bool(self.jwt_jwks_url):
             raise ConfigError(
                 "set either JWT_SECRET (HS256) or JWT_JWKS_URL (published keys), but not both"
             )
         if self.jwt_secret:
-            _check_secret(self.jwt_secret)
+            check_secret("JWT_SECRET", self.jwt_secret)
         for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
             if value and re.search(r"[\s,]", value):
                 raise ConfigError(f"{name} must be one value, without commas or white space")
-        if self.jwt_issuer and DISCOVERY.search(self.jwt_issuer):
-            right = DISCOVERY.split(self.jwt_issuer)[0]
-            raise ConfigError(
-                "JWT_ISSUER must be the iss claim of the tokens, not the address of the discovery "
-                f"document: {right} or {right}/, whichever is the document's issuer"
-            )
-        if self.jwt_jwks_url:
-            real = _check_jwks_url(self.jwt_jwks_url)
-            if real and self.jwt_issuer and PLACEHOLDER in self.jwt_issuer.lower():
-                raise ConfigError(f"JWT_ISSUER is still the placeholder {PLACEHOLDER}: set yours")
+        real = check_jwks_url("JWT_JWKS_URL", self.jwt_jwks_url) if self.jwt_jwks_url else False
+        if self.jwt_issuer:
+            check_issuer("JWT_ISSUER", self.jwt_issuer, is_real=real)
+
+    def _check_that_issuers_stand_alone(self) -> None:
+        """`app.identity.issuer_file` reads them, and checks them as the service starts."""
+        for setting in fields(self):
+            name = setting.name
+            if name.startswith("jwt_") and getattr(self, name) != setting.default:
+                raise ConfigError(
+                    f"set either ISSUERS (or ISSUERS_FILE) or {name.upper()}, but not both: an "
+                    "entry of ISSUERS has a member for each of the settings JWT_…"
+                )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -130,6 +149,8 @@ class Config:
             jwt_tenant_claim=env.get("JWT_TENANT_CLAIM") or "tenant_id",
             jwt_user_claim=env.get("JWT_USER_CLAIM") or "sub",
             jwt_require_scopes=_flag(env, "JWT_REQUIRE_SCOPES"),
+            issuers=_issuers(env),
+            issuer_secrets={name: env[name] for name in env if name.startswith(SECRETS)},
             cors_origins=split_origins(env.get("CORS_ORIGINS", "")),
             docs_enabled=_flag(env, "DOCS_ENABLED"),
             dev_tokens=_flag(env, "DEV_TOKENS"),
@@ -163,44 +184,77 @@ def _number(env: Mapping[str, str], name: str, kind: type[N], default: D) -> N |
         raise ConfigError(f"{name} must be a {whole}number, such as 20") from None
 
 
-def _check_secret(secret: str) -> None:
+def _issuers(env: Mapping[str, str]) -> str | None:
+    """The text of ISSUERS, or of the file that ISSUERS_FILE names."""
+    text, file = env.get("ISSUERS"), env.get("ISSUERS_FILE")
+    if text and file:
+        raise ConfigError("set either ISSUERS (the JSON itself) or ISSUERS_FILE, but not both")
+    if file:
+        try:
+            with Path(file).open(encoding="utf-8") as opened:
+                text = opened.read(MAX_ISSUERS_BYTES + 1)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"ISSUERS_FILE: {file} cannot be read ({type(error).__name__}). Name a JSON file "
+                "in UTF-8 that is deployed with the app; see docs/issuers.md"
+            ) from None
+        if not text.strip():
+            raise ConfigError(f"ISSUERS_FILE: {file} is empty; see docs/issuers.md")
+    if text and len(text) > MAX_ISSUERS_BYTES:
+        raise ConfigError(f"ISSUERS has more than {MAX_ISSUERS_BYTES} characters")
+    return text.strip() if text else None
+
+
+def check_secret(name: str, secret: str) -> None:
     """PyJWT takes no key pair for HS256: each token would be refused."""
     try:
         size = len(secret.encode())
     except UnicodeEncodeError:
-        raise ConfigError("JWT_SECRET is not UTF-8") from None
+        raise ConfigError(f"{name} is not UTF-8") from None
     if size < MIN_SECRET_BYTES:
-        raise ConfigError(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes")
+        raise ConfigError(f"{name} is shorter than {MIN_SECRET_BYTES} bytes")
     if "-----BEGIN " in secret or secret.startswith(("ssh-", "ecdsa-sha2-")):
         raise ConfigError(
-            "JWT_SECRET is one secret (HS256), not a public or private key. The keys of an issuer "
-            "come by JWT_JWKS_URL"
+            f"{name} is one secret (HS256), not a public or private key. The keys of an issuer "
+            "come by JWT_JWKS_URL, or jwks_url in ISSUERS"
         )
 
 
-def _check_jwks_url(url: str) -> bool:
+def check_issuer(name: str, issuer: str, *, is_real: bool) -> None:
+    """`is_real` says that the keys are on another machine."""
+    if DISCOVERY.search(issuer):
+        right = DISCOVERY.split(issuer)[0]
+        raise ConfigError(
+            f"{name} must be the iss claim of the tokens, not the address of the discovery "
+            f"document: {right} or {right}/, whichever is the document's issuer"
+        )
+    if is_real and PLACEHOLDER in issuer.lower():
+        raise ConfigError(f"{name} is still the placeholder {PLACEHOLDER}: set yours")
+
+
+def check_jwks_url(name: str, url: str) -> bool:
     """Returns whether the address is on another machine. One on this machine is for development."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
-        raise ConfigError("JWT_JWKS_URL is not a valid address") from None
+        raise ConfigError(f"{name} is not a valid address") from None
     loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
-        raise ConfigError("JWT_JWKS_URL must be an https:// address (http:// for loopback)")
+        raise ConfigError(f"{name} must be an https:// address (http:// for loopback)")
     if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
         raise ConfigError(
-            "JWT_JWKS_URL must be plain ASCII, without user, password, fragment or white space"
+            f"{name} must be plain ASCII, without user, password, fragment or white space"
         )
     if set(url) & set("<>{}"):  # no address has them
-        raise ConfigError("JWT_JWKS_URL still has a placeholder in it: put your issuer's name")
+        raise ConfigError(f"{name} still has a placeholder in it: put your issuer's name")
     if DISCOVERY.search(parts.path):
         raise ConfigError(
-            "JWT_JWKS_URL must be the address of the keys, not of the discovery document. Open "
+            f"{name} must be the address of the keys, not of the discovery document. Open "
             f"{parts.scheme}://{parts.netloc}{parts.path} and use its jwks_uri"
         )
     if parts.hostname == PLACEHOLDER:
-        raise ConfigError(f"JWT_JWKS_URL is still the placeholder {PLACEHOLDER}: set yours")
+        raise ConfigError(f"{name} is still the placeholder {PLACEHOLDER}: set yours")
     return not loopback
 
 

@@ -13,7 +13,7 @@ from app.conversations.importing import SessionImporter
 from app.http import caching, cors, docs, health, landing, octets, request_log
 from app.http.api import Api
 from app.http.limits import MAX_BODY
-from app.identity import auth, dev_tokens
+from app.identity import auth, dev_tokens, scopes
 from app.identity.tokens import Verifier
 from app.messages import grounding_routes
 from app.messages import routes as messages
@@ -61,7 +61,7 @@ ACT_FOR_USER = {
     "required": False,
     "schema": {"type": "string", "minLength": 1},
     "description": "The user to act for, in the token's tenant, percent-encoded. Needs the scope "
-    f"`{auth.ACT_FOR_USER}`",
+    f"`{scopes.ACT_FOR_USER}`",
 }
 
 BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp, verdicts.blp)
@@ -98,7 +98,9 @@ def create_app(
 
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
-    auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
+    verifier = verifier or Verifier(config)
+    app.extensions["verifier"] = verifier
+    auth.init_app(app, verifier)
     caching.init_app(app, by_origin=bool(config.cors_origins))
     octets.init_app(app)
     if config.cors_origins:
@@ -112,7 +114,7 @@ def create_app(
         docs.init_app(app, api)
     if config.dev_tokens:
         dev_tokens.init_app(app, config, app.extensions["table"].client.meta.endpoint_url)
-    tokens = "here" if config.dev_tokens else "issuer" if config.jwt_jwks_url else "secret"
+    tokens = "here" if config.dev_tokens else "secret" if config.jwt_secret else "issuer"
     landing.init_app(app, docs=config.docs_enabled, tokens=tokens)
     return app
 

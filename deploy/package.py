@@ -46,6 +46,9 @@ HANDLER = {"zappa", "durationpy"}
 OURS = {"app", "zappa_settings.py"}
 """The project's own code for Lambda. Everything else at its top level is left out by default."""
 
+ISSUERS = "issuers*.json"
+"""The files that ISSUERS_FILE may name (docs/issuers.md). There is no secret in them."""
+
 NEEDLESS = (
     "*.dist-info/*",
     "*.pyi",
@@ -160,6 +163,8 @@ def finish(cli: Any) -> None:
 
 
 def _is_needed(member: str, allowed: set[str]) -> bool:
+    if fnmatch.fnmatchcase(member, ISSUERS) and "/" not in member:
+        return True
     if member.split("/")[0] not in allowed or "__pycache__" in member:
         return False
     if any(fnmatch.fnmatchcase(member, pattern) for pattern in KEPT):

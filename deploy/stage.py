@@ -1,6 +1,7 @@
-"""What the scripts need of a stage: its settings, its address, a secret, a smoke test.
+"""What the scripts need of a stage: its settings, its address, its secrets, a smoke test.
 
-python -m deploy.stage STAGE environment | credentials | check | deployed | address | secret | smoke
+python -m deploy.stage STAGE
+    environment | credentials | check | deployed | address | secrets | secret | smoke
 """
 
 import json
@@ -36,6 +37,20 @@ class Stage:
     @property
     def variables(self) -> dict[str, str]:
         return dict(self.settings["aws_environment_variables"])
+
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the secrets that its function needs. They stand in no file."""
+        variables = self.variables
+        issuers = variables.get("ISSUERS", "")
+        if file := variables.get("ISSUERS_FILE"):
+            try:
+                issuers = (ROOT / file).read_text()
+            except OSError:
+                sys.exit(f"ISSUERS_FILE: there is no {file} (docs/issuers.md)")
+        if issuers:
+            return sorted(set(re.findall(r'"secret_env"\s*:\s*"(ISSUER_SECRET_\w+)"', issuers)))
+        return [] if variables.get("JWT_JWKS_URL") else ["JWT_SECRET"]
 
     @property
     def tags(self) -> dict[str, str]:
@@ -127,14 +142,19 @@ def print_address(stage: Stage) -> None:
     print(stage.address)
 
 
+def print_secrets(stage: Stage) -> None:
+    print(" ".join(stage.secrets))
+
+
 def set_secret(stage: Stage) -> None:
-    """Sets the function's JWT_SECRET from this environment. So it is in no file and not in the
-    archive, and Zappa's updates keep it."""
+    """Sets at the function the secrets that SECRETS names, from this environment. So they are in no
+    file and not in the archive, and Zappa's updates keep them."""
     functions = stage.client("lambda")
     functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)
     found = functions.get_function_configuration(FunctionName=stage.function)
     variables = found.get("Environment", {}).get("Variables", {})
-    variables["JWT_SECRET"] = os.environ["JWT_SECRET"]
+    for name in os.environ.get("SECRETS", "JWT_SECRET").split():
+        variables[name] = os.environ[name]
     functions.update_function_configuration(
         FunctionName=stage.function, Environment={"Variables": variables}
     )
@@ -223,6 +243,7 @@ COMMANDS = {
     "check": check_settings,
     "deployed": print_deployed,
     "address": print_address,
+    "secrets": print_secrets,
     "secret": set_secret,
     "smoke": smoke,
 }

@@ -47,6 +47,8 @@ ATTACKS, ACTING = "tests/identity/test_attacks.py", "tests/identity/test_acting.
 JWKS, SCOPES = "tests/identity/test_jwks.py", "tests/identity/test_scopes.py"
 DOCUMENTED, REFUSALS = "tests/identity/test_documented.py", "tests/identity/test_refusals.py"
 ABUSE = "tests/identity/test_abuse.py"
+ISSUERS, RECIPES = "tests/identity/test_issuers.py", "tests/identity/test_recipes.py"
+ISSUER_FILE = "tests/identity/test_issuer_file.py"
 
 TESTS = {
     "app/messages/store.py": [MESSAGES, AFTER, ETAGS, REPLAYS, CLOCKS, LIBRARY, ACTING],
@@ -60,6 +62,10 @@ TESTS = {
     "app/identity/auth.py": [ACTING, SCOPES, ATTACKS, REFUSALS, ABUSE],
     "app/identity/jwks.py": [JWKS, ATTACKS, DOCUMENTED, REFUSALS],
     "app/identity/fetch.py": [JWKS],
+    "app/identity/claims.py": ["app/identity/claims.py", RECIPES, SCOPES, ATTACKS],
+    "app/identity/issuers.py": [ISSUERS, RECIPES, ATTACKS],
+    "app/identity/issuer_file.py": [ISSUER_FILE],
+    "app/identity/keys.py": [ISSUERS, RECIPES],
     "app/table/db.py": [SESSIONS, MESSAGES, BUDGET, OPERATOR, CONSISTENCY, REPLAYS, REMOVAL],
     "app/table/retries.py": [BUDGET, OPERATOR, REPLAYS],
     "app/table/idempotency.py": [REPLAYS, ACTING],

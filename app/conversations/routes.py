@@ -27,7 +27,7 @@ from app.http.answers import LOCATION, hashed_response, json_object, json_respon
 from app.http.etags import is_unchanged
 from app.http.header_schemas import IdempotencySchema, IfNoneMatchSchema
 from app.http.repeats import request_key
-from app.identity import auth
+from app.identity import auth, scopes
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.model import NewMessage
@@ -91,7 +91,7 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
     known = headers.get("if_none_match")
     asked = {name: query[name] for name in PLACES if name in query}
     if "tenant_values" in asked:
-        auth.require(auth.TENANT_READ)
+        auth.require(scopes.TENANT_READ)
     is_derived = bool(asked) or any(name in query for name in DERIVED)
     if known and not is_derived:
         current = sessions.get(caller, session_id)

@@ -6,18 +6,17 @@ import flask
 
 from app.errors import Forbidden, Unauthorized, ValidationFailed
 from app.identity.caller import Caller, NotACaller
+from app.identity.scopes import (
+    ACT_FOR_USER,
+    AUDIT,
+    GOVERN,
+    IMPORT,
+    READ,
+    TENANT_READ,
+    TENANT_WRITE,
+    WRITE,
+)
 from app.identity.tokens import Identity, Verifier
-
-READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for-user"
-
-IMPORT = "sessions:import"
-
-TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
-"""For the values of a whole tenant. A token needs these instead of the usual ones."""
-
-AUDIT, GOVERN = "sources:audit", "sources:govern"
-"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
-these instead of the usual ones."""
 
 TENANT_ENDPOINTS = frozenset(
     f"values.{view}"
@@ -51,9 +50,7 @@ OPEN_ENDPOINTS = frozenset(
 """Endpoints that need no token. All others need one."""
 
 
-def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = False) -> None:
-    """With `require_scopes`, a token without an authorisation claim gives no access."""
-
+def init_app(app: flask.Flask, verifier: Verifier) -> None:
     @app.before_request
     def authenticate() -> None:
         request = flask.request
@@ -69,13 +66,12 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
             flask.g.refused = refusal.reason  # only for the log
             raise
         flask.g.caller = identity.caller  # for the log, if the request is refused below
-        flask.g.scopes = granted(identity, require_scopes=require_scopes)
+        flask.g.scopes = identity.scopes
         flask.g.caller = authorize(
             identity,
             _scope_of(request),
             NEVER_IMPLIED.get(str(request.endpoint)),
             request.headers.get(ACT_FOR_USER_HEADER),
-            require_scopes=require_scopes,
         )
 
 
@@ -90,14 +86,6 @@ def _scope_of(request: flask.Request) -> str:
     if request.endpoint == "verdicts.get_source":  # shown to those who can write it, too
         return GOVERN if has(GOVERN) else AUDIT
     return READ if reads else WRITE
-
-
-def granted(identity: Identity, *, require_scopes: bool = False) -> frozenset[str]:
-    """The scopes of a token. Without an authorisation claim, it may read and write sessions, unless
-    `require_scopes` is set."""
-    if identity.scopes is None:
-        return frozenset() if require_scopes else frozenset({READ, WRITE})
-    return identity.scopes
 
 
 def has(scope: str) -> bool:
@@ -116,26 +104,17 @@ def require(scope: str) -> None:
 
 
 def authorize(
-    identity: Identity,
-    scope: str,
-    also: str | None = None,
-    act_for: str | None = None,
-    *,
-    require_scopes: bool = False,
+    identity: Identity, scope: str, also: str | None = None, act_for: str | None = None
 ) -> Caller:
     """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
     caller acts for that user.
-
-    A token without an authorisation claim may never import sessions, use the values of its tenant,
-    audit or govern its sources, or act for another user.
 
     Raises:
         Forbidden: a scope is missing.
         ValidationFailed: `act_for` is not a valid user id.
     """
-    scopes = granted(identity, require_scopes=require_scopes)
     for needed in (scope, also, ACT_FOR_USER if act_for is not None else None):
-        if needed and needed not in scopes:
+        if needed and needed not in identity.scopes:
             raise Forbidden(needed)
     if act_for is None:
         return identity.caller

@@ -33,7 +33,7 @@ def sign(
         ConfigError: JWT_SECRET is not set.
     """
     if not config.jwt_secret:
-        raise ConfigError("tokens need JWT_SECRET; with JWT_JWKS_URL only the issuer can make them")
+        raise ConfigError("tokens need JWT_SECRET; without it, only the issuer can make them")
     claims = {
         config.jwt_tenant_claim: tenant,
         config.jwt_user_claim: user,

@@ -8,7 +8,7 @@ ours.
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,9 @@ MOMENT = 0.25
 """Seconds that a request waits for a routine fetch that it has started. Lambda freezes a function's
 threads once it has responded, so without the wait a rarely used function would never finish one."""
 
+MAX_KEYS = 100
+"""Keys of one document. Issuers publish two or three; reading thousands would take seconds."""
+
 MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3: a smaller key must not be used."""
 
@@ -44,8 +47,8 @@ ALGORITHMS = {
     "OKP Ed448": ("EdDSA", "Ed448"),
 }
 """The algorithms that a key of this type and curve can verify. A key is used only for the one in
-its `alg`, or else for the first, whatever a token says. Other types, such as `oct`, are no public
-keys and are ignored."""
+its `alg`, or else for the first, whatever a token says. If an issuer's `algorithms` are configured,
+only those count, in their order. Other types, such as `oct`, are no public keys and are ignored."""
 
 Fetch = Callable[[str], bytes]
 
@@ -58,6 +61,13 @@ class _NotUsable(Exception):
         self.published = published
 
 
+class Key(jwt.PyJWK):
+    """A published key. `issuer` is whose tokens it signs, where one document serves many issuers:
+    a member of Entra's keys, such as `https://login.microsoftonline.com/{tenantid}/v2.0`."""
+
+    issuer: str | None = None
+
+
 class Jwks:
     """The cached keys of one issuer. `clock` gives seconds and must be monotonic."""
 
@@ -68,19 +78,22 @@ class Jwks:
         fetch: Fetch | None = None,
         clock: Callable[[], float] = time.monotonic,
         timeout: float = TIMEOUT,
+        algorithms: Sequence[str] = (),
     ) -> None:
-        self._url = url
+        self.failure: str | None = None  # why the last fetch failed, as in the log
+        self._algorithms = tuple(algorithms)
+        self.url = url
         self._fetch = fetch or partial(fetch_within, seconds=timeout)
         self._clock = clock
         self._timeout = timeout
         self._lock = threading.Lock()
         self._fetching: threading.Thread | None = None
-        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._keys: dict[str | None, Key] = {}
         self._ambiguous: frozenset[str | None] = frozenset()
         self._misconfigured = False
         self._fetched_at = self._tried_at = float("-inf")
 
-    def key(self, kid: str | None) -> jwt.PyJWK | None:
+    def key(self, kid: str | None) -> Key | None:
         """The key with this id. Without an id, the issuer's key if it has only one.
 
         Only a request whose key is not cached waits for the issuer, up to the timeout.
@@ -106,7 +119,7 @@ class Jwks:
         several = len(self._keys) + len(self._ambiguous) > 1
         return kid in self._ambiguous or (kid is None and several)
 
-    def _find(self, kid: str | None) -> jwt.PyJWK | None:
+    def _find(self, kid: str | None) -> Key | None:
         keys = self._keys  # replaced as a whole, never changed
         if kid is None and len(keys) == 1 and not self._ambiguous:
             return next(iter(keys.values()))
@@ -132,17 +145,18 @@ class Jwks:
     def _refresh(self) -> None:
         """Fetches the keys. If that fails, the old keys remain."""
         try:
-            keys, ambiguous = _read(self._fetch(self._url))
+            keys, ambiguous = _read(self._fetch(self.url), self._algorithms)
         except Exception as error:  # in a thread, nobody else would see it
             unusable = error if isinstance(error, _NotUsable) else None
             self._misconfigured = unusable is not None and unusable.published
-            reason = str(unusable) if unusable else kind_of(error)
-            details: dict[str, Any] = {"reason": reason, "keys": len(self._keys)}
+            self.failure = str(unusable) if unusable else kind_of(error)
+            details: dict[str, Any] = {"reason": self.failure, "keys": len(self._keys)}
             log.warning("issuer keys not fetched", extra={"fields": details})
             return
         # Set in this order, so that no request uses an ambiguous key in between.
         self._ambiguous, self._keys = ambiguous, keys
         self._fetched_at = self._clock()
+        self.failure = None
         details = {"keys": len(keys), "ambiguous": len(ambiguous)}
         if ambiguous:
             log.warning("issuer keys ambiguous", extra={"fields": details})
@@ -150,7 +164,9 @@ class Jwks:
             log_event("issuer keys fetched", details)
 
 
-def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str | None]]:
+def _read(
+    document: bytes, algorithms: tuple[str, ...]
+) -> tuple[dict[str | None, Key], frozenset[str | None]]:
     """The usable keys by `kid`, and the `kid`s that several different keys share.
 
     A shared `kid` gets no key, because choosing one would be a guess. Other keys are not affected.
@@ -159,12 +175,14 @@ def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str |
     published = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(published, list):
         raise _NotUsable("not_a_jwks")
+    if len(published) > MAX_KEYS:
+        raise _NotUsable("too_many_keys")
     entries = [jwk for jwk in published if isinstance(jwk, dict)]
-    keys: dict[str | None, jwt.PyJWK] = {}
+    keys: dict[str | None, Key] = {}
     seen: dict[str | None, dict[str, Any]] = {}
     ambiguous = set()
     for jwk in entries:
-        if key := _public_key(jwk):
+        if key := _public_key(jwk, algorithms):
             kid = jwk.get("kid")
             keys[kid] = key
             if seen.setdefault(kid, jwk) != jwk:
@@ -176,11 +194,12 @@ def _read(document: bytes) -> tuple[dict[str | None, jwt.PyJWK], frozenset[str |
     return usable, frozenset(ambiguous)
 
 
-def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
+def _public_key(jwk: dict[str, Any], wanted: tuple[str, ...]) -> Key | None:
     """The key, or None if it is broken or not for verifying signatures. Returning None keeps the
     other keys of the document usable."""
     kind = " ".join(str(jwk[name]) for name in ("kty", "crv") if name in jwk)
-    algorithms = ALGORITHMS.get(kind, ())
+    possible = ALGORITHMS.get(kind, ())
+    algorithms = tuple(name for name in wanted or possible if name in possible)
     algorithm = jwk.get("alg", algorithms[0] if algorithms else None)
     if algorithm not in algorithms or not isinstance(jwk.get("kid"), str | None):
         return None
@@ -188,12 +207,13 @@ def _public_key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
         return None
     public = {name: value for name, value in jwk.items() if name != "d"}
     try:
-        key = jwt.PyJWK(public, algorithm="EdDSA" if jwk["kty"] == "OKP" else algorithm)
+        key = Key(public, algorithm="EdDSA" if jwk["kty"] == "OKP" else algorithm)
         if jwk["kty"] == "RSA" and key.key.key_size < MIN_RSA_BITS:
             return None
     except Exception:  # PyJWT and cryptography raise many kinds for malformed keys
         return None
     key.algorithm_name = algorithm  # PyJWT does not know Ed25519 and Ed448 (RFC 9864) by name
+    key.issuer = jwk["issuer"] if isinstance(jwk.get("issuer"), str) else None
     return key
 
 

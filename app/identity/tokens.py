@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,10 @@ import jwt
 from app.config import Config
 from app.errors import Unauthorized
 from app.identity.caller import Caller, NotACaller
-from app.identity.jwks import Jwks
+from app.identity.claims import InvalidToken, claim_at
+from app.identity.issuers import Issuer, Issuers, issuers_of
+from app.identity.jwks import Fetch, Jwks
+from app.identity.keys import Keys
 from app.json_rules import is_too_deep
 
 LEEWAY = 30
@@ -34,10 +37,11 @@ _BEARER = re.compile(r"Bearer +([\w-]+)\.([\w-]+)\.([\w-]+)", re.ASCII | re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The content of a verified token. `scopes` is None if it has no authorisation claim."""
+    """The content of a verified token. `issuer` is the entry of the configuration it is under."""
 
     caller: Caller
-    scopes: frozenset[str] | None
+    scopes: frozenset[str]
+    issuer: Issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,9 @@ class _Remembered:
     """A token that was verified with `key`. If the key is withdrawn, the entry is not used."""
 
     identity: Identity
-    head: Mapping[str, Any]
+    find_key: Callable[[], Any]
     key: Any
     expires_at: float
-
-
-class InvalidToken(Exception):
-    """The token is invalid. The message is one word for the log; the client does not get it."""
 
 
 _REASONS: dict[type[Exception], str] = {
@@ -70,9 +70,16 @@ class Verifier:
     """Verifies tokens by RFC 7519 and RFC 8725: the configuration determines the keys, and the key
     determines the algorithm."""
 
-    def __init__(self, config: Config, jwks: Jwks | None = None) -> None:
-        self._config = config
-        self._jwks = jwks or (Jwks(config.jwt_jwks_url) if config.jwt_jwks_url else None)
+    def __init__(
+        self, config: Config, jwks: Jwks | None = None, *, fetch: Fetch | None = None
+    ) -> None:
+        """`jwks` are the keys of a single issuer. `fetch` gets the documents of all others.
+
+        Raises:
+            ConfigError: ISSUERS is not valid.
+        """
+        self.issuers = Issuers(issuers_of(config))
+        self.keys = {issuer: Keys(issuer, jwks, fetch) for issuer in self.issuers.known}
         self._remembered: dict[str, _Remembered] = {}
 
     def verify(self, authorization: str | None) -> Identity:
@@ -91,7 +98,7 @@ class Verifier:
             raise Unauthorized(reason="not_a_bearer_token")
         try:
             known = self._remembered.get(authorization)
-            if known and time.time() < known.expires_at and self._key(known.head)[0] is known.key:
+            if known and time.time() < known.expires_at and known.find_key()[0] is known.key:
                 return known.identity
             return self._verify_new(authorization, *match.groups())
         except (jwt.PyJWTError, NotACaller, InvalidToken) as error:
@@ -101,67 +108,86 @@ class Verifier:
         self, authorization: str, header: str, payload: str, signature: str
     ) -> Identity:
         """Verifies a token and caches it, because clients send the same token many times."""
-        head = _parse(header)
-        key, algorithm = self._key(head)
-        claims = self._claims(head, key, algorithm, (header, payload, signature))
-        identity = self._identity(claims)
+        head, claims = _parse(header), _parse(payload)
+        issuer, tid = self.issuers.of(claims)
+        _check_claims(issuer, claims)
+        tenant = self.issuers.tenant(issuer, claims, tid)
+        find_key = self.keys[issuer].finder(head, tid)
+        key, algorithm = find_key()
+        _check_signature(issuer, head, key, algorithm, (header, payload, signature))
+        identity = _identity(issuer, claims, tenant)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[authorization] = _Remembered(identity, head, key, claims["exp"])
+        self._remembered[authorization] = _Remembered(identity, find_key, key, claims["exp"])
         return identity
 
-    def _claims(
-        self, head: Mapping[str, Any], key: Any, algorithm: str, parts: tuple[str, str, str]
-    ) -> dict[str, Any]:
-        _, payload, signature = parts
-        claims = _parse(payload)
-        if "crit" in head or "b64" in head:
-            raise InvalidToken("unknown_extension")
-        if base64.urlsafe_b64encode(_decode(signature)).rstrip(b"=") != signature.encode():
-            raise InvalidToken("malformed")
-        for name in ("exp", "nbf", "iat"):
-            if name in claims and not _is_time(claims[name]):
-                raise InvalidToken("not_a_time")
-        config = self._config
-        verified: dict[str, Any] = jwt.decode(
-            ".".join(parts),
-            key,
-            algorithms=[algorithm],
-            issuer=config.jwt_issuer,
-            audience=config.jwt_audience,
-            leeway=LEEWAY,
-            options={
-                "require": ["exp"],
-                "verify_aud": config.jwt_audience is not None,
-                "enforce_minimum_key_length": True,
-            },
-        )
-        return verified
 
-    def _key(self, head: Mapping[str, Any]) -> tuple[Any, str]:
-        if self._jwks is None:
-            return self._config.jwt_secret, "HS256"
-        kid = head.get("kid")
-        if kid is not None and not isinstance(kid, str):
-            raise InvalidToken("malformed")
-        key = self._jwks.key(kid)
-        if key is None:
-            raise InvalidToken("ambiguous_key" if self._jwks.is_ambiguous(kid) else "unknown_key")
-        return key, key.algorithm_name
+def _check_claims(issuer: Issuer, claims: Mapping[str, Any]) -> None:
+    """Checks what needs no key. PyJWT checks `exp`, `nbf`, `iat` and `aud` with the signature."""
+    for name in ("exp", "nbf", "iat"):
+        if name in claims and not _is_time(claims[name]):
+            raise InvalidToken("not_a_time")
+    if issuer.client_ids:
+        client = claim_at(claims, issuer.client_claim)
+        if client is None:
+            raise InvalidToken("no_client")
+        if client not in issuer.client_ids:
+            raise InvalidToken("wrong_client")
+    for name, value in issuer.require.items():
+        found = claim_at(claims, name)
+        if type(found) is not type(value) or found != value:
+            raise InvalidToken("wrong_kind")
 
-    def _identity(self, claims: Mapping[str, Any]) -> Identity:
-        config = self._config
-        tenant = _claim(claims, config.jwt_tenant_claim)
-        user = _claim(claims, config.jwt_user_claim)
-        if tenant is None or user is None:
-            raise InvalidToken("no_tenant_claim" if tenant is None else "no_user_claim")
-        agent = None
-        if "act" in claims:  # RFC 8693 section 4.1
-            actor = claims["act"]
-            if not (isinstance(actor, dict) and actor.get("sub")):
-                raise InvalidToken("no_actor")
-            agent = actor["sub"]
-        return Identity(Caller(tenant, user, agent), _scopes(claims))
+
+def _check_signature(
+    issuer: Issuer,
+    head: Mapping[str, Any],
+    key: Any,
+    algorithm: str,
+    parts: tuple[str, str, str],
+) -> None:
+    signature = parts[2]
+    if "crit" in head or "b64" in head:
+        raise InvalidToken("unknown_extension")
+    if base64.urlsafe_b64encode(_decode(signature)).rstrip(b"=") != signature.encode():
+        raise InvalidToken("malformed")
+    jwt.decode(
+        ".".join(parts),
+        key,
+        algorithms=[algorithm],
+        audience=issuer.audiences or None,
+        leeway=LEEWAY,
+        options={
+            "require": ["exp"],
+            "verify_aud": bool(issuer.audiences),
+            "enforce_minimum_key_length": True,
+        },
+    )
+
+
+def _identity(issuer: Issuer, claims: Mapping[str, Any], tenant: str) -> Identity:
+    user = claim_at(claims, issuer.user_claim)
+    if user is None:
+        raise InvalidToken("no_user_claim")
+    agent = None
+    if "act" in claims:  # RFC 8693 section 4.1
+        actor = claims["act"]
+        if not (isinstance(actor, dict) and actor.get("sub")):
+            raise InvalidToken("no_actor")
+        agent = actor["sub"]
+    return Identity(Caller(tenant, user, agent), issuer.rights.of(claims), issuer)
+
+
+def unverified(token: str) -> dict[str, Any]:
+    """The claims of a token, of which nothing is verified: only to tell an operator about it.
+
+    Raises:
+        InvalidToken: it cannot be read.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise InvalidToken("malformed")
+    return _parse(parts[1])
 
 
 def _parse(part: str) -> dict[str, Any]:
@@ -195,44 +221,6 @@ def _decode(part: str) -> bytes:
 
 def _is_time(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < 1e12
-
-
-def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """The claim with this name. If there is none, `name` is read as a dotted path.
-
-    >>> _claim({"custom:tenant_id": "acme"}, "custom:tenant_id")
-    'acme'
-    >>> _claim({"https://example.com/tenant": "acme"}, "https://example.com/tenant")
-    'acme'
-    >>> _claim({"org": {"id": "acme"}}, "org.id")
-    'acme'
-    """
-    if name in claims:
-        return claims[name]
-    value: Any = claims
-    for step in name.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
-
-
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """All scopes in the token's authorisation claims, or None if it has no such claim.
-
-    The claims are `scope` (RFC 8693) or else `scp`, `roles` (Entra's app-only tokens) and
-    `permissions` (Auth0). Each is a string of words or a list of them. An empty claim grants
-    nothing.
-    """
-    names = ("scope" if "scope" in claims else "scp", "roles", "permissions")
-    present = [claims[name] for name in names if name in claims]
-    if not present:
-        return None
-    scopes: set[str] = set()
-    for found in present:
-        words = found.split() if isinstance(found, str) else found
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise InvalidToken("not_scopes")
-        scopes.update(words)
-    return frozenset(scopes)
 
 
 def _reason(error: Exception) -> str:

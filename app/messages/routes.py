@@ -25,7 +25,7 @@ from app.http.api import Blueprint
 from app.http.etags import accepted_versions
 from app.http.header_schemas import AppendHeadersSchema, IfNoneMatchSchema
 from app.http.repeats import request_key
-from app.identity import auth
+from app.identity import auth, scopes
 from app.identity.auth import current_caller
 from app.identity.caller import Caller
 from app.messages.answers import message_list, previous_member, receipt, unindexed_member
@@ -149,7 +149,7 @@ def append_messages(
     made = NewSession(**session) if session else None
     changes = batch.get("values") or {}
     if changes.get("tenant"):
-        auth.require(auth.TENANT_WRITE)
+        auth.require(scopes.TENANT_WRITE)
     appended, applied = _append(session_id, batch["messages"], headers, query, made, changes)
     messages = appended.messages
     short = "Preference-Applied" in applied

@@ -1,6 +1,10 @@
-"""The commands for operators: table | token | sweep | check | erase | export | import."""
+"""The commands for operators: table | token | identity | sweep | check | erase | export | import.
+
+This module is over 250 lines because every command is here.
+"""
 
 import json
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,6 +14,7 @@ import click
 import flask
 from flask.cli import AppGroup, with_appcontext
 
+from app import logs
 from app.config import Config, ConfigError
 from app.conversations.restoring import BadLine, Restored
 from app.errors import ApiError
@@ -22,6 +27,7 @@ from app.table.client import operator_message
 from app.table.db import Table
 
 table_group = AppGroup("table", help="Create, describe or delete the DynamoDB table.")
+identity_group = AppGroup("identity", help="Find out what a token would be.")
 
 P = ParamSpec("P")
 
@@ -59,6 +65,7 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.config["JWT"] = config
     app.cli.add_command(table_group)
     app.cli.add_command(token)
+    app.cli.add_command(identity_group)
     app.cli.add_command(sweep_command)
     app.cli.add_command(check_command)
     app.cli.add_command(erase_command)
@@ -122,6 +129,29 @@ def token(tenant: str, user: str, expires_in: int, scope: str | None, agent: str
     """Print a token signed with JWT_SECRET, for development and tests."""
     config: Config = flask.current_app.config["JWT"]
     click.echo(sign(config, tenant, user, expires_in=expires_in, scope=scope, agent=agent))
+
+
+@identity_group.command("check")
+@click.argument("token", required=False)
+@show_errors_briefly
+def check_token(token: str | None) -> None:
+    """Say what TOKEN would be; or if it is refused, why. Exits with 1 then.
+
+    Without TOKEN, or with -, it is read from standard input, so that it does not stay in the
+    shell's history. A terminal passes on 4,095 characters; use a file for longer tokens. The token
+    is never shown.
+    """
+    from app.operations import token_check  # the other commands, and Lambda, do not need it
+
+    logs.log.setLevel("CRITICAL")  # the lines below say more
+    if token is None or token == "-":  # noqa: S105  the usual sign for standard input
+        ask = sys.stdin.isatty()
+        token = str(click.prompt("Token", hide_input=True)) if ask else sys.stdin.read()
+    told = token_check.check(flask.current_app.extensions["verifier"], token)
+    for line in told.lines:
+        click.echo(line)
+    if not told.accepted:
+        raise click.exceptions.Exit(1)
 
 
 @click.command("sweep")

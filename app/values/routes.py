@@ -14,7 +14,7 @@ from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
 from app.http.header_schemas import IdempotencySchema
 from app.http.repeats import key_of, request_key
-from app.identity import auth
+from app.identity import auth, scopes
 from app.identity.auth import current_caller
 from app.literals import Literal
 from app.values.addresses import checked, place_of
@@ -224,7 +224,7 @@ def batch_values(body: dict[str, Any], headers: Headers, **place: str) -> flask.
     where = place_of(**place)
     operations = body["operations"]
     if not all(isinstance(operation, Change) for operation in operations):
-        auth.require(auth.TENANT_READ if place.get("of") == "tenant" else auth.READ)
+        auth.require(scopes.TENANT_READ if place.get("of") == "tenant" else scopes.READ)
     key = request_key(
         headers.get("idempotency_key"), current_caller().writer, place.get("session_id")
     )

@@ -8,7 +8,7 @@ from app.http.answers import json_object, json_response
 from app.http.api import Blueprint
 from app.http.etags import accepted_tags, is_unchanged
 from app.http.header_schemas import IfNoneMatchSchema
-from app.identity import auth
+from app.identity import auth, scopes
 from app.identity.auth import current_caller
 from app.table.versions import etag
 from app.verdicts.answers import verdict_members
@@ -71,5 +71,5 @@ def put_source(body: dict[str, str], headers: dict[str, str], hash: str) -> flas
 
 
 def _answer(verdict: Verdict) -> flask.Response:
-    members = verdict_members(verdict, with_reason=auth.has(auth.GOVERN))
+    members = verdict_members(verdict, with_reason=auth.has(scopes.GOVERN))
     return json_response(json_object(members), headers={"ETag": etag(verdict.written)})

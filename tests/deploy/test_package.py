@@ -47,6 +47,21 @@ TOP = {
 }
 
 
+ISSUERS = json.dumps(
+    {
+        "issuers": [
+            {
+                "issuer": "https://login.acme.example/",
+                "jwks_url": "https://login.acme.example/jwks.json",
+                "audiences": ["store"],
+                "tenant": "acme",
+                "rights": {"claims": ["scope"]},
+            }
+        ]
+    }
+)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("package") / "project", NOWHERE)
@@ -57,6 +72,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.folder / "tests").mkdir()
     (project.folder / "tests" / "test_it.py").write_text("")
     (project.folder / ".env").write_text("JWT_SECRET=not-for-lambda")
+    (project.folder / "tests" / "issuers.json").write_text("{}")
+    (project.folder / "issuers.json").write_text(ISSUERS)
     return project
 
 
@@ -76,7 +93,7 @@ def unpacked(archive: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory)
 def test_the_package_holds_only_the_app_and_what_it_imports(archive):
     names = archive.namelist()
     top = {name.split("/")[0].split(".")[0] for name in names if ".dist-info/" not in name}
-    assert top == TOP
+    assert top == TOP | {"issuers"}
     of_distributions = [name for name in names if ".dist-info/" in name]
     assert {name.rsplit("/", 1)[1] for name in of_distributions} == {"METADATA"}
 
@@ -86,6 +103,13 @@ def test_the_package_holds_every_module_and_page_of_the_app(archive):
     sources = {path.relative_to(ROOT).as_posix() for path in files}
     packed = {re.sub("pyc$", "py", name) for name in archive.namelist() if name[:4] == "app/"}
     assert packed == sources
+
+
+def test_the_package_holds_the_file_of_issuers(archive):
+    assert archive.read("issuers.json").decode() == ISSUERS
+    assert [name for name in archive.namelist() if name.endswith("issuers.json")] == [
+        "issuers.json"
+    ]
 
 
 def test_code_is_bytecode_that_python_runs_without_the_source(archive):
@@ -150,7 +174,15 @@ print(json.dumps([handler(event, Context())["statusCode"], sorted(sys.modules)])
 """
 
 
-def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path):
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        {"JWT_JWKS_URL": "https://login.acme.example/jwks.json"},
+        {"ISSUERS_FILE": "issuers.json"},
+    ],
+    ids=lambda issuer: next(iter(issuer)),
+)
+def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path, issuer):
     """The only other packages are those of Lambda's runtime."""
     runtime = tmp_path / "runtime"
     runtime.mkdir()
@@ -167,7 +199,7 @@ def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path):
             "PYTHONPATH": f"{unpacked}:{runtime}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SESSIONS_TABLE": "sessions",
-            "JWT_JWKS_URL": "https://login.acme.example/jwks.json",
+            **issuer,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "INSTANTIATE_LAMBDA_HANDLER_ON_IMPORT": "1",

@@ -1,5 +1,6 @@
 """If something is missing, the scripts print one line that says what to do, no traceback."""
 
+import json
 import os
 import re
 import signal
@@ -77,6 +78,35 @@ def test_an_aws_that_cannot_be_reached_is_named_by_each_step(project, command):
     step = [sys.executable, "-m", "deploy.stage", "production", command]
     printed = project.run(*step, fails=True, JWT_SECRET=SECRET)
     assert "http://127.0.0.1:1" in last_line(printed)
+
+
+@pytest.fixture
+def with_issuers(project: Project) -> Iterator[Project]:
+    """`dev` has two issuers, in a file. One of them has a secret."""
+    entries = [{"issuer": "a", "jwks_url": "b"}, {"issuer": "c", "secret_env": "ISSUER_SECRET_C"}]
+    (project.folder / "issuers-dev.json").write_text(json.dumps({"issuers": entries}, indent=2))
+    project.set("dev", aws_environment_variables={"ISSUERS_FILE": "issuers-dev.json"})
+    yield project
+    project.set("dev", aws_environment_variables={"ISSUERS_FILE": ""})
+
+
+def secrets(project: Project, stage: str, **options: bool) -> str:
+    step = [sys.executable, "-m", "deploy.stage", stage, "secrets"]
+    return project.run(*step, **options).strip()
+
+
+def test_the_secrets_that_a_stage_needs_are_named(project):
+    assert secrets(project, "production") == "", "its keys are published"
+    assert secrets(project, "dev") == "JWT_SECRET"
+
+
+def test_the_secrets_of_issuers_are_named(with_issuers):
+    assert secrets(with_issuers, "dev") == "ISSUER_SECRET_C"
+
+
+def test_a_missing_file_of_issuers_is_reported_in_one_line(with_issuers):
+    (with_issuers.folder / "issuers-dev.json").unlink()
+    assert "there is no issuers-dev.json" in last_line(secrets(with_issuers, "dev", fails=True))
 
 
 def flask(**environment: str):

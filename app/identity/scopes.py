@@ -1,0 +1,15 @@
+"""The scopes that a token may have. docs/identity.md says what each of them allows."""
+
+READ, WRITE, ACT_FOR_USER = "sessions:read", "sessions:write", "sessions:act-for-user"
+
+IMPORT = "sessions:import"
+
+TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
+"""For the values of a whole tenant. A token needs these instead of the usual ones."""
+
+AUDIT, GOVERN = "sources:audit", "sources:govern"
+"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
+these instead of the usual ones."""
+
+SCOPES = frozenset({READ, WRITE, ACT_FOR_USER, IMPORT, TENANT_READ, TENANT_WRITE, AUDIT, GOVERN})
+"""All that `rights` of an issuer may grant (`app.identity.issuers`)."""
