@@ -20,7 +20,8 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 
-# Checks that the process is up. Whether DynamoDB answers is not part of the container's health.
+# Checks that the process is up. Whether DynamoDB answers is not part of the container's health: a restart would not help.
+# Let the load balancer, or the readiness probe, ask for /ready.
 HEALTHCHECK --interval=30s --timeout=3s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health')"]
 

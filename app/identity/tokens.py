@@ -97,6 +97,10 @@ class Verifier:
         except (jwt.PyJWTError, NotACaller, InvalidToken) as error:
             raise Unauthorized(reason=_reason(error)) from None
 
+    def has_keys(self) -> bool:
+        """Whether it can verify tokens. Tries to fetch the issuer's keys if there are none."""
+        return self._jwks is None or self._jwks.has_keys()
+
     def _verify_new(
         self, authorization: str, header: str, payload: str, signature: str
     ) -> Identity:

@@ -67,6 +67,7 @@ def test_operations_have_the_names_a_client_wants(operations):
         "get_session_grounding",
         "export_user",
         "get_health",
+        "get_ready",
         *(
             view.format(of)
             for of in ("session", "user", "tenant")
