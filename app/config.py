@@ -21,6 +21,8 @@ MAX_RETENTION = 3650
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+OTEL_EXPORTERS = ("otlp", "none")
+
 DISCOVERY = re.compile(r"/\.well-known/(openid-configuration|oauth-authorization-server)")
 """Discovery documents, which say where the keys are. They are easily mistaken for the keys."""
 
@@ -57,6 +59,9 @@ class Config:
     retention_days: int | None = None
     log_level: str = "INFO"
     metrics_namespace: str | None = None
+    otel_enabled: bool = False
+    otel_traces_exporter: str = "otlp"
+    otel_metrics_exporter: str = "otlp"
 
     def __post_init__(self) -> None:
         if not self.sessions_table:
@@ -74,6 +79,14 @@ class Config:
             raise ConfigError(f"RETENTION_DAYS must be from 1 to {MAX_RETENTION} days")
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")
+        self._check_metrics()
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
+            raise ConfigError(
+                "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
+                "a-z, A-Z, 0-9, _ . -"
+            )
+
+    def _check_metrics(self) -> None:
         if not re.fullmatch(
             r"(?!AWS/|:)[\w./#: -]{1,255}", self.metrics_namespace or "-", re.ASCII
         ):
@@ -81,11 +94,9 @@ class Config:
                 "METRICS_NAMESPACE is not a valid CloudWatch namespace: use up to 255 letters, "
                 "digits, spaces and . _ - / # :, and do not start it with AWS/ or :"
             )
-        if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
-            raise ConfigError(
-                "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
-                "a-z, A-Z, 0-9, _ . -"
-            )
+        for name in ("otel_traces_exporter", "otel_metrics_exporter"):
+            if getattr(self, name) not in OTEL_EXPORTERS:
+                raise ConfigError(f"{name.upper()} must be one of {', '.join(OTEL_EXPORTERS)}")
 
     def _check_identity(self) -> None:
         if bool(self.jwt_secret) == bool(self.jwt_jwks_url):
@@ -130,6 +141,9 @@ class Config:
             retention_days=_number(env, "RETENTION_DAYS", int, None),
             log_level=env.get("LOG_LEVEL") or "INFO",
             metrics_namespace=env.get("METRICS_NAMESPACE") or None,
+            otel_enabled=_flag(env, "OTEL_ENABLED"),
+            otel_traces_exporter=env.get("OTEL_TRACES_EXPORTER") or "otlp",
+            otel_metrics_exporter=env.get("OTEL_METRICS_EXPORTER") or "otlp",
         )
 
 

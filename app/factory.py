@@ -102,6 +102,10 @@ def create_app(
     _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())
 
     logs.configure(config.log_level)
+    if config.otel_enabled:
+        from app.http import telemetry  # takes longer to import than all else
+
+        telemetry.init_app(app, config)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     verifier = verifier or Verifier(config)
     auth.init_app(app, verifier, require_scopes=config.jwt_require_scopes)

@@ -68,6 +68,7 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "tenant": _name,
     "user": _name,
     "agent": _name,
+    "trace_id": _word,
     "refused": _word,
     "reason": _word,
     "keys": _number,
