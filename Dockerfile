@@ -7,9 +7,13 @@
 
 FROM python:3.13-slim AS packages
 COPY requirements-container.txt /
+COPY requirements-otel.txt /
+# With traces (OTEL_ENABLED): docker build --build-arg WITH="container otel" …
+ARG WITH="container"
 # Wheels only, so that no compiler is needed.
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /requirements-container.txt
+    && for name in $WITH; do \
+    /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r "/requirements-$name.txt" || exit 1; done
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home service

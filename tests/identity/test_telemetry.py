@@ -7,15 +7,19 @@ instrumentation of botocore changes it for good.
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
+from dynamodb_local import die_with_parent
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -180,8 +184,8 @@ def test_what_leaves_and_what_does_not(run, collector, app, table):
     for secret in (MARKER, "xyzzy", token, token.split(".")[2], session_id[5:], message_id[4:]):
         assert secret not in whole
 
-    requests = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
-    assert [span.name for span in sorted(requests, key=lambda s: s.start_time_unix_nano)] == [
+    asked = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
+    assert [span.name for span in sorted(asked, key=lambda s: s.start_time_unix_nano)] == [
         "GET /api/v1/sessions/<session_id>",
         "POST /api/v1/sessions/<session_id>/messages",
         "PUT /api/v1/values/<value_name:name>",
@@ -191,20 +195,20 @@ def test_what_leaves_and_what_does_not(run, collector, app, table):
         "GET /api/v1/sessions",
         "GET /health",
     ]
-    for span in requests:
+    for span in asked:
         assert _attributes(span).keys() <= telemetry.OF_A_REQUEST
         assert span.trace_state == ""
     calls = [span for span in collector.spans if span.kind == Span.SPAN_KIND_CLIENT]
     assert {"DynamoDB.TransactWriteItems", "DynamoDB.Query"} <= {span.name for span in calls}
-    of_requests = {span.span_id: span for span in requests}
+    of_requests = {span.span_id: span for span in asked}
     for span in calls:
         assert _attributes(span).keys() <= telemetry.OF_A_CALL
         assert of_requests[span.parent_span_id].trace_id == span.trace_id
-    assert requests[0].trace_id.hex() == "4bf92f3577b34da6a3ce929d0e0e4736", "the caller's trace"
+    assert asked[0].trace_id.hex() == "4bf92f3577b34da6a3ce929d0e0e4736", "the caller's trace"
 
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     logged = [line for line in lines if line["message"] == "request"]
-    assert {line["trace_id"] for line in logged} == {span.trace_id.hex() for span in requests}
+    assert {line["trace_id"] for line in logged} == {span.trace_id.hex() for span in asked}
     assert logged[0]["tenant"] == TENANT, "the log says who asked"
 
     points = collector.points
@@ -275,3 +279,36 @@ def test_the_name_of_the_service_can_be_set(run, collector):
     assert b"session-store" in collector.traces[0]
     run(("GET", "/health", None, {}), OTEL_ENABLED="1", OTEL_SERVICE_NAME="our-store")
     assert b"our-store" in collector.traces[-1]
+
+
+def test_the_workers_of_gunicorn_send_theirs(collector, table):
+    """They are forked from a process that has made the exporters (`--preload`)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["-m", "gunicorn", "app.wsgi:app", "--preload", "--workers=2", "--threads=2"]
+    env = {
+        **os.environ,
+        "SESSIONS_TABLE": table.name,
+        "JWT_SECRET": SECRET,
+        "OTEL_ENABLED": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
+        "NO_PROXY": "127.0.0.1",
+    }
+    server = subprocess.Popen(
+        [sys.executable, *command, f"--bind=127.0.0.1:{port}"], env=env, preexec_fn=die_with_parent
+    )
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                assert requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+                break
+            except requests.ConnectionError:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+    finally:
+        server.terminate()
+        server.wait(60)
+    assert {span.name for span in collector.spans} == {"GET /health"}
+    assert "http.server.request.duration" in collector.points
