@@ -2,7 +2,8 @@
 checks what is under a session.
 
 It shares the keys with the stores, but none of their code, so that it does not share their
-mistakes.
+mistakes. What can be mended is said where it is found (`app.operations.mends`). This module is over
+250 lines because the items of a partition depend on one another.
 """
 
 from collections.abc import Iterable, Iterator
