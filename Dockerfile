@@ -7,9 +7,13 @@
 
 FROM python:3.13-slim AS packages
 COPY requirements-container.txt /
+COPY requirements-otel.txt /
+# With traces (OTEL_ENABLED): docker build --build-arg WITH="container otel" …
+ARG WITH="container"
 # Wheels only, so that no compiler is needed.
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /requirements-container.txt
+    && for name in $WITH; do \
+    /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r "/requirements-$name.txt" || exit 1; done
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home service
@@ -20,7 +24,8 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 
-# Checks that the process is up. Whether DynamoDB answers is not part of the container's health.
+# Checks that the process is up. Whether DynamoDB answers is not part of the container's health: a restart would not help.
+# Let the load balancer, or the readiness probe, ask for /ready.
 HEALTHCHECK --interval=30s --timeout=3s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health')"]
 

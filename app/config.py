@@ -27,6 +27,8 @@ INDEX_SOURCES = ("documents", "all")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+OTEL_EXPORTERS = ("otlp", "none")
+
 DISCOVERY = re.compile(r"/\.well-known/(openid-configuration|oauth-authorization-server)")
 """Discovery documents, which say where the keys are. They are easily mistaken for the keys."""
 
@@ -73,6 +75,9 @@ class Config:
     index_sources: str = "documents"
     log_level: str = "INFO"
     metrics_namespace: str | None = None
+    otel_enabled: bool = False
+    otel_traces_exporter: str = "otlp"
+    otel_metrics_exporter: str = "otlp"
 
     def __post_init__(self) -> None:
         if not self.sessions_table:
@@ -89,6 +94,14 @@ class Config:
         if self.retention_days is not None and not 1 <= self.retention_days <= MAX_RETENTION:
             raise ConfigError(f"RETENTION_DAYS must be from 1 to {MAX_RETENTION} days")
         self._check_choices()
+        self._check_metrics()
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
+            raise ConfigError(
+                "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
+                "a-z, A-Z, 0-9, _ . -"
+            )
+
+    def _check_metrics(self) -> None:
         if not re.fullmatch(
             r"(?!AWS/|:)[\w./#: -]{1,255}", self.metrics_namespace or "-", re.ASCII
         ):
@@ -96,11 +109,9 @@ class Config:
                 "METRICS_NAMESPACE is not a valid CloudWatch namespace: use up to 255 letters, "
                 "digits, spaces and . _ - / # :, and do not start it with AWS/ or :"
             )
-        if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
-            raise ConfigError(
-                "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
-                "a-z, A-Z, 0-9, _ . -"
-            )
+        for name in ("otel_traces_exporter", "otel_metrics_exporter"):
+            if getattr(self, name) not in OTEL_EXPORTERS:
+                raise ConfigError(f"{name.upper()} must be one of {', '.join(OTEL_EXPORTERS)}")
 
     def _check_choices(self) -> None:
         for name, choices in (("index_sources", INDEX_SOURCES), ("log_level", LOG_LEVELS)):
@@ -159,6 +170,9 @@ class Config:
             index_sources=env.get("INDEX_SOURCES") or "documents",
             log_level=env.get("LOG_LEVEL") or "INFO",
             metrics_namespace=env.get("METRICS_NAMESPACE") or None,
+            otel_enabled=_flag(env, "OTEL_ENABLED"),
+            otel_traces_exporter=env.get("OTEL_TRACES_EXPORTER") or "otlp",
+            otel_metrics_exporter=env.get("OTEL_METRICS_EXPORTER") or "otlp",
         )
 
 

@@ -360,6 +360,20 @@ class Unavailable(ApiError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+class NotReady(ApiError):
+    """`parts` are what the service lacks. The log says why."""
+
+    status, code, title = 503, "NOT_READY", "Not ready"
+    repeatable = True
+    detail = "The service cannot answer requests at the moment (see not_ready)."
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        super().__init__(
+            headers={"Retry-After": "1", "Cache-Control": "no-store"},
+            members={"not_ready": list(parts)},
+        )
+
+
 class ClockDisagrees(Unavailable):
     """This host's clock differs so much from the database's that ids and expiry times made from it
     would be wrong."""

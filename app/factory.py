@@ -13,7 +13,8 @@ from app.conversations.importing import SessionImporter
 from app.http import caching, cors, docs, health, landing, octets, request_log
 from app.http.api import Api
 from app.http.limits import MAX_BODY
-from app.identity import auth, dev_tokens, scopes
+from app.http.readiness import Readiness, answers
+from app.identity import audit, auth, dev_tokens, scopes
 from app.identity.tokens import Verifier
 from app.messages import grounding_routes
 from app.messages import routes as messages
@@ -97,10 +98,15 @@ def create_app(
     )
 
     logs.configure(config.log_level)
+    if config.otel_enabled:
+        from app.http import telemetry  # takes longer to import than all else
+
+        telemetry.init_app(app, config)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     verifier = verifier or Verifier(config)
     app.extensions["verifier"] = verifier
     auth.init_app(app, verifier)
+    audit.init_app(app)
     caching.init_app(app, by_origin=bool(config.cors_origins))
     octets.init_app(app)
     if config.cors_origins:
@@ -110,6 +116,9 @@ def create_app(
     for blp in BLUEPRINTS:
         api.register_blueprint(blp, url_prefix="/api/v1", parameters=[ACT_FOR_USER])
     api.register_blueprint(health.blp)
+    app.extensions["readiness"] = Readiness(
+        {"table": lambda: answers(app.extensions["table"]), "issuer_keys": verifier.has_keys}
+    )
     if config.docs_enabled:
         docs.init_app(app, api)
     if config.dev_tokens:

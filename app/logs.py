@@ -41,9 +41,14 @@ def log_event(message: str, fields: dict[str, Any]) -> None:
     """Logs a line at INFO. Faster than `log.info`, which looks up the calling function for every
     line."""
     if log.isEnabledFor(logging.INFO):
-        record = logging.LogRecord(log.name, logging.INFO, "", 0, message, (), None)
-        record.fields = fields
-        log.handle(record)
+        log_always(message, fields)
+
+
+def log_always(message: str, fields: dict[str, Any]) -> None:
+    """Logs a line at INFO, whatever LOG_LEVEL says."""
+    record = logging.LogRecord(log.name, logging.INFO, "", 0, message, (), None)
+    record.fields = fields
+    log.handle(record)
 
 
 def log_exception(error: BaseException, **fields: Any) -> None:

@@ -69,6 +69,7 @@ NEEDLESS = (
 
 KEPT = (
     "*.dist-info/METADATA",  # packages look up their own version on import
+    "opentelemetry_*.dist-info/entry_points.txt",  # it finds its own parts by these
     "flask_swagger_ui/dist/swagger-ui.css",
     "flask_swagger_ui/dist/swagger-ui-bundle.js",
     "flask_swagger_ui/dist/swagger-ui-standalone-preset.js",
@@ -97,7 +98,16 @@ def prepare() -> None:
 def _requirements(pinned: str) -> str:
     """The lines of requirements-dev.txt, with hashes, of the packages needed on Lambda."""
     running = set(_names((ROOT / "requirements.txt").read_text()))
+    if _is_traced():
+        running |= set(_names((ROOT / "requirements-otel.txt").read_text()))
     return select(pinned, (running | HANDLER) - IN_THE_RUNTIME - NOT_LOADED)
+
+
+def _is_traced() -> bool:
+    """Whether a stage has OTEL_ENABLED. Zappa does not say here for which one it packs."""
+    stages = json.loads((ROOT / "zappa_settings.json").read_text()).values()
+    settings = [stage.get("aws_environment_variables", {}) for stage in stages]
+    return any(str(each.get("OTEL_ENABLED")).lower() in ("1", "true") for each in settings)
 
 
 def select(pinned: str, names: set[str]) -> str:

@@ -77,6 +77,9 @@ TESTS = {
     "app/http/bodies.py": [BODIES, ABUSE, BOUNDS],
     "app/http/repeats.py": [REPLAYS, ACTING],
     "app/operations/sweep.py": [SWEEP, REMOVAL, CLOCKS],
+    "app/operations/repair.py": ["tests/faults/test_repair.py"],
+    "app/http/readiness.py": ["tests/faults/test_ready.py"],
+    "app/identity/audit.py": ["tests/identity/test_audit.py"],
 }
 """The tests of each module. Tests that run the app in another process do not see the change."""
 

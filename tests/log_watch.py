@@ -21,7 +21,9 @@ SECRETS = re.compile(rf"eyJ|(?i:{MARKER}|bearer |-----BEGIN|authorization)")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SESSION = re.compile(r"sess_[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_SK = re.compile(r"(SESSION#[\w#-]+|VPART#[\w-]{22}#\d\d|SOURCE#[0-9a-f]{32})")
+_MESSAGE = re.compile(r"msg_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_HASH = re.compile(r"[\w-]{22}")
+_SK = re.compile(r"(SESSION#[\w#-]+|VPART#[\w-]{22}#\d\d|(SOURCE|REDACTION)#[0-9a-f]{32})")
 _WORD = re.compile(r"[\w.:/<>-]*")
 
 
@@ -57,9 +59,17 @@ MEMBERS: dict[str, Callable[[object], bool]] = {
     "db_throttles": _number,
     "db_units": _number,
     "db_failure": _word,
+    "message_id": lambda value: value is None or bool(_MESSAGE.fullmatch(str(value))),
+    "source": lambda value: value is None or bool(re.fullmatch(r"[0-9a-f]{32}", str(value))),
+    "value": lambda value: value is None or bool(_HASH.fullmatch(str(value))),
+    "scopes": lambda value: isinstance(value, list) and all(map(_word, value)),
+    "token_user": _name,
+    "token_agent": _name,
+    "for_user": _name,
     "tenant": _name,
     "user": _name,
     "agent": _name,
+    "trace_id": _word,
     "refused": _word,
     "reason": _word,
     "keys": _number,
@@ -75,12 +85,14 @@ FRAME = re.compile(r"[^\n]+:\d+ [\w<>.]+")
 
 KINDS = {
     "request",
+    "audit",
     "unexpected exception",
     "token refused",
     "issuer keys fetched",
     "issuer keys not fetched",
     "issuer keys ambiguous",
     "damaged item",
+    "table does not answer",
 }
 """Lines of other kinds, such as the sweep's, are searched only for secrets."""
 

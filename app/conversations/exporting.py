@@ -58,10 +58,10 @@ class Exporter:
         self.clock = clock
         self.values = ValueReader(table, clock)
 
-    def lines(self, partition: str, after: str = "") -> Iterator[Line]:
-        """All lines of a partition of a user or a tenant, in the order of their keys, but for the
-        one that names the user or the tenant. Holds at most a page of items (1 MB), one value and
-        the messages of one append.
+    def lines(self, partition: str, after: str = "", session_ulid: str = "") -> Iterator[Line]:
+        """All lines of a user's or a tenant's partition, in the order of their keys, but for the
+        one that names the user or the tenant. With `session_ulid` only those of that session. Holds
+        at most a page of items (1 MB), one value and the messages of one append.
 
         Costs 1 query per MB, 1 query for each divided value, and 1 get for each session that has
         values or was not read at once.
@@ -69,10 +69,10 @@ class Exporter:
         if keys.is_sources(partition):
             yield from self._verdicts(partition, after)
             return
-        walk = Walk(self.table, partition, after)
-        for session_ulid, items in groupby(walk, key=_session_of):
-            if session_ulid:
-                yield from self._session(partition, session_ulid, items, walk)
+        walk = Walk(self.table, partition, after, session_ulid)
+        for ulid, items in groupby(walk, key=_session_of):
+            if ulid:
+                yield from self._session(partition, ulid, items, walk)
             else:
                 yield from self._own_values(partition, items)
 

@@ -8,20 +8,22 @@ from app.table.writes import Item
 
 
 class Walk:
-    """The items from the first session to the last of the user's own values. Goes around the
-    further parts of values, which are read with each value. `page` counts the pages read."""
+    """The items from the first session to the last of the user's own values, or those of one
+    session. Goes around the further parts of values, which are read with each value. `page` counts
+    the pages read."""
 
-    def __init__(self, table: Table, partition: str, after: str) -> None:
+    def __init__(self, table: Table, partition: str, after: str, session_ulid: str = "") -> None:
         self.page = 0
+        everything = ranges.all_sessions()[0], ranges.values("")[1]
+        self._between = ranges.all_of_session(session_ulid) if session_ulid else everything
         self._table = table
         self._partition = partition
         self._after = after
 
     def __iter__(self) -> Iterator[Item]:
-        between = ranges.all_sessions()[0], ranges.values("")[1]
         after: str | None = self._after or None
         while True:
-            for item in self._pages(self._table.query(self._partition, between, after=after)):
+            for item in self._pages(self._table.query(self._partition, self._between, after=after)):
                 sk = str(item["SK"])
                 if keys.is_value_part(sk):
                     after = ranges.all_values(keys.session_of(sk))[1]

@@ -82,6 +82,9 @@ class ProblemSchema(ma.Schema):
         fields.Dict(),
         metadata={"description": "With VALUES_NOT_WRITTEN: what became of each operation"},
     )
+    not_ready = fields.List(
+        fields.String(), metadata={"description": "With `NOT_READY`: `table`, `issuer_keys`"}
+    )
     last_message_id = fields.String(
         allow_none=True,
         metadata={

@@ -76,6 +76,7 @@ def _fields(response: flask.Response) -> dict[str, Any]:
         "tenant": caller and caller.tenant,
         "user": caller and caller.user,
         "agent": caller and caller.agent,
+        **({"trace_id": g.trace_id} if "trace_id" in g else {}),
         # The reason why the token was refused, as one word. The client does not get it.
         **({"refused": g.refused} if "refused" in g else {}),
     }

@@ -1,5 +1,6 @@
 """The check before every view: the token, the scopes, and the user to act for."""
 
+import re
 from urllib.parse import unquote_to_bytes
 
 import flask
@@ -36,9 +37,12 @@ NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 
 ACT_FOR_USER_HEADER = "Act-For-User"
 
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.")
+
 OPEN_ENDPOINTS = frozenset(
     {
         "meta.get_health",
+        "meta.get_ready",
         "landing.get_landing",
         "docs.get_docs",
         "docs.redirect_to_docs",
@@ -66,13 +70,18 @@ def init_app(app: flask.Flask, verifier: Verifier) -> None:
             flask.g.refused = refusal.reason  # only for the log
             raise
         flask.g.caller = identity.caller  # for the log, if the request is refused below
+        flask.g.identity = identity
         flask.g.scopes = identity.scopes
-        flask.g.caller = authorize(
-            identity,
-            _scope_of(request),
-            NEVER_IMPLIED.get(str(request.endpoint)),
-            request.headers.get(ACT_FOR_USER_HEADER),
-        )
+        scope, also = _scope_of(request), NEVER_IMPLIED.get(str(request.endpoint))
+        act_for = request.headers.get(ACT_FOR_USER_HEADER)
+        flask.g.audited = set()
+        _note(scope, also, None if act_for is None else ACT_FOR_USER)
+        flask.g.caller = authorize(identity, scope, also, act_for)
+
+
+def _note(*scopes: str | None) -> None:
+    """For `app.identity.audit`, which writes a line about each use of these."""
+    flask.g.audited |= {scope for scope in scopes if scope} - {READ, WRITE}
 
 
 def _scope_of(request: flask.Request) -> str:
@@ -99,6 +108,7 @@ def require(scope: str) -> None:
     Raises:
         Forbidden: the token lacks it.
     """
+    _note(scope)
     if not has(scope):
         raise Forbidden(scope)
 
@@ -116,14 +126,22 @@ def authorize(
     for needed in (scope, also, ACT_FOR_USER if act_for is not None else None):
         if needed and needed not in identity.scopes:
             raise Forbidden(needed)
-    if act_for is None:
-        return identity.caller
-    agent = identity.caller.agent or identity.caller.user
+    return identity.caller if act_for is None else acting_for(identity.caller, act_for)
+
+
+def acting_for(caller: Caller, header: str) -> Caller:
+    """The caller as an agent for the user that the header names.
+
+    Raises:
+        ValidationFailed: it is not a valid user id.
+    """
     try:
-        if "," in act_for:
+        if "," in header:
             raise NotACaller("several headers are joined with a comma")
-        user = unquote_to_bytes(act_for.encode("latin-1")).decode()
-        return Caller(identity.caller.tenant, user, agent)
+        if _TOKEN.match(header):
+            raise NotACaller("a token in the wrong header; the log would hold it as a user's id")
+        user = unquote_to_bytes(header.encode("latin-1")).decode()
+        return Caller(caller.tenant, user, caller.writer)
     except (NotACaller, UnicodeError):
         raise ValidationFailed(
             [

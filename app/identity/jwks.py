@@ -114,6 +114,15 @@ class Jwks:
             raise IssuerMisconfigured
         raise Unavailable("The issuer's keys cannot be fetched.", retry_after=int(PAUSE))
 
+    def has_keys(self) -> bool:
+        """Whether there are keys. If they have never been fetched, tries, like the first request
+        with a token."""
+        if not self._keys:
+            self._start_fetching()
+            if self._fetching:
+                self._fetching.join(self._timeout)
+        return bool(self._keys)
+
     def is_ambiguous(self, kid: str | None) -> bool:
         """Whether several keys match this id, or there are several and no id is given."""
         several = len(self._keys) + len(self._ambiguous) > 1

@@ -61,6 +61,11 @@ class Keys:
             self._published.setdefault(place, jwks)
         return self._published[place]
 
+    def are_had(self) -> bool:
+        """Whether there are any. If they have never been fetched, tries. Those that differ by
+        `{tid}` are fetched when a token names one."""
+        return bool(self._issuer.secret) or self._by_tid or self.published().has_keys()
+
     def _signs_for(self, key: Key, tid: str) -> bool:
         """Whether the document lets this key sign for this tenant's issuer. Entra publishes the
         keys of all its clouds and tenants together."""

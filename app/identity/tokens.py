@@ -104,6 +104,11 @@ class Verifier:
         except (jwt.PyJWTError, NotACaller, InvalidToken) as error:
             raise Unauthorized(reason=_reason(error)) from None
 
+    def has_keys(self) -> bool:
+        """Whether it can verify tokens of any issuer. Tries to fetch the keys if there are none. One
+        issuer that is down must not take the service from the users of the others."""
+        return any(keys.are_had() for keys in self.keys.values())
+
     def _verify_new(
         self, authorization: str, header: str, payload: str, signature: str
     ) -> Identity:

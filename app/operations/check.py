@@ -1,8 +1,8 @@
 """The check of the whole table, for operators and tests. Finds every state that the promises in
 docs/reliability.md rule out. The rules are in `app.operations.partition_check`.
 
-It only reads. This is the only module in `app/` that scans. The service's own role may not scan, so
-run the check with your own credentials.
+It only reads; `app.operations.repair` writes. This is the only module in `app/` that scans. The
+service's own role may not scan, so run the check with your own credentials.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,14 +17,15 @@ from app.table.writes import Item
 
 __all__ = ["Checked", "Finding", "check"]
 
-ATTRIBUTES = ", ".join(
+NAMES = (
     f"""PK SK GSI1PK GSI1SK GSI2PK GSI2SK deleted_at expires_at message_count feedback_count
     version settings_version last_ulid last_message last_count changed born session_key info cut_lo
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
     message_status edited sources given raters rater rated session_count erase_until first_id
     fingerprint epoch has_values written etag content_type total_bytes source_key
-    source_state governed_by started reached finished_at GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
-)
+    source_state governed_by started reached finished_at GSI3PK GSI3SK {TTL_ATTRIBUTE}"""
+).split()
+ATTRIBUTES = ", ".join(NAMES)
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""
 
@@ -39,12 +40,17 @@ def check(
     """Yields each finding when it is found, and adds what was checked to `checked`."""
     try:
         for partition in _partitions(table):
-            findings, counted = _check_partition(table, partition, clock())
+            now = clock()  # the same for each reading, so that equal findings are equal
+            findings, counted = _check_partition(table, partition, now)
             for _ in range(READINGS - 1):
                 if not findings:
                     break
-                again, counted = _check_partition(table, partition, clock())
-                findings = {place: finding for place, finding in again.items() if place in findings}
+                again, counted = _check_partition(table, partition, now)
+                findings = {
+                    place: finding.after(findings[place])
+                    for place, finding in again.items()
+                    if place in findings
+                }
             yield from findings.values()
             if checked:
                 checked.add(counted)

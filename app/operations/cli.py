@@ -1,6 +1,7 @@
-"""The commands for operators: table | token | identity | sweep | check | erase | export | import.
+"""The commands for operators: table | token | identity | sweep | check | erase | export | import |
+restore.
 
-This module is over 250 lines because every command is here.
+This module is over 250 lines because all commands are here.
 """
 
 import json
@@ -18,11 +19,13 @@ from app import logs
 from app.config import Config, ConfigError
 from app.conversations.restoring import BadLine, Restored
 from app.errors import ApiError
-from app.identity.caller import NotACaller
+from app.identity.caller import Caller, NotACaller
 from app.identity.dev_tokens import sign
 from app.operations import provision, tenant_erasure, transfer
 from app.operations.check import Checked, check
+from app.operations.repair import repair
 from app.operations.sweep import SweepFailed, sweep
+from app.table import ids
 from app.table.client import operator_message
 from app.table.db import Table
 
@@ -71,6 +74,7 @@ def init_app(app: flask.Flask, config: Config) -> None:
     app.cli.add_command(erase_command)
     app.cli.add_command(export_command)
     app.cli.add_command(import_command)
+    app.cli.add_command(restore_command)
 
 
 def _table() -> Table:
@@ -167,22 +171,28 @@ def sweep_command(seconds: float) -> None:
 
 
 @click.command("check")
+@click.option("--repair", "wanted", is_flag=True, help="Say what can be mended, and how.")
+@click.option("--apply", is_flag=True, help="With --repair: mend it.")
 @show_errors_briefly
-def check_command() -> None:
-    """Check the whole table for damage. Exits with 1 if there is any.
+def check_command(wanted: bool, apply: bool) -> None:
+    """Check the whole table for damage. Exits with 1 if there is any left.
 
-    Reads the whole table twice and needs permission to scan.
+    Reads the whole table twice and needs permission to scan. Writes only with --repair --apply.
     """
-    checked, findings = Checked(), 0
-    for finding in check(_table(), checked=checked):
-        click.echo(str(finding))
-        findings += 1
+    if apply and not wanted:
+        raise click.BadParameter("needs --repair", param_hint="--apply")
+    checked, found, mended = Checked(), 0, 0
+    findings = check(_table(), checked=checked)
+    for finding, what, is_mended in repair(_table(), findings, apply=apply):
+        click.echo(f"{finding}\n  {what}" if wanted else str(finding))
+        found, mended = found + 1, mended + is_mended
     click.echo(
         f"checked {checked.users} users, {checked.sessions} sessions, {checked.messages} messages,"
         f" {checked.values} values, {checked.verdicts} verdicts, {checked.records} records"
-        f" ({checked.pending} wait for the sweep): {findings} findings"
+        f" ({checked.pending} wait for the sweep): {found} findings"
+        f"{f', {mended} mended' if apply else ''}"
     )
-    if findings:
+    if found > mended:
         raise click.exceptions.Exit(1)
 
 
@@ -254,3 +264,40 @@ def import_command(path: Path, tenant: str) -> None:
         f" {restored.values} values, {restored.verdicts} verdicts; {restored.existing} were there,"
         f" {restored.expired} have expired, {restored.damaged} were damaged"
     )
+
+
+@click.command("restore")
+@click.option("--from-table", "source", required=True, help="The table that a backup is in.")
+@click.option("--tenant", required=True)
+@click.option("--user", required=True)
+@click.option("--session", "session_id", help="Only this session, instead of all of the user.")
+@show_errors_briefly
+def restore_command(source: str, tenant: str, user: str, session_id: str | None) -> None:
+    """Copy a user, or one session, from another table of the same account and region.
+
+    What is there already is left as it is. So a restore that was interrupted is run again.
+    """
+    table = _table()
+    if source == table.name:
+        raise click.BadParameter("is the table to restore into", param_hint="--from-table")
+    ulid = ids.parse(ids.SESSION_PREFIX, session_id) if session_id else ""
+    if ulid is None:
+        raise click.BadParameter("must be the id of a session", param_hint="--session")
+    caller, restored = Caller(tenant, user), Restored()
+    other = Table(source, table.client)
+    web = flask.current_app.extensions["message_store"].web_sources
+    try:
+        for restored in transfer.restore_from(other, table, caller, ulid, web_sources=web):  # noqa: B007
+            pass
+    except BadLine as error:
+        raise click.ClickException(f"table {source}: {error}") from None
+    click.echo(
+        f"restored {restored.sessions} sessions, {restored.messages} messages,"
+        f" {restored.values} values; {restored.existing} were there, {restored.expired} have"
+        f" expired, {restored.damaged} are damaged in {source}"
+    )
+    if restored.damaged:
+        raise click.exceptions.Exit(1)
+    if restored == Restored():
+        what = f"session {session_id}" if session_id else f"user {user} of tenant {tenant}"
+        raise click.ClickException(f"table {source} has nothing of {what}")

@@ -2,15 +2,17 @@
 checks what is under a session.
 
 It shares the keys with the stores, but none of their code, so that it does not share their
-mistakes.
+mistakes. What can be mended is said where it is found (`app.operations.mends`). This module is over
+250 lines because the items of a partition depend on one another.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain, groupby
 from urllib.parse import quote
 
-from app.operations import content
+from app.operations import content, mends
+from app.operations.mends import Mend
 from app.operations.session_check import SessionCheck
 from app.operations.value_check import Read, ValueCheck
 from app.table import ids, keys
@@ -27,6 +29,17 @@ class Finding:
     sk: str
     problem: str
     detail: str = ""
+    item: Item = field(default_factory=dict, repr=False)
+    """As it was read, without its text. Only a key if there is none."""
+
+    mend: Mend | None = None
+    """None if the right value does not follow from the table."""
+
+    is_settled: bool = field(default=False, compare=False)
+    """Whether the reading before gave the same."""
+
+    def after(self, earlier: "Finding") -> "Finding":
+        return replace(self, is_settled=self == earlier)
 
     def __str__(self) -> str:
         sk = quote(self.sk, safe="#/")
@@ -48,8 +61,8 @@ class Checked:
     pending: int = 0
 
     def add(self, other: "Checked") -> None:
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        for name in (each.name for each in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class PartitionCheck:
@@ -64,9 +77,10 @@ class PartitionCheck:
         self._now = now
         self._read = read
         self._head_sk = (keys.tenant if self._is_tenant else keys.user)(partition)["SK"]
-        self._values = ValueCheck(partition, self._report, read)
+        self._values = ValueCheck(partition, self._report, read, now)
         self._unmarked = 0
         self._last_born = ""
+        self._births_are_sound = True
         self._user: Item | None = None
 
     def run(self, items: Iterable[Item]) -> None:
@@ -85,7 +99,8 @@ class PartitionCheck:
     def _with_tenants_keys(self, item: Item) -> Item:
         """Only a user is in the index of users."""
         is_user = item["SK"] == self._head_sk and not self._is_tenant
-        self._index(item, BY_TENANT, keys.by_tenant(self._partition) if is_user else {})
+        right = keys.by_tenant(self._partition) if is_user else {}
+        self._index(item, BY_TENANT, right, right)
         return item
 
     def _add_values(self, check: ValueCheck) -> None:
@@ -93,8 +108,9 @@ class PartitionCheck:
         self.checked.values += check.values
         self.checked.pending += check.pending
 
-    def _report(self, item: Item, problem: str, detail: str = "") -> None:
-        finding = Finding(self._partition, str(item["SK"]), problem, detail)
+    def _report(self, item: Item, problem: str, detail: str = "", mend: Mend | None = None) -> None:
+        known = {name: value for name, value in item.items() if name not in ("body", "metadata")}
+        finding = Finding(self._partition, str(item["SK"]), problem, detail, known, mend)
         self.findings[finding.sk, problem] = finding
 
     def _check_session(self, session: str, items: Iterator[Item]) -> None:
@@ -119,54 +135,80 @@ class PartitionCheck:
         count = user.get("session_count", 0)
         if count != self._unmarked:
             detail = f"{count!r}, and there are {self._unmarked} sessions"
-            self._report(user, "session_count is wrong", detail)
+            self._report(user, "session_count is wrong", detail, self._mend_user())
         if str(user.get("last_ulid", "")) < self._last_born:
-            self._report(user, "last_ulid is before the last session", self._last_born)
+            problem = "last_ulid is before the last session"
+            self._report(user, problem, self._last_born, self._mend_user())
+        is_erased = "erase_until" in user
         noted = keys.by_due_time(self._partition, str(user.get("GSI2SK", "")))
-        self._indexes(user, {}, noted if "erase_until" in user else {})
+        due = mends.due(self._partition, user.get("GSI2SK"), self._now)
+        self._index(user, BY_ACTIVITY, {}, {})
+        self._index(user, BY_DUE_TIME, noted if is_erased else {}, due if is_erased else {})
+
+    def _mend_user(self) -> Mend | None:
+        """The count and the last birth of a user's sessions. A user's item that is gone is made
+        again, unless there are values, whose epoch nobody knows any more."""
+        latest = self._last_born
+        if not self._births_are_sound or latest > ids.greatest_of(self._now):
+            return None
+        if self._user:
+            latest = max(latest, str(self._user.get("last_ulid", "")))
+            return mends.set_to({"session_count": self._unmarked, "last_ulid": latest or None})
+        if self._values.values or self._values.has_note:
+            return None
+        by_tenant = keys.by_tenant(self._partition)
+        return mends.set_to({"session_count": self._unmarked, "last_ulid": latest, **by_tenant})
 
     def _session(self, session: str, head: Item, items: Iterator[Item]) -> None:
-        values = ValueCheck(self._partition, self._report, self._read, session)
+        values = ValueCheck(self._partition, self._report, self._read, self._now, session)
         if not keys.is_session(str(head["SK"])):
             for orphan in chain([head], items):
                 if not values.takes(orphan):
-                    self._report(orphan, "belongs to no session")
+                    gone = mends.delete(absent=(keys.session(self._partition, session),))
+                    self._report(orphan, "belongs to no session", mend=gone)
             self._add_values(values)
             return
         self.checked.sessions += 1
         if "deleted_at" in head:
             self.checked.pending += 1
-            self._indexes(head, {}, keys.by_due_time(session, str(head["deleted_at"])))
+            due = keys.by_due_time(session, str(head["deleted_at"]))
+            self._index(head, BY_ACTIVITY, {}, {})
+            self._index(head, BY_DUE_TIME, due, due if head["deleted_at"] else None)
             for _ in items:  # not checked, since they may be removed in any order
                 pass
             return
         self._unmarked += 1
         self._last_born = max(self._last_born, str(head.get("born", session)))
-        self._ids(head, session)
+        is_sound = self._ids(head, session)
         until = str(head.get("expires_at", ""))
         self.checked.pending += bool(until) and until <= ids.iso_time(self._now)
         activity = keys.activity_of(str(head.get("GSI1SK", "")))
         earliest = ids.timestamp(str(head.get("last_message") or head.get("born", session)))
         earliest = min(earliest, str(head.get("imported", "~")))
+        by_activity = keys.by_activity(self._partition, session, activity)
+        right = by_activity
         if not earliest <= activity <= ids.timestamp(str(head["last_ulid"])):
-            self._report(head, "its last activity is wrong", activity)
-        self._indexes(
-            head,
-            keys.by_activity(self._partition, session, activity),
-            keys.by_due_time(session, until) if until else {},
-        )
+            # That of the last message. It was later if messages after it have been removed.
+            right = keys.by_activity(self._partition, session, _activity(head, session))
+            mend = mends.index_keys(BY_ACTIVITY, right) if is_sound else None
+            self._report(head, "its last activity is wrong", activity, mend)
+        self._index(head, BY_ACTIVITY, by_activity, right if is_sound else None)
+        due = keys.by_due_time(session, until) if until else {}
+        # Without `expires_at`, either that is lost or the entry is left over.
+        self._index(head, BY_DUE_TIME, due, due or None)
         for problem, detail in content.session_faults(head):
             self._report(head, problem, detail)
         values.head = head
-        check = SessionCheck(head, session, self._report, values, self._now)
+        check = SessionCheck(head, session, self._report, values, self._now, is_sound=is_sound)
         check.run(items)
         self._add_values(values)
         self.checked.messages += check.messages
         self.checked.records += check.records
 
-    def _ids(self, head: Item, session: str) -> None:
+    def _ids(self, head: Item, session: str) -> bool:
         """A session's own ids are from between its birth and its last write. Its messages may be
-        older, if it is a fork or was imported."""
+        older, if it is a fork or was imported. Returns whether they are."""
+        before = len(self.findings)
         born, last = str(head.get("born", session)), str(head["last_ulid"])
         old = "forked_from" in head or "imported" in head
         bounds = {"last_ulid": born, "changed": born, "info": born, "last_message": born}
@@ -182,6 +224,9 @@ class PartitionCheck:
             self._report(head, "its key gives another id", ids.from_key(key))
         if not ids.is_ulid(born) or born > ids.END_OF_TIME or (key and "born" not in head):
             self._report(head, "its birth is wrong", born)
+        is_sound = len(self.findings) == before
+        self._births_are_sound = self._births_are_sound and is_sound
+        return is_sound
 
     def _create_record(self, record: Item) -> None:
         """Checks only the record itself, which must be usable for a replay. Whether its session
@@ -192,17 +237,22 @@ class PartitionCheck:
         if not whole or not ids.is_ulid(str(record["first_id"])):
             self._report(record, "cannot be understood", str(record.get("first_id")))
 
-    def _indexes(
-        self, head: Item, by_activity: dict[str, str], by_due_time: dict[str, str]
+    def _index(
+        self, item: Item, index: str, expected: dict[str, str], right: dict[str, str] | None
     ) -> None:
-        self._index(head, BY_ACTIVITY, by_activity)
-        self._index(head, BY_DUE_TIME, by_due_time)
-
-    def _index(self, item: Item, index: str, expected: dict[str, str]) -> None:
+        """`right` are the keys that mend it; None if that would be a guess."""
         names = f"{index}PK", f"{index}SK"
         found = {name: item[name] for name in names if name in item}
         if found != expected:
-            self._report(item, f"its keys in {index} are wrong", f"{found}, not {expected}")
+            mend = None if right is None else mends.index_keys(index, right)
+            self._report(item, f"its keys in {index} are wrong", f"{found}, not {expected}", mend)
+
+
+def _activity(head: Item, session: str) -> str:
+    """When a session's last message was written, or else when it was made or imported."""
+    if "last_message" in head:
+        return ids.timestamp(str(head["last_message"]))
+    return str(head.get("imported") or ids.timestamp(str(head.get("born", session))))
 
 
 def _session_of(item: Item) -> str:

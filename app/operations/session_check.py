@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from app.literals import text_fault
-from app.operations import content
+from app.operations import content, mends
 from app.operations.edge_check import EdgeCheck
+from app.operations.mends import Mend
 from app.operations.value_check import Report, ValueCheck
 from app.table import ids, keys
-from app.table.definition import TTL_ATTRIBUTE
+from app.table.definition import BY_DUE_TIME, TTL_ATTRIBUTE
 from app.table.idempotency import LIFETIME
 from app.table.writes import Item
 
@@ -27,8 +28,16 @@ class SessionCheck:
     `messages` and `records`, the numbers of what was checked."""
 
     def __init__(
-        self, head: Item, session: str, report: Report, values: ValueCheck, now: int
+        self,
+        head: Item,
+        session: str,
+        report: Report,
+        values: ValueCheck,
+        now: int,
+        *,
+        is_sound: bool,
     ) -> None:
+        """`is_sound` is whether the ids in the head are. Without them its counts prove nothing."""
         self.messages = 0
         self.records = 0
         self._head = head
@@ -36,6 +45,7 @@ class SessionCheck:
         self._report = report
         self._values = values
         self._now = now
+        self._is_sound = is_sound
         self._last = str(head.get("last_message", ""))
         self._cut = str(head.get("cut_lo", "~")), str(head.get("cut_hi", ""))
         self._visible = 0
@@ -59,15 +69,20 @@ class SessionCheck:
             return
         parts = [item for item in items if not keys.is_feedback(str(item["SK"]))]
         if not parts:
-            self._report(items[0], "belongs to no message", "")
+            message_key = keys.message(str(self._head["PK"]), self._session, name)
+            for item in items:
+                mend = mends.delete(absent=(message_key,), unchanged=(self._head,))
+                self._report(item, "belongs to no message", "", mend)
             return
         if name > self._last:  # or written since the session was read
+            self._is_sound = False
             self._report(parts[0], "is later than its session's last message", "")
             return
         self.messages += 1
         if self._is_of_today(name):
             self._recent.add(name)
         if not keys.is_message(str(parts[0]["SK"])):
+            self._is_sound = False
             self._report(parts[0], "its parts are not whole", "the first is missing")
             return
         self._visible += 1
@@ -94,7 +109,9 @@ class SessionCheck:
     def _ratings(self, first: Item, given: list[Item]) -> None:
         self._feedback += len(given)
         if first.get("raters", 0) != len(given):
-            self._report(first, "raters is wrong", f"{first.get('raters', 0)!r}, not {len(given)}")
+            mend = mends.set_to({"raters": len(given)}, self._head)
+            detail = f"{first.get('raters', 0)!r}, not {len(given)}"
+            self._report(first, "raters is wrong", detail, mend)
         for item in given:
             sound = ids.is_ulid(str(item.get("rated"))) and "rater" in item
             if not sound or text_fault(str(item.get("body")), ("rating", "comment")):
@@ -110,16 +127,19 @@ class SessionCheck:
         if keys.is_info(sk):
             self._has_info = True
             if item.get("info") != self._head.get("info"):
-                self._report(item, "belongs to no session", str(item.get("info")))
+                left_over = None if "info" in self._head else self._removal()
+                self._report(item, "belongs to no session", str(item.get("info")), left_over)
             elif fault := text_fault(str(item.get("metadata"))):
                 self._report(item, "its metadata is damaged", fault)
         elif keys.is_cut(sk):
             self._has_cut = True
             due = keys.by_due_time(self._session, str(item.get("GSI2SK")))
             if "cut_hi" not in self._head:
-                self._report(item, "belongs to no cut", "")
+                self._report(item, "belongs to no cut", "", self._removal())
             elif {name: item.get(name) for name in due} != due:
-                self._report(item, "its keys in GSI2 are wrong", str(item.get("GSI2PK")))
+                right = mends.due(self._session, item.get("GSI2SK"), self._now)
+                mend = mends.index_keys(BY_DUE_TIME, right)
+                self._report(item, "its keys in GSI2 are wrong", str(item.get("GSI2PK")), mend)
         elif sk.startswith(keys.append_record("", self._session, "")["SK"]):
             self._record(item)
         elif not self._values.takes(item):
@@ -135,28 +155,46 @@ class SessionCheck:
         if not is_past and first not in self._recent and not str(born) < first <= str(changed):
             self._report(record, "record of an append without its message", first)
 
+    def _removal(self) -> Mend:
+        """Of what the head, as it was read, does not know of."""
+        return mends.delete(unchanged=(self._head,))
+
     def _totals(self) -> None:
         head = self._head
+        newest = self._newest_fault()
         for name, found in (("message_count", self._visible), ("feedback_count", self._feedback)):
             if head.get(name, 0) != found:
-                self._report(head, f"{name} is wrong", f"{head.get(name)!r}, and there are {found}")
+                # Where messages are lost, a count is not all that is wrong.
+                mend = mends.set_to({name: found}) if self._is_sound and not newest else None
+                detail = f"{head.get(name)!r}, and there are {found}"
+                self._report(head, f"{name} is wrong", detail, mend)
         if "info" in head and not self._has_info:
             self._report(head, "its metadata is missing", str(head["info"]))
         if "cut_hi" in head and not self._has_cut:
-            self._report(head, "its cut is not due", str(head["cut_hi"]))
+            mend = self._due_cut() if self._is_sound else None
+            self._report(head, "its cut is not due", str(head["cut_hi"]), mend)
         self._edges.end(head)
-        count = head.get("last_count", 0)
+        if newest:
+            self._report(head, *newest)
+
+    def _due_cut(self) -> Mend:
+        cut = keys.cut(str(self._head["PK"]), self._session)
+        due = mends.due(self._session, None, self._now)
+        return Mend("make it due for the sweep", creates={**cut, **due})
+
+    def _newest_fault(self) -> tuple[str, str] | None:
+        """What is wrong with the newest messages: the problem and its values."""
+        count = self._head.get("last_count", 0)
         if self._newest[-1] != self._last:
-            detail = f"{self._last}, not {self._newest[-1]}"
-            self._report(head, "last_message is not the last", detail)
-        elif not isinstance(count, int) or count < 0:
-            self._report(head, "last_count is wrong", str(count))
-        elif self._last:
+            return "last_message is not the last", f"{self._last}, not {self._newest[-1]}"
+        if not isinstance(count, int) or count < 0:
+            return "last_count is wrong", str(count)
+        if self._last:
             # A damaged count must not cause more work; it is reported.
             batch = ids.series_until(self._last, min(count, MOST_AT_ONCE + 1))
             if missing := set(batch) - set(self._newest):
-                detail = f"{len(missing)} of {len(batch)} missing"
-                self._report(head, "last_count is wrong", detail)
+                return "last_count is wrong", f"{len(missing)} of {len(batch)} missing"
+        return None
 
     def _is_of_today(self, ulid: str) -> bool:
         """Whether a record that refers to this id can still be valid."""

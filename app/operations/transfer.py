@@ -1,4 +1,5 @@
-"""Exports a tenant, or one of its users, to a file, and imports such a file.
+"""Exports a tenant, or one of its users, to a file, and imports such a file. Restores a user, or
+one session, from another table.
 
 An export that was interrupted goes on after the last whole line of its file. The place of a line is
 in the line itself (`app.conversations.exporting`).
@@ -7,7 +8,7 @@ in the line itself (`app.conversations.exporting`).
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from app.conversations.export_lines import position_of, read_line
@@ -130,3 +131,24 @@ def restore(
     with path.open(encoding="utf-8", newline="\n") as file:
         restorer = Restorer(table, ids.UlidSource(), web_sources=web_sources)
         yield from restorer.restore(file, tenant)
+
+
+def restore_from(
+    source: Table,
+    table: Table,
+    caller: Caller,
+    session_ulid: str = "",
+    clock: ids.Clock = ids.system_clock,
+    *,
+    web_sources: bool = False,
+) -> Iterator[Restored]:
+    """Writes what `source` has of a user, or of one session, and `table` has not. Yields what was
+    written so far, after each line. Holds one line at a time.
+
+    Raises:
+        BadLine: what is read cannot be written; `check` on the source says more.
+    """
+    lines = Exporter(source, clock).lines(caller.partition, session_ulid=session_ulid)
+    whole = chain([first_line("user", caller.user)], (line.text for line in lines))
+    restorer = Restorer(table, ids.UlidSource(clock), web_sources=web_sources)
+    yield from restorer.restore(whole, caller.tenant)

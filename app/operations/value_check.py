@@ -5,8 +5,10 @@ value at a time, and a key for each value that is divided.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
-from app.operations import content
+from app.operations import content, mends
+from app.operations.mends import Mend
 from app.table import ids, keys
 from app.table.definition import BY_DUE_TIME
 from app.table.ranges import Range
@@ -18,8 +20,14 @@ MOST_PARTS = 99
 SAME = ("epoch", "written")
 """Attributes that all items of one write have alike."""
 
-Report = Callable[[Item, str, str], None]
-"""Called with an item, the kind of damage, and its values."""
+
+class Report(Protocol):
+    """Called with an item, the kind of damage, its values, and how it can be mended."""
+
+    def __call__(
+        self, item: Item, problem: str, detail: str = "", mend: Mend | None = None
+    ) -> None: ...
+
 
 Read = Callable[[Range], Iterable[Item]]
 """Reads a range of the partition."""
@@ -29,7 +37,9 @@ class ValueCheck:
     """Give it each item for which `takes` is true, in the order of their keys. It needs the head,
     the item of the session, user or tenant, before the first value. Call `end` once."""
 
-    def __init__(self, partition: str, report: Report, read: Read, session: str = "") -> None:
+    def __init__(
+        self, partition: str, report: Report, read: Read, now: int, session: str = ""
+    ) -> None:
         self.values = 0
         self.pending = 0
         """Values that a delete or an erasure has hidden, and that the sweep will remove."""
@@ -38,8 +48,10 @@ class ValueCheck:
         self._session = session
         self._report = report
         self._read = read
+        self._now = now
         self._stale: Item | None = None
         self._divided: dict[str, int] = {}  # the key of a value's parts, and how many items it has
+        self._doubtful: set[str] = set()  # the keys of parts that may be all that is left
         self._has_current = False
 
     def takes(self, item: Item) -> bool:
@@ -56,14 +68,15 @@ class ValueCheck:
             return False
         return True
 
+    @property
+    def has_note(self) -> bool:
+        return self._stale is not None
+
     def end(self) -> None:
-        if self.head is None:
-            return
-        if self._has_current and "has_values" not in self.head:
-            self._report(self.head, "has_values is missing", "")
-        if self._stale and str(self._stale.get("epoch")) >= self._epoch:
-            # The sweep would remove the present values.
-            self._report(self._stale, "its epoch is wrong", str(self._stale.get("epoch")))
+        if self._stale:
+            self._check_note(self._stale)
+        if self.head and self._has_current and "has_values" not in self.head:
+            self._report(self.head, "has_values is missing", "", mends.set_to({"has_values": 1}))
 
     @property
     def _epoch(self) -> str:
@@ -74,12 +87,20 @@ class ValueCheck:
     def _note(self, item: Item) -> None:
         """It has a right to be there after its session is gone, until the sweep has seen it."""
         self._stale = item
+
+    def _check_note(self, item: Item) -> None:
+        """At the end, because a user's item comes after it."""
+        epoch, since = str(item.get("epoch")), item.get(f"{BY_DUE_TIME}SK")
+        # With a later epoch, the sweep would remove the present values.
+        is_sound = ids.is_ulid(epoch) and (self.head is None or epoch < self._epoch)
         found = {name: item.get(name) for name in (f"{BY_DUE_TIME}PK", f"{BY_DUE_TIME}SK")}
         owner = self._session or self._partition
-        if found != keys.by_due_time(owner, str(item.get(f"{BY_DUE_TIME}SK"))):
-            self._report(item, f"its keys in {BY_DUE_TIME} are wrong", str(found))
-        if not ids.is_ulid(str(item.get("epoch"))):
-            self._report(item, "its epoch is wrong", str(item.get("epoch")))
+        if found != keys.by_due_time(owner, str(since)):
+            right = mends.index_keys(BY_DUE_TIME, mends.due(owner, since, self._now))
+            problem = f"its keys in {BY_DUE_TIME} are wrong"
+            self._report(item, problem, str(found), right if is_sound else None)
+        if not is_sound:
+            self._report(item, "its epoch is wrong", epoch)
 
     def _value(self, item: Item) -> None:
         self.values += 1
@@ -88,16 +109,35 @@ class ValueCheck:
             self._has_current = True
             parts = self._parts_of(item)
             if parts is None:
-                self._report(item, "its parts are not whole", f"of {item.get('parts', 1)!r}")
+                self._fault(item, "its parts are not whole", f"of {item.get('parts', 1)!r}")
             elif fault := content.value_fault([item, *parts]):
-                self._report(item, "its content is damaged", fault)
+                self._fault(item, "its content is damaged", fault)
         elif self._is_removed(epoch):
             self.pending += 1
         elif self.head is None:
-            self._report(item, f"belongs to no {self._kind}", epoch)
+            self._fault(item, f"belongs to no {self._kind}", epoch, self._removal())
         else:
-            when = "an earlier" if epoch < self._epoch else "a later"
-            self._report(item, f"is of {when} epoch", f"{epoch}, not {self._epoch}")
+            is_earlier = epoch < self._epoch
+            # Nobody sees it again, because epochs only rise. Without an epoch it may be present.
+            mend = self._removal() if is_earlier and ids.is_ulid(epoch) else None
+            when = "an earlier" if is_earlier else "a later"
+            self._fault(item, f"is of {when} epoch", f"{epoch}, not {self._epoch}", mend)
+
+    def _fault(self, item: Item, problem: str, detail: str, mend: Mend | None = None) -> None:
+        if not mend:
+            part = keys.value_part("", self._session, keys.name_of(str(item["SK"])), 1)["SK"]
+            self._doubtful.add(_without_number(part))
+        self._report(item, problem, detail, mend)
+
+    def _removal(self) -> Mend | None:
+        """Of a value, or a part, that nobody can see. The values of a user or a tenant whose item
+        is lost may be all that is left of them."""
+        if self.head:
+            return mends.delete(unchanged=(self.head,))
+        if not self._session:
+            return None
+        there = keys.session(self._partition, self._session)
+        return mends.delete(absent=(there, keys.stale(self._partition, self._session)))
 
     def _is_current(self, epoch: str) -> bool:
         return self.head is not None and epoch == self._epoch
@@ -129,7 +169,9 @@ class ValueCheck:
         count = self._divided.get(_without_number(sk), 0)
         belongs = number.isdecimal() and 1 <= int(number) < count
         if not belongs and not self._is_removed(str(item.get("epoch", ""))):
-            self._report(item, "belongs to no value", "")
+            is_left_over = _without_number(sk) not in self._doubtful
+            mend = self._removal() if is_left_over else None
+            self._report(item, "belongs to no value", "", mend)
 
     @property
     def _kind(self) -> str:

@@ -299,6 +299,15 @@ def stale(partition: str, session_ulid: str = "") -> Key:
     return {"PK": partition, "SK": f"{_under(session_ulid)}{_STALE}"}
 
 
+def name_hash(name: str) -> str:
+    """Stands for the name of a value where the name must not be, because it is a user's text.
+
+    >>> name_hash("agent/state")
+    'l9dHoHbXR_Cjy_qiHknYxQ'
+    """
+    return _short_hash(name)
+
+
 def _short_hash(text: str) -> str:
     """128 bits."""
     digest = hashlib.sha256(text.encode()).digest()[:16]
@@ -373,6 +382,15 @@ def by_source(partition: str, source: str, message_ulid: str, *, cited: bool = T
         "GSI2PK": source_partition(tenant, source, shard, cited=cited),
         "GSI2SK": f"{source_user(partition)}#{message_ulid}",
     }
+
+
+def probe() -> Key:
+    """No item has this key. A partition of a user or a tenant has a `#`.
+
+    >>> probe()
+    {'PK': 'READY', 'SK': 'READY'}
+    """
+    return {"PK": "READY", "SK": "READY"}
 
 
 def source_partition(tenant: str, source: str, shard: int, *, cited: bool = True) -> str:

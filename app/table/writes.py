@@ -79,6 +79,14 @@ def delete(
     return {"Delete": {"Key": encode(key), **_conditional(condition, values)}}
 
 
+def check(
+    key: Mapping[str, str], condition: str, values: Mapping[str, Value] | None = None
+) -> Write:
+    """Writes nothing. The condition must hold for the other writes of the transaction. Needs a
+    permission of its own, which the service's role does not have."""
+    return {"ConditionCheck": {"Key": encode(key), **_conditional(condition, values)}}
+
+
 def _conditional(condition: str | None, values: Mapping[str, Value] | None) -> dict[str, Any]:
     """Asks DynamoDB to return the current item if the condition fails (ALL_OLD)."""
     parts: dict[str, Any] = {}

@@ -72,6 +72,7 @@ def test_operations_have_the_names_a_client_wants(operations):
         "redact_source",
         "export_user",
         "get_health",
+        "get_ready",
         *(
             view.format(of)
             for of in ("session", "user", "tenant")

@@ -29,6 +29,7 @@ ENVIRONMENTS = ROOT / ".local" / "emulator"
 REGION = "us-east-1"
 DOMAIN = f"{REGION}.amazonaws.com"
 START_SECONDS = 60
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-otel.txt")
 
 
 def install() -> Path:
@@ -159,7 +160,7 @@ class Project:
             shutil.copytree(
                 ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        for name in ("zappa_settings.json", "requirements.txt", "requirements-dev.txt"):
+        for name in ("zappa_settings.json", *REQUIREMENTS):
             shutil.copy(ROOT / name, folder)
         (folder / "scripts").mkdir()
         for name in ("alarms", "deploy", "flask", "local_env", "stage_env", "undeploy"):

@@ -174,17 +174,9 @@ print(json.dumps([handler(event, Context())["statusCode"], sorted(sys.modules)])
 """
 
 
-@pytest.mark.parametrize(
-    "issuer",
-    [
-        {"JWT_JWKS_URL": "https://login.acme.example/jwks.json"},
-        {"ISSUERS_FILE": "issuers.json"},
-    ],
-    ids=lambda issuer: next(iter(issuer)),
-)
-def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path, issuer):
-    """The only other packages are those of Lambda's runtime."""
-    runtime = tmp_path / "runtime"
+def answer(task: Path, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the handler. The only other packages are those of Lambda's runtime."""
+    runtime = folder / "runtime"
     runtime.mkdir()
     for name in ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"):
         found = importlib.util.find_spec(name)
@@ -192,23 +184,73 @@ def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path, issuer):
         path = Path(found.origin)
         whole = path.parent if found.submodule_search_locations else path
         (runtime / whole.name).symlink_to(whole)
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-S", "-c", ANSWER],
-        cwd=unpacked,
+        cwd=task,
         env={
-            "PYTHONPATH": f"{unpacked}:{runtime}",
+            "PYTHONPATH": f"{task}:{runtime}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SESSIONS_TABLE": "sessions",
-            **issuer,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "INSTANTIATE_LAMBDA_HANDLER_ON_IMPORT": "1",
+            **settings,
         },
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+ISSUERS = (
+    {"JWT_JWKS_URL": "https://login.acme.example/jwks.json"},
+    {"ISSUERS_FILE": "issuers.json"},
+)
+
+
+@pytest.mark.parametrize("issuer", ISSUERS, ids=lambda issuer: next(iter(issuer)))
+def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path, issuer):
+    done = answer(unpacked, tmp_path, **issuer)
     assert done.returncode == 0, done.stderr
     status, modules = json.loads(done.stdout.splitlines()[-1])
     assert status == 200
     assert not {"zappa.cli", "zappa.core", "troposphere", "requests"} & set(modules)
+
+
+@pytest.fixture(scope="module")
+def traced(project: Project, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The package of a project of which a stage has OTEL_ENABLED."""
+    project.set("production", aws_environment_variables={"OTEL_ENABLED": "1"})
+    project.zappa("package", "production", "--output", "traced.zip")
+    return zipfile.ZipFile(project.folder / "traced.zip")
+
+
+def test_a_package_with_traces_has_what_they_need_and_is_far_below_lambdas_limit(traced):
+    members = traced.infolist()
+    top = {member.filename.split("/")[0].split(".")[0] for member in members}
+    assert {"opentelemetry", "requests", "wrapt"} <= top
+    assert sum(member.compress_size for member in members) < 10.2 * 2**20  # of 50
+    assert sum(member.file_size for member in members) < 32 * 2**20  # of 250
+
+
+def test_the_handler_runs_with_traces_from_the_archive_alone(traced, tmp_path):
+    task = tmp_path / "task"
+    traced.extractall(task)
+    done = answer(
+        task,
+        tmp_path,
+        **ISSUERS[0],
+        OTEL_ENABLED="1",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    status, modules = json.loads(line)
+    assert status == 200
+    assert "opentelemetry.sdk.trace" in modules
+
+
+def test_the_pins_of_traces_are_those_that_were_tested():
+    pattern = r"^[\w.-]+==[\w.]+"
+    tested = set(re.findall(pattern, (ROOT / "requirements-dev.txt").read_text(), re.M))
+    assert set(re.findall(pattern, (ROOT / "requirements-otel.txt").read_text(), re.M)) <= tested

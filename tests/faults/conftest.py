@@ -10,10 +10,13 @@ import pytest
 
 from app.config import Config
 from app.factory import create_app
-from app.operations import check
+from app.operations import check, provision
 from app.table import db, ids
 from tests.faults.proxy import Proxy
 from tests.people import SECRET, Client, make_token
+
+BIG = "x" * 900_000
+"""A message or value of this size has three parts."""
 
 HURRY = 0.25
 """The request budget of an app that gives up soon, in seconds."""
@@ -76,6 +79,21 @@ def hurried_alice(make_far_app: Callable[..., flask.Flask]) -> Client:
 
 
 @pytest.fixture
+def make_table(client: Any, clock: Any) -> Iterator[Callable[[], db.Table]]:
+    made: list[db.Table] = []
+
+    def make() -> db.Table:
+        made.append(db.Table(f"test-{ids.UlidSource().new()[0]}", client, database_time=clock))
+        list(provision.create(made[-1]))
+        return made[-1]
+
+    yield make
+    for table in made:
+        client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=table.name)
+
+
+@pytest.fixture
 def assert_sound(table: db.Table, clock: Any) -> Callable[[], None]:
     """Asserts that the checker finds nothing wrong in the table."""
 
@@ -89,6 +107,22 @@ def assert_sound(table: db.Table, clock: Any) -> Callable[[], None]:
 def findings(table: db.Table, clock: Any) -> Callable[[], list[str]]:
     """The findings without the keys, which differ each time."""
     return lambda: [finding.problem for finding in check.check(table, clock)]
+
+
+@pytest.fixture
+def session(alice: Client) -> dict[str, Any]:
+    """A session with every kind of item, in an otherwise empty table."""
+    headers = {"Idempotency-Key": "create"}
+    body = {"domain_id": "d", "expires_in_days": 3}
+    session = alice.post("/sessions", body, headers=headers).json
+    path = f"/sessions/{session['session_id']}/messages"
+    for content in ("small", BIG):
+        message = {"role": "user", "content": content}
+        assert (
+            alice.post(path, message, headers={"Idempotency-Key": content[:9]}).status_code == 201
+        )
+    alice.fill(session["session_id"], 3)
+    return session
 
 
 @pytest.fixture

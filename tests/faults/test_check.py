@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,26 +9,7 @@ from app.config import Config
 from app.operations import check, cli
 from app.operations.check import Checked
 from app.table import ids
-from tests.people import SECRET, Client
-
-BIG = "x" * 900_000  # three parts
-
-
-@pytest.fixture
-def session(alice: Client) -> dict[str, Any]:
-    """A session with every kind of item, in an otherwise empty table."""
-    headers = {"Idempotency-Key": "create"}
-    body = {"domain_id": "d", "expires_in_days": 3}
-    session = alice.post("/sessions", body, headers=headers).json
-    path = f"/sessions/{session['session_id']}/messages"
-    for content in ("small", BIG):
-        message = {"role": "user", "content": content}
-        assert (
-            alice.post(path, message, headers={"Idempotency-Key": content[:9]}).status_code == 201
-        )
-    alice.fill(session["session_id"], 3)
-    return session
-
+from tests.people import SECRET
 
 ULID = "[0-9A-Z]{26}"
 SESSION = f" SESSION#{ULID}$"

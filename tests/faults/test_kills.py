@@ -18,6 +18,7 @@ from app.conversations.restoring import Restorer
 from app.factory import create_app
 from app.identity.caller import Caller
 from app.operations.sweep import sweep
+from app.operations.transfer import restore_from
 from app.sessions import removal
 from app.table import db, ids
 from tests.faults.proxy import Exchange, Proxy, nothing
@@ -32,7 +33,8 @@ DAY = 24 * 60 * 60 * 1000
 
 @dataclass
 class Request:
-    """What the child does: a request, the sweep, or the import of the file `path`."""
+    """What the child does: a request, the sweep, the import of the file `path`, or a restore from
+    the table `path`."""
 
     method: str
     path: str
@@ -53,6 +55,10 @@ def carry_out(request: Request, user: str, table_name: str, url: str, late: int)
     if request.method == "IMPORT":
         lines = Path(request.path).read_text().splitlines()
         list(Restorer(table, ids.UlidSource(clock)).restore(lines, "acme"))
+        return
+    if request.method == "RESTORE":
+        source = db.Table(request.path, table.client)
+        list(restore_from(source, table, Caller("acme", user), clock=clock))
         return
     config = Config(sessions_table=table_name, jwt_secret=SECRET, log_level="ERROR")
     app = create_app(config, table=table, ulids=ids.UlidSource(clock))

@@ -3,35 +3,20 @@
 import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.conversations.exporting import Exporter
-from app.operations import provision, transfer
+from app.operations import transfer
 from app.sessions import staging
 from app.table import db, ids
 from tests.faults.test_kills import Request, kill_at  # noqa: F401  a fixture
 from tests.people import Client
 
 LEASE_IS_OVER = staging.LEASE + 10_000
-
-
-@pytest.fixture
-def make_table(client: Any, clock: Any) -> Iterator[Callable[[], db.Table]]:
-    made: list[db.Table] = []
-
-    def make() -> db.Table:
-        made.append(db.Table(f"test-{ids.UlidSource().new()[0]}", client, database_time=clock))
-        list(provision.create(made[-1]))
-        return made[-1]
-
-    yield make
-    for table in made:
-        client.update_table(TableName=table.name, DeletionProtectionEnabled=False)
-        client.delete_table(TableName=table.name)
 
 
 def exported(table: db.Table, folder: Path) -> bytes:

@@ -765,9 +765,31 @@ export interface paths {
         /**
          * Check that the process is up
          * @description Does not check the database. Otherwise, a load balancer would remove all instances whenever
-         *     DynamoDB is slow.
+         *     DynamoDB is slow. `/ready` checks it.
          */
         get: operations["get_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check that the service can answer requests
+         * @description The table must answer, and the issuer's keys must have been fetched. If they never were, this
+         *     request tries. The answer takes 3 seconds at most and may be a second old. A 503 names in
+         *     `not_ready` what is missing: `table`, `issuer_keys` or both.
+         */
+        get: operations["get_ready"];
         put?: never;
         post?: never;
         delete?: never;
@@ -801,6 +823,7 @@ export interface components {
              * @enum {string}
              */
             code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
+            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_READY" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON";
             errors: components["schemas"]["FieldError"][];
             request_id: string;
             /** @description With `GONE_SINCE`: the ids of what the first request created */
@@ -815,6 +838,8 @@ export interface components {
             results?: {
                 [key: string]: unknown;
             }[];
+            /** @description With `NOT_READY`: `table`, `issuer_keys` */
+            not_ready?: string[];
             /** @description With `NOT_THE_LAST_MESSAGE`: the id of the session's last message; null if it has none */
             last_message_id?: string | null;
         };
@@ -2014,6 +2039,10 @@ export interface components {
         Health: {
             /** @enum {string} */
             status: "ok";
+        };
+        Ready: {
+            /** @enum {string} */
+            status: "ready";
         };
     };
     responses: {
@@ -4690,6 +4719,27 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+        };
+    };
+    get_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            503: components["responses"]["Problem503"];
         };
     };
 }
