@@ -24,6 +24,7 @@ from app.messages.feedback import FeedbackStore
 from app.messages.reader import MessageReader
 from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
+from app.quotas import routes as usage
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.table.db import Table
@@ -71,9 +72,11 @@ EXPOSED_HEADERS = [
     "Preference-Applied",
     "Value-Type",
     "X-Request-Id",
+    "RateLimit",
+    "RateLimit-Policy",
 ]
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp)
+BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, usage.blp)
 
 
 def create_app(
@@ -92,17 +95,23 @@ def create_app(
         API_SPEC_OPTIONS=deepcopy(SPEC_OPTIONS),  # apispec adds to them
         MAX_CONTENT_LENGTH=MAX_BODY,
         RETENTION_DAYS=config.retention_days,
+        SETTINGS=config,
     )
     app.json.sort_keys, app.json.compact = False, True  # type: ignore[attr-defined]
     app.url_map.converters["message_id"] = messages.MessageIdConverter
     app.url_map.converters["value_name"] = ValueNameConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    _add_stores(app, table or Table(config.sessions_table), ulids or UlidSource())
+    ulids = ulids or UlidSource()
+    _add_stores(app, table or Table(config.sessions_table), ulids)
 
     logs.configure(config.log_level)
     request_log.init_app(app, config.request_budget, config.metrics_namespace)
     auth.init_app(app, verifier or Verifier(config), require_scopes=config.jwt_require_scopes)
+    if config.counts_usage:
+        from app.quotas import hooks  # costs nothing if it is not needed
+
+        hooks.init_app(app, config, app.extensions["table"], ulids.clock)
     caching.init_app(app)
     octets.init_app(app)
     if config.cors_origins:
@@ -127,6 +136,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource) -> None:
     value_store = ValueStore(table, ulids)
     app.extensions |= {
         "table": table,
+        "clock": ulids.clock,
         "session_store": SessionStore(table, ulids),
         "session_forker": SessionForker(table, ulids),
         "exporter": Exporter(table, ulids.clock),

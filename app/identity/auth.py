@@ -28,6 +28,11 @@ TENANT_ENDPOINTS = frozenset(
     )
 )
 
+TENANT_USAGE = "tenant:usage"
+
+OWN_SCOPES = {"usage.get_tenant_usage": TENANT_USAGE}
+"""Endpoints that need a scope of their own instead of the usual ones."""
+
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 """Endpoints that need one more scope, which no token has without saying so."""
 
@@ -76,6 +81,8 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
 
 
 def _scope_of(request: flask.Request) -> str:
+    if own := OWN_SCOPES.get(str(request.endpoint)):
+        return own
     reads = request.method in ("GET", "HEAD")
     if request.endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
@@ -111,8 +118,8 @@ def authorize(
     """The caller of a request that needs `scope`, and `also` if it is given. With `act_for`, the
     caller acts for that user.
 
-    A token without an authorisation claim may never import sessions, use the values of its tenant
-    or act for another user.
+    A token without an authorisation claim may never import sessions, use the values of its tenant,
+    see what the tenant used or act for another user.
 
     Raises:
         Forbidden: a scope is missing.

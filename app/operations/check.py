@@ -24,7 +24,8 @@ ATTRIBUTES = ", ".join(
     version settings_version last_ulid last_message last_count changed born session_key info cut_lo
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
     message_status edited raters rater rated session_count erase_until first_id fingerprint epoch
-    has_values written etag content_type total_bytes GSI3PK GSI3SK {TTL_ATTRIBUTE}""".split()
+    has_values written etag content_type total_bytes GSI3PK GSI3SK request_count refused_count
+    read_halves write_halves {TTL_ATTRIBUTE}""".split()
 )
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well
 costs time and transfer, but no capacity."""

@@ -1,4 +1,5 @@
-"""Erases one user, or a whole tenant: its users, then its own values.
+"""Erases one user, or a whole tenant: its users, then its own values, and what was counted of their
+use.
 
 It may be killed at any moment and be run again. What it has erased is erased, and what it has begun
 is noted in the table, so that the sweep finishes it, too.
@@ -11,9 +12,10 @@ from app.errors import Unavailable
 from app.identity.caller import Caller
 from app.sessions import erasure, leftovers
 from app.sessions.users import users_of
-from app.table import budget, ids, keys
+from app.table import budget, ids, keys, ranges
 from app.table.database_time import MAX_AHEAD, checked_time
 from app.table.db import Table
+from app.table.ranges import Range
 
 PASSES = 10
 """How often the users are looked for. The last time, none must be left."""
@@ -49,6 +51,7 @@ def erase_user(table: Table, tenant: str, user: str, clock: ids.Clock = ids.syst
         now = _time(table, clock, partition)
         erased.users = int(_has_something(table, partition))
         _erase(table, partition, now, erased)
+        _remove(table, partition, ranges.days_of_user())
     finally:
         budget.end()
     return erased
@@ -75,6 +78,7 @@ def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock)
                 has_something = _has_something(table, user)
                 if has_something or not number:  # an erasure may have been killed
                     _erase(table, user, _time(table, clock, user), erased)
+                    _remove(table, user, ranges.days_of_user())
                 found += has_something
             erased.users += found
             if not found:
@@ -85,6 +89,8 @@ def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock)
                 "still in use, or an item is damaged (flask check); run it again"
             )
         _erase_values(table, partition, _time(table, clock, partition), erased)
+        for shard in range(keys.USAGE_SHARDS):
+            _remove(table, keys.tenant_usage(tenant, shard, "")["PK"], ranges.all_days())
     finally:
         budget.end()
     return erased
@@ -124,6 +130,13 @@ def _erase(table: Table, partition: str, now: int, erased: Erased) -> None:
         finished = receipt.finished
         if not finished and turn.failure not in (None, budget.OUT_OF_TIME):
             raise Unavailable(f"{turn.failure}. What was erased is erased; run it again.")
+
+
+def _remove(table: Table, partition: str, days: Range) -> None:
+    """What was counted. A process that goes on counting for them writes it again, until TTL."""
+    budget.begin()
+    for items in table.query(partition, days, only="PK, SK"):
+        table.delete_many(items)
 
 
 def _erase_values(table: Table, partition: str, now: int, erased: Erased) -> None:

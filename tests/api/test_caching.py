@@ -66,7 +66,7 @@ QUERIES = {
 
 def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
     scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    alice = Client(app, make_token("acme", "alice", scope=scope))
+    alice = Client(app, make_token("acme", "alice", scope=f"{scope} tenant:usage"))
     for method, path in sorted(operations(app), reverse=True):
         session = alice.create_session()["session_id"]
         message = alice.append(session)["message_id"]

@@ -91,7 +91,7 @@ DATA = {
         Place("query", name)
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
-            *("user_values", "tenant_values"),
+            *("user_values", "tenant_values", "to"),
             *("view", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
@@ -304,7 +304,8 @@ ALICE = Person(
     make_token(
         "acme",
         "alice",
-        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write",
+        scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write "
+        "tenant:usage",
     ),
 )
 
@@ -328,7 +329,7 @@ NOBODY = Person("nobody", None)
 def with_the_tenants_scopes(person: Person) -> Person:
     claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
     scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
-    claims["scope"] = f"{scope} tenant-values:write"
+    claims["scope"] = f"{scope} tenant-values:write tenant:usage"
     token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
     return Person(person.name, token, person.headers)
 
@@ -521,8 +522,8 @@ def told(answer: TestResponse) -> dict[str, Any]:
     return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
 
 
-HERS = ("acme#alice", "acme##VALUES")
-"""Partitions that no attacker may reach. The second one is of her tenant's values."""
+HERS = ("acme#alice", "acme##VALUES", *(f"acme##USAGE#{shard}" for shard in range(4)))
+"""Partitions that no attacker may reach. All but the first are of her tenant."""
 
 
 # The attack
@@ -695,6 +696,16 @@ def only_with_the_scope_and_in_their_tenant(
     assert of_alice(world.items()) == of_alice(before)
 
 
+def only_the_use_of_their_tenant(world: World, attacker: Person, operation: Operation) -> None:
+    answer, calls = world.watch(attacker, operation, {})
+    problem(answer, 403, "INSUFFICIENT_SCOPE")
+    assert calls == []
+    if attacker != BOB:
+        answer, calls = world.watch(with_the_tenants_scopes(attacker), operation, {})
+        assert answer.status_code == 200
+        assert calls == ["Query"] * 4
+
+
 def keeping_alices(
     check: Callable[[World, Person, Operation], None],
 ) -> Callable[[World, Person, Operation], None]:
@@ -717,6 +728,7 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "delete_all_sessions": erasing_leaves_alices,
     "import_session": importing_needs_its_scope,
     "export_user": keeping_alices(only_own_values),
+    "get_tenant_usage": only_the_use_of_their_tenant,
     **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
 }
@@ -749,6 +761,7 @@ NAMES = [
     "fork_session",
     "import_session",
     "export_user",
+    "get_tenant_usage",
     *(view.format(of) for of in ("session", "user", "tenant") for view in VALUE_VIEWS),
 ]
 """Listed so that each is a test of its own. A test checks that the list is complete."""
