@@ -40,6 +40,9 @@ KNOWN_SECONDS = 30
 FLUSH_EVERY = 1000
 """Milliseconds."""
 
+UNSEEN = 1000 * SEEN_WITHIN - FLUSH_EVERY
+"""Milliseconds. What others have told is seen after this time, and they tell it after a second."""
+
 MAX_PAUSE = 30_000
 """Milliseconds between two tries while the table refuses them."""
 
@@ -169,7 +172,7 @@ class Counter:
 
     def is_outdated(self, now: int) -> bool:
         """Whether the items have to be read before this counter says anything."""
-        old = abs(now - min(self._seen_at)) > 1000 * SEEN_WITHIN
+        old = abs(now - min(self._seen_at)) > UNSEEN
         return old and not self._busy and not self._pauses(now)
 
     def _pauses(self, now: int) -> bool:

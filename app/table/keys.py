@@ -101,7 +101,7 @@ with their session.
 | 32 | remove a source's text from all  | 1 query of GSI2 per page, as 9 and 16 for each message            |
 |    | messages                         |                                                                   |
 | 33 | count what is used, and learn    | 1 update per tenant, and 1 per user, at most once a second in     |
-|    | what other processes counted     | each process; 1 batch get after 5 seconds without                 |
+|    | what other processes counted     | each process; 1 batch get after 4 seconds without                 |
 | 34 | what a tenant used               | 1 query per shard                                                 |
 
 `INFO` and `MSG` sort before `REMOVAL`, `REQUEST`, `SRC` and `VALUE`, so a query for a session and its
@@ -140,7 +140,7 @@ SOURCE_SHARDS = 10
 """As for the sweep: a handbook that all users of a tenant ask about may be cited thousands of times
 per second."""
 
-USAGE_SHARDS = 4
+USAGE_SHARDS = 3
 """Each process writes what a tenant used once a second, to one shard after the other. A partition
 takes 1,000 writes per second."""
 
@@ -418,8 +418,8 @@ def revision(partition: str) -> Key:
 
 def tenant_usage(tenant: str, shard: int, day: str) -> Key:
     """
-    >>> tenant_usage("acme", 3, "2026-01-31")
-    {'PK': 'acme##USAGE#3', 'SK': 'DAY#2026-01-31'}
+    >>> tenant_usage("acme", 2, "2026-01-31")
+    {'PK': 'acme##USAGE#2', 'SK': 'DAY#2026-01-31'}
     """
     return {"PK": f"{quote(tenant, safe='')}##USAGE#{shard}", "SK": f"{_DAY}{day}"}
 
@@ -435,7 +435,7 @@ def user_usage(partition: str, day: str) -> Key:
 def is_usage(partition: str) -> bool:
     """Whether this partition holds only what a tenant used.
 
-    >>> is_usage("acme##USAGE#3"), is_usage("acme##VALUES"), is_usage("acme#alice")
+    >>> is_usage("acme##USAGE#2"), is_usage("acme##VALUES"), is_usage("acme#alice")
     (True, False, False)
     """
     return "##USAGE#" in partition
