@@ -91,13 +91,14 @@ def usage(native: Any, metadata: Any = None) -> Usage | None:
     >>> usage({"usage": {"prompt_tokens": "nine"}}) is usage(None) is None
     True
     """
-    for said in (native, metadata):
+    dumped = member(native, "data")  # by LangChain
+    for said in (native, dumped, metadata):
         for place in _PLACES:
             found = member(said, *place)
             given = _first(found, _INPUT), _first(found, _OUTPUT)
             if given != (None, None):
                 return Usage(
-                    _model(native) or _model(metadata) or UNKNOWN,
+                    _model(native) or _model(dumped) or _model(metadata) or UNKNOWN,
                     (given[0] or 0) + sum(_all(found, _BESIDE_INPUT)),
                     (given[1] or 0) + sum(_all(found, _BESIDE_OUTPUT)),
                     _cost(found),

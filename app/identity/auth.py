@@ -81,10 +81,11 @@ def init_app(app: flask.Flask, verifier: Verifier, *, require_scopes: bool = Fal
 
 
 def _scope_of(request: flask.Request) -> str:
-    if own := OWN_SCOPES.get(str(request.endpoint)):
-        return own
     reads = request.method in ("GET", "HEAD")
-    if request.endpoint in TENANT_ENDPOINTS:
+    endpoint = request.endpoint
+    if endpoint in OWN_SCOPES:
+        return OWN_SCOPES[endpoint]
+    if endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
     return READ if reads else WRITE
 

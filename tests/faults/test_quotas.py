@@ -1,6 +1,7 @@
 """Quotas of several processes over one table, and what becomes of them under faults."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -19,6 +20,8 @@ from tests.faults.proxy import (
     refused,
     throttled,
 )
+from tests.faults.server import serve
+from tests.people import make_token
 from tests.quotas import passed, person, report
 
 NOON = 1_796_040_000_000  # 2026-11-30T12:00:00Z
@@ -359,3 +362,33 @@ def test_damaged_counters_count_as_nothing(make_app, clock, change, where):
     app = make_app(**settings)
     assert passed(person(app), 2) == 2
     assert report(app)["days"][0]["models"] == []
+
+
+def test_under_a_real_server(table, engine, monkeypatch):
+    """Two workers of gunicorn. A response is closed after the client has it."""
+    rate, burst = 5, 40
+    monkeypatch.setenv("QUOTA_TENANT_REQUESTS_PER_SECOND", str(rate))
+    monkeypatch.setenv("QUOTA_TENANT_BURST", str(burst))
+    alice = make_token("acme", "alice")
+    admin = make_token("acme", "admin", scope="tenant:usage")
+    with serve(table.name, engine.url, workers=2) as server:
+        began = time.monotonic()
+
+        def ask(_):
+            return server.request(alice, "GET", "/sessions").status
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(ask, range(150)))
+        most = rate * (time.monotonic() - began + 1) + 2 * burst
+        assert set(statuses) == {200, 429}
+        assert burst - SEEN_WITHIN * rate <= statuses.count(200) <= most
+        deadline = time.monotonic() + 30
+        asked = 0
+        while time.monotonic() < deadline:
+            asked += 1
+            [day] = server.request(admin, "GET", "/tenant/usage").json["days"]
+            if day["refused_requests"] == statuses.count(429):
+                break
+            time.sleep(0.3)
+        assert day["refused_requests"] == statuses.count(429)
+        assert 0 <= day["requests"] - statuses.count(200) <= asked
