@@ -1,6 +1,9 @@
 """Quotas, and the report of what was used. tests/faults/test_quotas.py has several processes."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -222,6 +225,26 @@ def test_without_settings_nothing_is_counted(app, alice, items, sent_calls):
     told = report(app)
     assert told["is_counted"] is False
     assert set(told["quotas"].values()) == {None}
+
+
+def test_without_settings_nothing_is_loaded():
+    """So quotas cost a cold start nothing."""
+    code = (
+        "import sys, app.wsgi\n"
+        "print([name for name in sys.modules if name.startswith('app.quotas')"
+        " or name == 'app.formats.usage'])"
+    )
+    env = {**os.environ, "SESSIONS_TABLE": "sessions", "JWT_SECRET": "x" * 32, "AWS_REGION": "eu"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    loaded = run.stdout.strip()
+    assert loaded == str(["app.quotas", "app.quotas.schemas", "app.quotas.routes"]), run.stderr
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**env, "USAGE_REPORT": "1"},
+    )
+    assert "app.quotas.meter" in run.stdout
 
 
 @pytest.fixture
