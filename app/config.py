@@ -1,8 +1,10 @@
 """Settings from the environment. No other module reads it, and no secret has a default.
 
-This module is over 250 lines because each setting is checked here, with what is right instead.
+This module is over 250 lines because every setting and its check are here.
 """
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +26,12 @@ MAX_RETENTION = 3650
 """Days. A session's own `expires_in_days` has the same limit."""
 
 INDEX_SOURCES = ("documents", "all")
+
+SEEN_WITHIN = 5
+"""Seconds. What one process counts, the others know after this time."""
+
+MAX_RATE = 100_000
+"""Requests per second. More would be a mistake."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -78,6 +86,13 @@ class Config:
     otel_enabled: bool = False
     otel_traces_exporter: str = "otlp"
     otel_metrics_exporter: str = "otlp"
+    quota_tenant_requests_per_second: float | None = None
+    quota_tenant_burst: int | None = None
+    quota_tenant_read_units_per_day: int | None = None
+    quota_tenant_write_units_per_day: int | None = None
+    quota_user_share: int | None = None
+    usage_report: bool = False
+    model_prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.sessions_table:
@@ -113,10 +128,65 @@ class Config:
             if getattr(self, name) not in OTEL_EXPORTERS:
                 raise ConfigError(f"{name.upper()} must be one of {', '.join(OTEL_EXPORTERS)}")
 
+        self._check_quotas()
+
     def _check_choices(self) -> None:
         for name, choices in (("index_sources", INDEX_SOURCES), ("log_level", LOG_LEVELS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name.upper()} must be one of {', '.join(choices)}")
+
+    @property
+    def counts_usage(self) -> bool:
+        """Whether it is counted what tenants use: for a quota, or only for the report."""
+        return self.usage_report or self.has_quota
+
+    @property
+    def has_quota(self) -> bool:
+        return any(
+            (
+                self.quota_tenant_requests_per_second,
+                self.quota_tenant_read_units_per_day,
+                self.quota_tenant_write_units_per_day,
+            )
+        )
+
+    @property
+    def burst(self) -> int:
+        """The most requests that one process lets through in `SEEN_WITHIN` seconds."""
+        rate = self.quota_tenant_requests_per_second or 0
+        if self.quota_tenant_burst is not None:
+            return self.quota_tenant_burst
+        return math.ceil(2 * SEEN_WITHIN * rate) + 1
+
+    def _check_quotas(self) -> None:
+        rate, share = self.quota_tenant_requests_per_second, self.quota_user_share
+        if rate is not None and not 0 < rate <= MAX_RATE:
+            raise ConfigError(
+                f"QUOTA_TENANT_REQUESTS_PER_SECOND must be above 0 and at most {MAX_RATE}"
+            )
+        if self.quota_tenant_burst is not None and rate is None:
+            raise ConfigError("QUOTA_TENANT_BURST needs QUOTA_TENANT_REQUESTS_PER_SECOND")
+        at_once = self.burst - SEEN_WITHIN * (rate or 0)
+        if at_once < 1:
+            raise ConfigError(
+                "QUOTA_TENANT_BURST must be at least 1 more than "
+                f"{SEEN_WITHIN} × QUOTA_TENANT_REQUESTS_PER_SECOND"
+            )
+        for name in ("quota_tenant_read_units_per_day", "quota_tenant_write_units_per_day"):
+            units = getattr(self, name)
+            if units is not None and units < 1:
+                raise ConfigError(f"{name.upper()} must be at least 1")
+        if share is None:
+            return
+        if not 1 <= share <= 100:
+            raise ConfigError("QUOTA_USER_SHARE must be from 1 to 100 percent")
+        if not self.has_quota:
+            raise ConfigError("QUOTA_USER_SHARE needs a quota of the tenant")
+        if rate and at_once * share < 100:
+            raise ConfigError(
+                "QUOTA_USER_SHARE leaves a user less than one request: raise it, or "
+                "QUOTA_TENANT_BURST"
+            )
 
     def _check_identity(self) -> None:
         if self.issuers is not None:
@@ -173,6 +243,19 @@ class Config:
             otel_enabled=_flag(env, "OTEL_ENABLED"),
             otel_traces_exporter=env.get("OTEL_TRACES_EXPORTER") or "otlp",
             otel_metrics_exporter=env.get("OTEL_METRICS_EXPORTER") or "otlp",
+            quota_tenant_requests_per_second=_number(
+                env, "QUOTA_TENANT_REQUESTS_PER_SECOND", float, None
+            ),
+            quota_tenant_burst=_number(env, "QUOTA_TENANT_BURST", int, None),
+            quota_tenant_read_units_per_day=_number(
+                env, "QUOTA_TENANT_READ_UNITS_PER_DAY", int, None
+            ),
+            quota_tenant_write_units_per_day=_number(
+                env, "QUOTA_TENANT_WRITE_UNITS_PER_DAY", int, None
+            ),
+            quota_user_share=_number(env, "QUOTA_USER_SHARE", int, None),
+            usage_report=_flag(env, "USAGE_REPORT"),
+            model_prices=_prices(env.get("MODEL_PRICES", "")),
         )
 
 
@@ -217,6 +300,32 @@ def _issuers(env: Mapping[str, str]) -> str | None:
     if text and len(text) > MAX_ISSUERS_BYTES:
         raise ConfigError(f"ISSUERS has more than {MAX_ISSUERS_BYTES} characters")
     return text.strip() if text else None
+
+
+def _prices(text: str) -> dict[str, tuple[float, float]]:
+    """Prices per million tokens by model: those of the input and those of the output.
+
+    >>> _prices('{"gpt-5.2": {"input": 1.25, "output": 10}}')
+    {'gpt-5.2': (1.25, 10.0)}
+    """
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+        prices = {}
+        for model, price in found.items():
+            if price.keys() != {"input", "output"}:
+                raise ValueError
+            each = [price["input"], price["output"]]
+            if not all(type(p) in (int, float) and 0 <= p < math.inf for p in each):
+                raise ValueError
+            prices[model] = float(each[0]), float(each[1])
+        return prices
+    except (ValueError, AttributeError, RecursionError):
+        raise ConfigError(
+            "MODEL_PRICES must be a JSON object of models and their prices per million tokens, "
+            'such as {"gpt-5.2": {"input": 1.25, "output": 10}}'
+        ) from None
 
 
 def check_secret(name: str, secret: str) -> None:

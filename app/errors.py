@@ -331,6 +331,30 @@ class IdempotencyKeyReused(ApiError):
     detail = "This Idempotency-Key was used for a different request. Use a new one."
 
 
+class QuotaExceeded(ApiError):
+    """A quota of the day is used up. `policies` are the names of these quotas in `RateLimit`."""
+
+    status, code, title = 429, "QUOTA_EXCEEDED", "The quota is used up"
+    detail = (
+        "The tenant or the user has used up a quota of this day (see violated_policies). The days "
+        "are those of UTC. Deletes and exports are still possible."
+    )
+
+    def __init__(self, policies: Sequence[str] = (), retry_after: int = 1) -> None:
+        super().__init__(
+            headers={"Retry-After": str(retry_after)}, members={"violated_policies": list(policies)}
+        )
+
+
+class RateExceeded(QuotaExceeded):
+    code, title = "RATE_EXCEEDED", "Too many requests"
+    repeatable = True
+    detail = (
+        "The tenant or the user sends more requests per second than are allowed (see "
+        "violated_policies). Wait as long as Retry-After says."
+    )
+
+
 class SessionDamaged(ApiError):
     status, code, title = 500, "SESSION_DAMAGED", "The stored session is damaged"
     detail = (

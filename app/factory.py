@@ -23,6 +23,7 @@ from app.messages.feedback import FeedbackStore
 from app.messages.reader import MessageReader
 from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
+from app.quotas import routes as usage
 from app.sessions.listing import SessionLister
 from app.sessions.store import SessionStore
 from app.sources import routes as sources
@@ -65,7 +66,14 @@ ACT_FOR_USER = {
     f"`{scopes.ACT_FOR_USER}`",
 }
 
-BLUEPRINTS = (conversations.blp, grounding_routes.blp, values.blp, sources.blp, verdicts.blp)
+BLUEPRINTS = (
+    conversations.blp,
+    grounding_routes.blp,
+    values.blp,
+    sources.blp,
+    verdicts.blp,
+    usage.blp,
+)
 
 
 def create_app(
@@ -84,18 +92,16 @@ def create_app(
         API_SPEC_OPTIONS=deepcopy(SPEC_OPTIONS),  # apispec adds to them
         MAX_CONTENT_LENGTH=MAX_BODY,
         RETENTION_DAYS=config.retention_days,
+        SETTINGS=config,
     )
     app.json.sort_keys, app.json.compact = False, True  # type: ignore[attr-defined]
     app.url_map.converters["message_id"] = messages.MessageIdConverter
     app.url_map.converters["value_name"] = ValueNameConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    _add_stores(
-        app,
-        table or Table(config.sessions_table),
-        ulids or UlidSource(),
-        web_sources=config.index_sources == "all",
-    )
+    ulids = ulids or UlidSource()
+    table = table or Table(config.sessions_table)
+    _add_stores(app, table, ulids, web_sources=config.index_sources == "all")
 
     logs.configure(config.log_level)
     if config.otel_enabled:
@@ -107,6 +113,10 @@ def create_app(
     app.extensions["verifier"] = verifier
     auth.init_app(app, verifier)
     audit.init_app(app)
+    if config.counts_usage:
+        from app.quotas import hooks  # costs nothing if it is not needed
+
+        hooks.init_app(app, config, app.extensions["table"], ulids.clock)
     caching.init_app(app, by_origin=bool(config.cors_origins))
     octets.init_app(app)
     if config.cors_origins:
@@ -133,6 +143,7 @@ def _add_stores(app: flask.Flask, table: Table, ulids: UlidSource, *, web_source
     value_store = ValueStore(table, ulids)
     app.extensions |= {
         "table": table,
+        "clock": ulids.clock,
         "session_store": SessionStore(table, ulids),
         "session_forker": SessionForker(table, ulids),
         "exporter": Exporter(table, ulids.clock),

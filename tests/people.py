@@ -94,7 +94,7 @@ class Client:
         return ids
 
 
-REPEATABLE = {"STORE_UNAVAILABLE", "CONTENDED", "NOT_READY"}
+REPEATABLE = {"STORE_UNAVAILABLE", "CONTENDED", "NOT_READY", "RATE_EXCEEDED"}
 """Codes whose requests can be sent again as they are. OUTCOME_UNKNOWN depends on the request."""
 
 

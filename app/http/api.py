@@ -35,7 +35,7 @@ class Blueprint(flask_smorest.Blueprint):
             # Does what `alt_response` does, but without one wrapper around the view per status.
             view._apidoc = deepcopy(getattr(view, "_apidoc", {}))
             responses = view._apidoc.setdefault("response", {}).setdefault("responses", {})
-            for status in sorted({*statuses, 401, 403, 500, 503}):
+            for status in sorted({*statuses, 401, 403, 429, 500, 503}):
                 responses.setdefault(status, []).append(f"Problem{status}")
             return view
 

@@ -85,6 +85,10 @@ class ProblemSchema(ma.Schema):
     not_ready = fields.List(
         fields.String(), metadata={"description": "With `NOT_READY`: `table`, `issuer_keys`"}
     )
+    violated_policies = fields.List(
+        fields.String(),
+        metadata={"description": "With QUOTA_EXCEEDED and RATE_EXCEEDED: the quotas' names"},
+    )
     last_message_id = fields.String(
         allow_none=True,
         metadata={
@@ -108,6 +112,7 @@ DOCUMENTED: dict[int, type[ApiError]] = {
         errors.TooLarge,
         errors.UnsupportedMediaType,
         errors.ValidationFailed,
+        errors.QuotaExceeded,
         errors.Unavailable,
     )
 }
@@ -120,13 +125,28 @@ _SHOULD_RETRY = {
     }
 }
 
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     415: {
         "Accept": {"schema": {"type": "string"}, "description": "The supported content type"},
         "Accept-Encoding": {"schema": {"type": "string"}, "description": "The supported encodings"},
     },
-    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
+    429: _RETRY_AFTER
+    | {
+        "RateLimit-Policy": {
+            "schema": {"type": "string"},
+            "description": "The quotas: `q` in the unit `qu` (requests if it is missing) per `w` "
+            "seconds",
+        },
+        "RateLimit": {
+            "schema": {"type": "string"},
+            "description": "What is left: `r`, until `t` seconds from now. Other responses have "
+            "these two headers, too, if there are quotas",
+        },
+    },
+    503: _RETRY_AFTER,
 }
 
 

@@ -14,6 +14,7 @@ from app.identity.scopes import (
     IMPORT,
     READ,
     TENANT_READ,
+    TENANT_USAGE,
     TENANT_WRITE,
     WRITE,
 )
@@ -31,6 +32,14 @@ TENANT_ENDPOINTS = frozenset(
         "batch_tenant_values",
     )
 )
+
+OWN_SCOPES = {
+    "usage.get_tenant_usage": TENANT_USAGE,
+    "sources.list_tenant_source_answers": AUDIT,
+    "sources.redact_source": GOVERN,
+    "verdicts.put_source": GOVERN,
+}
+"""Endpoints that need a scope of their own instead of the usual ones."""
 
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
 """Endpoints that need one more scope, which no token has without saying so."""
@@ -86,13 +95,12 @@ def _note(*scopes: str | None) -> None:
 
 def _scope_of(request: flask.Request) -> str:
     reads = request.method in ("GET", "HEAD")
-    if request.endpoint in TENANT_ENDPOINTS:
+    endpoint = request.endpoint
+    if endpoint in OWN_SCOPES:
+        return OWN_SCOPES[endpoint]
+    if endpoint in TENANT_ENDPOINTS:
         return TENANT_READ if reads else TENANT_WRITE
-    if request.endpoint == "sources.list_tenant_source_answers":
-        return AUDIT
-    if request.endpoint in ("verdicts.put_source", "sources.redact_source"):
-        return GOVERN
-    if request.endpoint == "verdicts.get_source":  # shown to those who can write it, too
+    if endpoint == "verdicts.get_source":  # shown to those who can write it, too
         return GOVERN if has(GOVERN) else AUDIT
     return READ if reads else WRITE
 

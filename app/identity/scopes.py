@@ -11,5 +11,9 @@ AUDIT, GOVERN = "sources:audit", "sources:govern"
 """For what a whole tenant rests on, and for saying what became of a source. A token needs one of
 these instead of the usual ones."""
 
-SCOPES = frozenset({READ, WRITE, ACT_FOR_USER, IMPORT, TENANT_READ, TENANT_WRITE, AUDIT, GOVERN})
+TENANT_USAGE = "tenant:usage"
+
+SCOPES = frozenset(
+    {READ, WRITE, ACT_FOR_USER, IMPORT, TENANT_READ, TENANT_WRITE, AUDIT, GOVERN, TENANT_USAGE}
+)
 """All that `rights` of an issuer may grant (`app.identity.issuers`)."""

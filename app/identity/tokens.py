@@ -105,8 +105,8 @@ class Verifier:
             raise Unauthorized(reason=_reason(error)) from None
 
     def has_keys(self) -> bool:
-        """Whether it can verify tokens of any issuer. Tries to fetch the keys if there are none. One
-        issuer that is down must not take the service from the users of the others."""
+        """Whether it can verify tokens of any issuer. Tries to fetch the keys if there are none.
+        One issuer that is down must not take the service from the users of the others."""
         return any(keys.are_had() for keys in self.keys.values())
 
     def _verify_new(

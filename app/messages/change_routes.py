@@ -35,6 +35,7 @@ from app.messages.model import NewMessage
 from app.messages.remover import MessageRemover
 from app.messages.routes import ETAG, applied_headers, blp
 from app.messages.tails import Start
+from app.messages.usage import note_tokens
 from app.table.ids import MESSAGE_PREFIX
 from app.table.versions import etag
 
@@ -69,6 +70,7 @@ def edit_message(
         edit = editor.replace(
             caller, session_id, message_id, message, if_match=if_match, checked=True
         )
+        note_tokens([message])
     return json_response(
         json_object(edit_members(edit)),
         headers={"ETag": etag(edit.edited), **applied_headers(edit.edited)},
@@ -152,16 +154,19 @@ def replace_messages(body: dict[str, Any], headers: Headers, session_id: str) ->
     """
     caller = current_caller()
     short = prefers_minimal(headers.get("prefer", ""))
+    said = [NewMessage(**message) for message in body["messages"]]
     removal = remover.replace(
         caller,
         session_id,
         _start(body),
-        [NewMessage(**message) for message in body["messages"]],
+        said,
         if_match=accepted_versions(headers.get("if_match")),
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer),
         checked=True,
         answered_whole=not short,
     )
+    if not removal.replayed:
+        note_tokens(said)
     messages = removal.messages or ()
     shown = [receipt(message) for message in messages] if short else message_list(messages)
     members = {"messages": shown, "deleted_messages": removal.count}

@@ -43,6 +43,7 @@ from app.messages.schemas import (
     PageQuerySchema,
 )
 from app.messages.store import Appended, MessageStore
+from app.messages.usage import note_tokens
 from app.messages.views import DERIVED, shown, shown_members
 from app.sessions.creation import NewSession
 from app.table.versions import etag
@@ -219,10 +220,11 @@ def _append(
     """Returns what was stored, and the headers that apply to any append."""
     caller = current_caller()
     short = prefers_minimal(headers.get("prefer", ""))
+    said = [NewMessage(**message) for message in new]
     appended = store.append(
         caller,
         session_id,
-        [NewMessage(**message) for message in new],
+        said,
         if_match=accepted_versions(headers.get("if_match")),
         idempotency_key=request_key(headers.get("idempotency_key"), caller.writer, query),
         after=query.get("after"),
@@ -231,6 +233,8 @@ def _append(
         checked=True,
         answered_whole=not short,
     )
+    if not appended.replayed:
+        note_tokens(said)
     applied = applied_headers(appended.version, short=short, replayed=appended.replayed)
     return appended, applied
 

@@ -23,7 +23,8 @@ NAMES = (
     cut_hi forked_from imported title domain_id metadata parts body message_role created_by
     message_status edited sources given raters rater rated session_count erase_until first_id
     fingerprint epoch has_values written etag content_type total_bytes source_key
-    source_state governed_by started reached finished_at GSI3PK GSI3SK {TTL_ATTRIBUTE}"""
+    source_state governed_by started reached finished_at GSI3PK GSI3SK
+    request_count refused_count read_halves write_halves {TTL_ATTRIBUTE}"""
 ).split()
 ATTRIBUTES = ", ".join(NAMES)
 """The attributes that are checked. DynamoDB charges for whole items, so reading the texts as well

@@ -1,11 +1,12 @@
-"""The check of one partition, of a user or of a tenant's values. `app.operations.session_check`
-checks what is under a session.
+"""The check of one partition: of a user, a tenant's values, or what a tenant used.
+`app.operations.session_check` checks what is under a session.
 
 It shares the keys with the stores, but none of their code, so that it does not share their
 mistakes. What can be mended is said where it is found (`app.operations.mends`). This module is over
 250 lines because the items of a partition depend on one another.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain, groupby
@@ -18,6 +19,8 @@ from app.operations.value_check import Read, ValueCheck
 from app.table import ids, keys
 from app.table.definition import BY_ACTIVITY, BY_DUE_TIME, BY_TENANT, TTL_ATTRIBUTE
 from app.table.writes import Item
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class PartitionCheck:
         self.findings: dict[tuple[str, str], Finding] = {}
         """By sort key and problem."""
         self._is_tenant = keys.is_tenant(partition)
-        self.checked = Checked(users=0 if self._is_tenant else 1)
+        self._is_usage = keys.is_usage(partition)
+        self.checked = Checked(users=0 if self._is_tenant or self._is_usage else 1)
         self._partition = partition
         self._now = now
         self._read = read
@@ -93,7 +97,7 @@ class PartitionCheck:
             else:
                 self._check_others(group)
         self._add_values(self._values)
-        if not self._is_tenant:
+        if not self._is_tenant and not self._is_usage:
             self._check_user()
 
     def _with_tenants_keys(self, item: Item) -> Item:
@@ -125,8 +129,10 @@ class PartitionCheck:
             sk = str(item["SK"])
             if sk.startswith(keys.CREATE_RECORD_PREFIX):
                 self._create_record(item)
-            elif sk == self._head_sk:
+            elif sk == self._head_sk and not self._is_usage:
                 self._user = self._values.head = item
+            elif keys.is_day(sk) and not self._is_tenant:
+                self._day(item)
             elif not self._values.takes(item):
                 self._report(item, "unknown item")
 
@@ -236,6 +242,14 @@ class PartitionCheck:
         whole = {"fingerprint", "first_id", TTL_ATTRIBUTE} <= record.keys()
         if not whole or not ids.is_ulid(str(record["first_id"])):
             self._report(record, "cannot be understood", str(record.get("first_id")))
+
+    def _day(self, item: Item) -> None:
+        """What was used in a day only grows, and goes away by itself."""
+        counts = [value for name, value in item.items() if name.endswith(("_count", "_halves"))]
+        if not _DAY.fullmatch(keys.day_of(str(item["SK"]))) or TTL_ATTRIBUTE not in item:
+            self._report(item, "cannot be understood")
+        elif any(not isinstance(count, int) or count < 0 for count in counts):
+            self._report(item, "its counts are wrong", str(counts))
 
     def _index(
         self, item: Item, index: str, expected: dict[str, str], right: dict[str, str] | None

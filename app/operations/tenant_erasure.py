@@ -1,4 +1,5 @@
-"""Erases one user, or a whole tenant: its users, then its own values, then its verdicts.
+"""Erases one user, or a whole tenant: its users, then its own values, its verdicts, and what was
+counted of their use.
 
 It may be killed at any moment and be run again. What it has erased is erased, and what it has begun
 is noted in the table, so that the sweep finishes it, too.
@@ -14,6 +15,7 @@ from app.sessions.users import users_of
 from app.table import budget, ids, keys, ranges
 from app.table.database_time import MAX_AHEAD, checked_time
 from app.table.db import Table
+from app.table.ranges import Range
 
 PASSES = 10
 """How often the users are looked for. The last time, none must be left."""
@@ -53,6 +55,7 @@ def erase_user(table: Table, tenant: str, user: str, clock: ids.Clock = ids.syst
         now = _time(table, clock, partition)
         erased.users = int(_has_something(table, partition))
         _erase(table, partition, now, erased)
+        _remove(table, partition, ranges.days_of_user())
     finally:
         budget.end()
     return erased
@@ -79,6 +82,7 @@ def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock)
                 has_something = _has_something(table, user)
                 if has_something or not number:  # an erasure may have been killed
                     _erase(table, user, _time(table, clock, user), erased)
+                    _remove(table, user, ranges.days_of_user())
                 found += has_something
             erased.users += found
             if not found:
@@ -90,6 +94,8 @@ def erase_tenant(table: Table, tenant: str, clock: ids.Clock = ids.system_clock)
             )
         _erase_values(table, partition, _time(table, clock, partition), erased)
         _erase_verdicts(table, keys.tenant_sources(tenant), erased)
+        for shard in range(keys.USAGE_SHARDS):
+            _remove(table, keys.tenant_usage(tenant, shard, "")["PK"], ranges.all_days())
     finally:
         budget.end()
     return erased
@@ -129,6 +135,13 @@ def _erase(table: Table, partition: str, now: int, erased: Erased) -> None:
         finished = receipt.finished
         if not finished and turn.failure not in (None, budget.OUT_OF_TIME):
             raise Unavailable(f"{turn.failure}. What was erased is erased; run it again.")
+
+
+def _remove(table: Table, partition: str, days: Range) -> None:
+    """What was counted. A process that goes on counting for them writes it again, until TTL."""
+    budget.begin()
+    for items in table.query(partition, days, only="PK, SK"):
+        table.delete_many(items)
 
 
 def _erase_values(table: Table, partition: str, now: int, erased: Erased) -> None:

@@ -30,6 +30,7 @@ class Budget:
     throttles: int = 0
     seconds: float = 0.0
     units: float = 0.0
+    write_units: float = 0.0
     failure: str | None = None
     """Why a call was given up, for the log: DynamoDB's code, or a word of ours."""
 
@@ -48,13 +49,19 @@ class Budget:
             self.failure = OUT_OF_TIME
             raise Unavailable
 
-    def count(self, seconds: float, answer: Mapping[str, Any]) -> None:
+    @property
+    def read_units(self) -> float:
+        return self.units - self.write_units
+
+    def count(self, seconds: float, answer: Mapping[str, Any], *, reads: bool = True) -> None:
         consumed = answer.get("ConsumedCapacity") or ()
         tables = [consumed] if isinstance(consumed, dict) else consumed
         with self._lock:  # the batches of a delete run in threads
             self.calls += 1
             self.seconds += seconds
-            self.units += sum(table.get("CapacityUnits", 0.0) for table in tables)
+            units = sum(table.get("CapacityUnits", 0.0) for table in tables)
+            self.units += units
+            self.write_units += 0.0 if reads else units
 
 
 _current: ContextVar[Budget | None] = ContextVar("budget", default=None)

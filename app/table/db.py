@@ -58,6 +58,9 @@ _SINGLE: dict[str, Call] = {"Put": "put_item", "Update": "update_item", "Delete"
 CALLS_THAT_WRITE = {"put_item", "update_item", "delete_item", "transact_write_items"}
 """Calls whose outcome matters if the response is lost."""
 
+CALLS_THAT_READ = {"get_item", "batch_get_item", "query", "scan"}
+"""They use read units, all other calls write units."""
+
 CANNOT_BE_USED = "The database cannot be used at the moment. Nothing was written."
 """The client gets no reason. It is in the log, for the operator."""
 
@@ -114,16 +117,16 @@ class Table:
         """Several items of one partition, by SK, in one call. Each read is strongly consistent."""
         return {str(item["SK"]): item for item in self.get_all(keys)}
 
-    def get_all(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+    def get_all(self, keys: Sequence[Mapping[str, str]], *, once: bool = False) -> list[Item]:
         """Up to 100 items of any partitions, in any order, in one call. Those that do not exist are
-        left out. Each read is strongly consistent."""
+        left out. Each read is strongly consistent. With `once`, the call is not retried."""
         found: list[Item] = []
         wanted: Any = [encode(key) for key in keys]
-        retry = Retry(self.pause, writes=False)
+        retry = Retry(self.pause, writes=False, once=once)
         while True:
             request = {self.name: {"Keys": wanted, "ConsistentRead": True}}
-            answer = self._request("batch_get_item", RequestItems=request)
-            found += [decode(attributes) for attributes in answer["Responses"][self.name]]
+            answer = self._request("batch_get_item", once=once, RequestItems=request)
+            found += map(decode, answer["Responses"][self.name])
             wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
             if not wanted:
                 return found
@@ -226,16 +229,18 @@ class Table:
             if later_limit and "Limit" in options:
                 options["Limit"] = max(options["Limit"], later_limit)
 
-    def execute(self, write: Write, *, show_old: bool = False) -> Item:
+    def execute(self, write: Write, *, show_old: bool = False, once: bool = False) -> Item:
         """Carries out one write from `app.table.writes`. Returns the new item for an update. For a
         put, `show_old` returns what was there before, which is transferred, but costs no units.
+        With `once`, it is not retried: an update that adds would add twice if the first answer was
+        lost.
 
         Raises:
             ConditionFailed: its `item` is the item found.
         """
         [(kind, parameters)] = write.items()
         shown = "ALL_NEW" if kind == "Update" else "ALL_OLD" if show_old else "NONE"
-        answer = self._call(_SINGLE[kind], **parameters, ReturnValues=shown)
+        answer = self._call(_SINGLE[kind], **parameters, ReturnValues=shown, once=once)
         return decode(answer.get("Attributes", {}))
 
     def transact(self, writes: Mapping[str, Write]) -> None:
@@ -299,11 +304,16 @@ class Table:
         return self._request(operation, TableName=self.name, **parameters)
 
     def _request(
-        self, operation: str, *, names: Sequence[str] = ("item",), **parameters: Any
+        self,
+        operation: str,
+        *,
+        names: Sequence[str] = ("item",),
+        once: bool = False,
+        **parameters: Any,
     ) -> Any:
-        """One call, with retries of temporary errors until the budget's deadline. `names` are the
-        names of its writes."""
-        retry = Retry(self.pause, writes=operation in CALLS_THAT_WRITE)
+        """One call. Temporary errors are retried until the budget's deadline, but not with `once`.
+        `names` are the names of its writes."""
+        retry = Retry(self.pause, writes=operation in CALLS_THAT_WRITE, once=once)
         send = getattr(self.client, operation)
         current = budget.current()
         current.check()
@@ -331,5 +341,7 @@ class Table:
             except BotoCoreError as error:  # nothing was sent, for example without credentials
                 raise retry.given_up(type(error).__name__, CANNOT_BE_USED) from error
             finally:
-                current.count(time.perf_counter() - started, answer)
+                current.count(
+                    time.perf_counter() - started, answer, reads=operation in CALLS_THAT_READ
+                )
                 self._measured_time.note(answer)

@@ -16,8 +16,9 @@ BY_TENANT = "GSI3"
 written when the user's first session or value is created. Later writes do not change its entry."""
 
 TTL_ATTRIBUTE = "delete_after"
-"""Seconds since 1970. Only request records have it. A session must not have it, because DynamoDB
-would remove only the session's own item and leave its messages (see `expires_at`)."""
+"""Seconds since 1970. Only request records and counters of use have it. A session must not have it,
+because DynamoDB would remove only the session's own item and leave its messages (see
+`expires_at`)."""
 
 _INDEXES: dict[str, dict[str, Any]] = {
     # ALL, because the attributes of an index cannot be changed later.

@@ -38,6 +38,9 @@ the prefix `SESSION#<ulid>`, so one query reads them and one query finds what to
 | tenant's verdicts     | ##SOURCES   |                                |                       |                      |
 | Redaction of a source | tenant      | REDACTION#<hash>               |                       | until it has ended:  |
 |                       | ##SOURCES   |                                |                       | SWEEP#<shard>, <due> |
+| What a tenant used in | tenant      | DAY#<date>                     |                       |                      |
+| a day                 | ##USAGE#<n> |                                |                       |                      |
+| What a user used      | tenant#user | USAGE#<date>                   |                       |                      |
 
 A source's hash is that of its key (`app.grounding.sources`). A source that a message does not cite,
 but may hold words of, has its edge under `GIVEN#` instead of `SRC#` in GSI2.
@@ -46,7 +49,8 @@ GSI3 has the users of a tenant: GSI3PK is `<tenant>#<shard>`, GSI3SK the beginni
 partition.
 
 A session with a key has an id that is derived from it (`ids.from_key`), and the id of its creation
-in `born`. DynamoDB's TTL removes records. Records of changes are also removed with their session.
+in `born`. DynamoDB's TTL removes records, and what was used. Records of changes are also removed
+with their session.
 
 | #  | Access pattern                   | DynamoDB calls                                                    |
 |----|----------------------------------|-------------------------------------------------------------------|
@@ -99,6 +103,9 @@ in `born`. DynamoDB's TTL removes records. Records of changes are also removed w
 | 31 | say what became of a source      | 1 transaction: verdict, revision                                  |
 | 32 | remove a source's text from all  | 1 query of GSI2 per page, as 9 and 16 for each message            |
 |    | messages                         |                                                                   |
+| 33 | count what is used, and learn    | 1 update per tenant, and 1 per user, at most once a second in     |
+|    | what other processes counted     | each process; 1 batch get after 4 seconds without                 |
+| 34 | what a tenant used               | 1 query per shard                                                 |
 
 `INFO` and `MSG` sort before `REMOVAL`, `REQUEST`, `SRC` and `VALUE`, so a query for a session and its
 messages reads nothing else. The indexes are sparse. The sort-key ranges of these queries are in
@@ -130,10 +137,15 @@ MAX_NAME_BYTES = 700
 _INFO, _CUT, _FEEDBACK = "#INFO", "#REMOVAL", "#FEEDBACK#"
 _VALUE, _VALUE_PART, _STALE = "VALUE#", "VPART#", "STALE"
 _EDGE, _VERDICT, _REDACTION = "SRC#", "SOURCE#", "REDACTION#"
+_DAY, _USER_DAY = "DAY#", "USAGE#"
 
 SOURCE_SHARDS = 10
 """As for the sweep: a handbook that all users of a tenant ask about may be cited thousands of times
 per second."""
+
+USAGE_SHARDS = 3
+"""Each process writes what a tenant used once a second, to one shard after the other. A partition
+takes 1,000 writes per second."""
 
 Key = dict[str, str]
 
@@ -473,6 +485,47 @@ def source_of(sk: str) -> str:
     ('h4sh', '')
     """
     return sk.removeprefix(_VERDICT) if sk.startswith(_VERDICT) else ""
+
+
+def tenant_usage(tenant: str, shard: int, day: str) -> Key:
+    """
+    >>> tenant_usage("acme", 2, "2026-01-31")
+    {'PK': 'acme##USAGE#2', 'SK': 'DAY#2026-01-31'}
+    """
+    return {"PK": f"{quote(tenant, safe='')}##USAGE#{shard}", "SK": f"{_DAY}{day}"}
+
+
+def user_usage(partition: str, day: str) -> Key:
+    """
+    >>> user_usage("acme#alice", "2026-01-31")
+    {'PK': 'acme#alice', 'SK': 'USAGE#2026-01-31'}
+    """
+    return {"PK": partition, "SK": f"{_USER_DAY}{day}"}
+
+
+def is_usage(partition: str) -> bool:
+    """Whether this partition holds only what a tenant used.
+
+    >>> is_usage("acme##USAGE#2"), is_usage("acme##VALUES"), is_usage("acme#alice")
+    (True, False, False)
+    """
+    return "##USAGE#" in partition
+
+
+def is_day(sk: str) -> bool:
+    """
+    >>> is_day("DAY#2026-01-31"), is_day("USAGE#2026-01-31"), is_day("USER")
+    (True, True, False)
+    """
+    return sk.startswith((_DAY, _USER_DAY))
+
+
+def day_of(sk: str) -> str:
+    """
+    >>> day_of("DAY#2026-01-31")
+    '2026-01-31'
+    """
+    return sk.partition("#")[2]
 
 
 def session_of(sk: str) -> str:

@@ -123,6 +123,35 @@ def all_values(session_ulid: str = "") -> Range:
     return f"{under}VALUE#", f"{under}VPART#{_LAST}"
 
 
+def days(first: str, last: str) -> Range:
+    """What a tenant used from one day to another, in one shard.
+
+    >>> days("2026-01-30", "2026-01-31")
+    ('DAY#2026-01-30', 'DAY#2026-01-31')
+    """
+    return keys.tenant_usage("", 0, first)["SK"], keys.tenant_usage("", 0, last)["SK"]
+
+
+def all_days() -> Range:
+    """All that a tenant used, in one shard.
+
+    >>> low, high = all_days()
+    >>> low < "DAY#2026-01-30" < high
+    True
+    """
+    return days("", _LAST)
+
+
+def days_of_user() -> Range:
+    """All that a user used.
+
+    >>> low, high = days_of_user()
+    >>> "SESSION#01S" < low < "USAGE#2026-01-30" < high < "USER"
+    True
+    """
+    return keys.user_usage("", "")["SK"], keys.user_usage("", _LAST)["SK"]
+
+
 def all_of_session(session_ulid: str) -> Range:
     """A session's item and everything that is deleted with it.
 

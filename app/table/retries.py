@@ -67,8 +67,10 @@ FAILED, FAILED_IN_TRANSACTION = "ConditionalCheckFailedException", "ConditionalC
 class Retry:
     """The pauses between the tries of one call."""
 
-    def __init__(self, sleep: Callable[[float], None], *, writes: bool) -> None:
+    def __init__(self, sleep: Callable[[float], None], *, writes: bool, once: bool = False) -> None:
+        """With `once`, there is no next try."""
         self.unknown = False
+        self._once = once
         self._writes = writes
         self._budget = budget.current()
         self._sleep = sleep
@@ -85,7 +87,7 @@ class Retry:
         ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2**self._tries)
         pause = random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
         self._tries += 1
-        if pause >= self._budget.remaining():
+        if self._once or pause >= self._budget.remaining():
             raise self.given_up(code) from cause
         self._budget.retries += 1
         self._budget.throttles += "Thrott" in code or "Throughput" in code

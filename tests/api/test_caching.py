@@ -70,7 +70,7 @@ QUERIES = {
 def test_every_answer_of_every_route_has_the_cache_headers(app, nobody):
     scope = (
         "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-        " sources:audit sources:govern"
+        " sources:audit sources:govern tenant:usage"
     )
     alice = Client(app, make_token("acme", "alice", scope=scope))
     for method, path in sorted(operations(app), reverse=True):

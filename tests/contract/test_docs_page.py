@@ -70,14 +70,14 @@ def test_errors_are_folded_and_open_with_a_click(address, tmp_path, width, highe
         page.wait_for("document.querySelectorAll('.opblock').length > 9")
         operation = "#operations-messages-append_message"
         page.click(f"{operation} .opblock-summary-control")
-        page.wait_for(f"document.querySelectorAll('{operation} .folded').length == 11")
+        page.wait_for(f"document.querySelectorAll('{operation} .folded').length == 12")
         height = page.evaluate(f"document.querySelector('{operation}').offsetHeight")
         assert height < highest
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.click(f"{operation} .folded[data-code='422'] button")
         shown = f"document.querySelector('{operation} .response[data-code=\"422\"]').innerText"
         page.wait_for(f"{shown}.includes('VALIDATION_FAILED')")
-        assert page.evaluate(f"document.querySelectorAll('{operation} .folded').length") == 10
+        assert page.evaluate(f"document.querySelectorAll('{operation} .folded').length") == 11
         assert page.complaints == []
 
 

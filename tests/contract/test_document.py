@@ -71,6 +71,7 @@ def test_operations_have_the_names_a_client_wants(operations):
         "put_source",
         "redact_source",
         "export_user",
+        "get_tenant_usage",
         "get_health",
         "get_ready",
         *(
@@ -89,7 +90,7 @@ def test_every_operation_has_a_summary_and_documents_its_errors(operations, docu
         assert operation["summary"], name
         if operation.get("security") == []:
             continue
-        assert {"401", "403", "500", "503"} <= set(operation["responses"]), name
+        assert {"401", "403", "429", "500", "503"} <= set(operation["responses"]), name
         if "requestBody" in operation:
             assert {"400", "413", "415", "422"} <= set(operation["responses"]), name
             assert "example" in operation["requestBody"]["content"]["application/json"], name

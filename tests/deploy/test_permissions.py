@@ -13,9 +13,15 @@ from app.table import db
 from app.table.definition import BY_TENANT
 from tests.deploy.emulator import ROOT
 from tests.people import Client, make_token
+from tests.quotas import person
 
 Granted = set[tuple[str, str]]
 """Actions, each with its target: the table, or the name of an index."""
+
+SCOPE = (
+    "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write "
+    "sources:audit sources:govern tenant:usage"
+)
 
 OF_A_TRANSACTION = {
     "Put": "dynamodb:PutItem",
@@ -115,6 +121,7 @@ def ask_everything(alice: Client, clock: Any, table: db.Table) -> None:
     sweep(table, clock)
     use_values(alice, f"/sessions/{alice.create_session(key='values')['session_id']}")
     alice.get("/export")
+    assert alice.get("/tenant/usage").status_code == 200
     alice.delete("/sessions?confirm=all")
     clock.move(days=2)
     sweep(table, clock)  # looks for values that were put late
@@ -205,15 +212,23 @@ def use_values(alice: Client, session: str) -> None:
 
 
 def test_the_role_allows_exactly_what_the_app_does(app, clock, table, used, asked):
-    scope = (
-        "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-        " sources:audit sources:govern"
-    )
-    ask_everything(Client(app, make_token("acme", "alice", scope=scope)), clock, table)
+    ask_everything(Client(app, make_token("acme", "alice", scope=SCOPE)), clock, table)
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
     assert routes <= asked, "a route was not called: add it to ask_everything"
     assert used == granted("production")
     assert not [part for _, part in used if part == BY_TENANT], "only an operator may read it"
+
+
+def test_the_role_allows_what_quotas_need(make_app, clock, used):
+    app = make_app(quota_tenant_requests_per_second=1000, quota_user_share=50)
+    alice = person(app, scope=SCOPE)
+    for _ in range(3):
+        assert alice.get("/tenant/usage").status_code == 200
+        clock.move(seconds=10)
+    assert {action for action, _ in used} == {
+        f"dynamodb:{name}" for name in ("BatchGetItem", "UpdateItem", "Query")
+    }
+    assert used <= granted("production")
 
 
 def test_the_roles_of_the_stages_differ_only_in_names():

@@ -76,6 +76,17 @@ def test_the_tables_past_can_be_restored(deployed, emulator):
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
 
 
+def test_the_gateway_throttles_the_stage(project, stage, emulator):
+    for _ in range(2):
+        printed = project.run(sys.executable, "-m", "deploy.throttling", "production")
+        assert "1000 requests per second to production, and 2000 at once" in printed
+    [api] = emulator.client("apigateway").get_rest_apis()["items"]
+    found = emulator.client("apigateway").get_stage(restApiId=api["id"], stageName="production")
+    every_method = found["methodSettings"]["*/*"]
+    assert every_method["throttlingRateLimit"] == 1000
+    assert every_method["throttlingBurstLimit"] == 2000
+
+
 def test_a_session_lives_from_creation_to_deletion(stage, alice):
     answer = stage.request("POST", SESSIONS, alice, json={"domain_id": "civic_complaints_v1"})
     assert answer.status_code == 201, answer.text

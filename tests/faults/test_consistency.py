@@ -36,7 +36,7 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
     app = make_far_app()
     scope = (
         "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-        " sources:audit sources:govern"
+        " sources:audit sources:govern tenant:usage"
     )
     token = make_token("acme", "alice", scope=scope)
     seen = set()
@@ -110,6 +110,7 @@ def test_every_read_of_every_route_is_strongly_consistent(make_far_app, reads):
         ask("DELETE", f"{values}/a")
     ask("GET", f"{path}?values=&user_values=&tenant_values=")
     ask("GET", "/export")
+    ask("GET", "/tenant/usage")
     for values in (f"{path}/values", "/values", "/tenant/values"):
         ask("DELETE", f"{values}?all=true")
     ask("DELETE", f"{path}/messages/{message}")

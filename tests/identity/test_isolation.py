@@ -103,7 +103,7 @@ DATA = {
         Place("query", name)
         for name in (
             *("archived", "pinned", "q", "messages", "values", "prefix", "names_only"),
-            *("user_values", "tenant_values"),
+            *("user_values", "tenant_values", "to"),
             *("view", "include", "offsets"),
             *("created_from", "created_to", "active_from", "active_to"),
         )
@@ -318,7 +318,7 @@ ALICE = Person(
         "acme",
         "alice",
         scope="sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-        " sources:audit sources:govern",
+        " sources:audit sources:govern tenant:usage",
     ),
 )
 
@@ -342,7 +342,7 @@ NOBODY = Person("nobody", None)
 def with_the_tenants_scopes(person: Person) -> Person:
     claims = jwt.decode(str(person.token), SECRET, algorithms=["HS256"])
     scope = "sessions:read sessions:write sessions:act-for-user tenant-values:read"
-    claims["scope"] = f"{scope} tenant-values:write sources:audit sources:govern"
+    claims["scope"] = f"{scope} tenant-values:write sources:audit sources:govern tenant:usage"
     token = make_token(claims.pop("tenant_id"), claims.pop("sub"), **claims)
     return Person(person.name, token, person.headers)
 
@@ -540,8 +540,8 @@ def told(answer: TestResponse) -> dict[str, Any]:
     return {"status": answer.status_code, "names": sorted(answer.headers.keys()), **headers, **body}
 
 
-HERS_ALONE = ("acme#alice", "acme##VALUES")
-"""Partitions that no attacker may reach. The second one is of her tenant's values."""
+HERS_ALONE = ("acme#alice", "acme##VALUES", *(f"acme##USAGE#{shard}" for shard in range(3)))
+"""Partitions that no attacker may reach. All but the first are of her tenant."""
 
 HERS = (*HERS_ALONE, "acme##SOURCES")
 """What her tenant says of its sources is shown in Bob's answers, too. He cannot change it."""
@@ -734,6 +734,16 @@ def only_with_the_scope_and_in_their_tenant(
     assert of_alice(world.items()) == of_alice(before)
 
 
+def only_the_use_of_their_tenant(world: World, attacker: Person, operation: Operation) -> None:
+    answer, calls = world.watch(attacker, operation, {})
+    problem(answer, 403, "INSUFFICIENT_SCOPE")
+    assert calls == []
+    if attacker != BOB:
+        answer, calls = world.watch(with_the_tenants_scopes(attacker), operation, {})
+        assert answer.status_code == 200
+        assert calls == ["Query"] * 3
+
+
 def keeping_alices(
     check: Callable[[World, Person, Operation], None],
 ) -> Callable[[World, Person, Operation], None]:
@@ -758,6 +768,7 @@ WITHOUT_ID: dict[str, Callable[[World, Person, Operation], None]] = {
     "export_user": keeping_alices(only_own_values),
     "list_source_answers": keeping_alices(only_own_answers),
     "list_tenant_source_answers": keeping_alices(only_answers_of_their_tenant),
+    "get_tenant_usage": only_the_use_of_their_tenant,
     **{view.format("user"): keeping_alices(only_own_values) for view in VALUE_VIEWS},
     **{view.format("tenant"): only_with_the_scope_and_in_their_tenant for view in VALUE_VIEWS},
     "get_source": only_with_the_scope_and_in_their_tenant,
@@ -798,6 +809,7 @@ NAMES = [
     "fork_session",
     "import_session",
     "export_user",
+    "get_tenant_usage",
     *(view.format(of) for of in ("session", "user", "tenant") for view in VALUE_VIEWS),
 ]
 """Listed so that each is a test of its own. A test checks that the list is complete."""

@@ -19,6 +19,7 @@ from app.operations.sweep import sweep
 from app.table import keys
 from app.table.definition import BY_DUE_TIME, BY_SOURCE
 from tests.people import Client, make_token
+from tests.quotas import Closing
 
 DOCS = Path(__file__).parents[2] / "docs/identity.md"
 TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/sessions"
@@ -119,6 +120,7 @@ def use_everything(person: Client) -> None:
             assert person.put(f"{path}/a", body).status_code in (200, 201)
         assert person.get(path).status_code == 200
     assert person.get("/export").status_code == 200
+    assert person.get("/tenant/usage").status_code == 200
     assert person.delete("/tenant/values?all=true").status_code == 200
     source = f"/tenant/sources/{key_hash('doc:a')}"
     assert person.put(source, {"key": "doc:a", "state": "changed"}).status_code == 200
@@ -132,12 +134,12 @@ def use_everything(person: Client) -> None:
 
 @pytest.fixture(scope="module")
 def used(app_with, sent_in_module) -> list[Access]:
-    """Everything that the API does in DynamoDB for Alice."""
-    app = app_with()
+    """Everything that the API does in DynamoDB for Alice, and to count what she uses."""
+    app = app_with(quota_tenant_requests_per_second=1000, quota_user_share=50)
     del sent_in_module[:]
     scope = "sessions:read sessions:write tenant-values:read tenant-values:write"
-    scope += " sources:audit sources:govern"
-    use_everything(Client(app, make_token("acme", "alice", scope=scope)))
+    scope += " sources:audit sources:govern tenant:usage"
+    use_everything(Closing(app, make_token("acme", "alice", scope=scope)))
     return [access for call in sent_in_module for access in accesses(call)]
 
 
