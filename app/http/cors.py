@@ -28,6 +28,8 @@ EXPOSED_HEADERS = [
     "Idempotent-Replayed",
     "Location",
     "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "Session-ETag",
     "Should-Retry",
