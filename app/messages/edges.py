@@ -5,6 +5,7 @@ that whoever edits, moves or removes the message takes its edges along without l
 edge is only a key, and no query but those of the index reads it.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,9 @@ ITEMS_BESIDE = 5
 
 BYTES_BESIDE = 1_000
 """At most, of an item besides its keys and its text."""
+
+
+_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,13 @@ def edges_beside(item: Item) -> list[Item]:
 
 
 def edges_at(key: keys.Key, cited: Value | None, given: Value | None) -> dict[str, Item]:
-    """By their sort keys. `key` is that of the message, and the others are its lists of hashes."""
+    """By their sort keys. `key` is that of the message, and the others are its lists of hashes. What
+    is damaged in these has no edges."""
     partition, message_ulid = key["PK"], keys.message_of(key["SK"])
     edges: dict[str, Item] = {}
     for listed, is_cited in ((cited, True), (given, False)):
-        for source in str(listed or "").split(","):
-            if source:
+        for source in _HASH.findall(str(listed or "")):
+            if len(edges) < MAX_SOURCES:
                 edge = keys.edge(partition, keys.session_of(key["SK"]), source, message_ulid)
                 index = keys.by_source(partition, source, message_ulid, cited=is_cited)
                 edges[edge["SK"]] = {**edge, **index}

@@ -188,8 +188,8 @@ def _message_writes(
             ("given", old.given),
         ):
             is_same = f"{name} = :old_{name}"
-            conditions.append(is_same if value else f"attribute_not_exists({name})")
-            values |= {f":old_{name}": value} if value else {}
+            conditions.append(f"attribute_not_exists({name})" if value is None else is_same)
+            values |= {} if value is None else {f":old_{name}": value}
         further |= _edge_writes(key, indexed, old)
         for number in range(1, max(len(parts), old.parts)):
             place = {**key, "SK": f"{key['SK']}#{number:02}"}
