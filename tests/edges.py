@@ -1,4 +1,4 @@
-"""Sources of messages, and the edges to them in the table, worked out without the service's code."""
+"""Sources of messages, and the edges to them in the table, without the service's code."""
 
 import hashlib
 import json

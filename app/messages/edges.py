@@ -141,8 +141,8 @@ def edges_beside(item: Item) -> list[Item]:
 
 
 def edges_at(key: keys.Key, cited: Value | None, given: Value | None) -> dict[str, Item]:
-    """By their sort keys. `key` is that of the message, and the others are its lists of hashes. What
-    is damaged in these has no edges."""
+    """By their sort keys. `key` is that of the message, and the others are its lists of hashes, of
+    which damaged parts are passed over."""
     partition, message_ulid = key["PK"], keys.message_of(key["SK"])
     edges: dict[str, Item] = {}
     for listed, is_cited in ((cited, True), (given, False)):
