@@ -21,7 +21,8 @@ Request = Callable[[], bytes]
 
 
 def measure(world: World) -> dict[str, Any]:
-    return {"units": _units(world), "reading": [_reading(world, name) for name in ANSWERS]}
+    reading = [_reading(world, name, asked) for asked in (True, False) for name in ANSWERS]
+    return {"units": _units(world), "reading": reading}
 
 
 # Units
@@ -44,8 +45,8 @@ def _units(world: World) -> list[dict[str, Any]]:
             row["points"].append(
                 {"sources": count, "calls": found.count, "write_units": found.write_units}
             )
-        first, last = row["points"][0], row["points"][-1]
-        row["each"] = (last["write_units"] - first["write_units"]) / COUNTS[-1]
+        one, ten = row["points"][1:3]
+        row["each"] = (ten["write_units"] - one["write_units"]) / (COUNTS[2] - COUNTS[1])
         rows.append(row)
     return rows
 
@@ -123,14 +124,23 @@ ANSWERS: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-def _reading(world: World, name: str) -> dict[str, Any]:
-    """`GET /sessions/{id}/grounding` beside `GET /sessions/{id}`, which take turns."""
+QUESTION = {"role": "user", "content": "Which potholes are near me?"}
+
+
+def _reading(world: World, name: str, asked: bool) -> dict[str, Any]:
+    """`GET /sessions/{id}/grounding` beside `GET /sessions/{id}`, which take turns. If `asked`,
+    every second message is a question, and otherwise none."""
+
+    def said(number: int) -> dict[str, Any]:
+        return QUESTION if asked and number % 2 == 0 else ANSWERS[name](number)
+
     path = f"/sessions/{world.new_session(USER)}"
     for start in range(0, MESSAGES, 10):
-        body = {"messages": [ANSWERS[name](number) for number in range(start, start + 10)]}
+        body = {"messages": [said(number) for number in range(start, start + 10)]}
         world.send(USER, "POST", f"{path}/messages/batch", body, prefer="return=minimal")
     paths = {"get": path, "grounding": f"{path}/grounding"}
-    row: dict[str, Any] = {"answers": name}
+    messages = "questions and answers" if asked else "answers"
+    row: dict[str, Any] = {"messages": f"{MESSAGES:,} {messages}, {name}"}
     cpu: dict[str, list[float]] = {which: [] for which in paths}
     for which, at in paths.items():
         with metered(world.table.client) as found:

@@ -129,6 +129,8 @@ def _take(lists: Iterable[tuple[str, ...]], room: int) -> tuple[list[str], int]:
 
 def edges_of(partition: str, message: Message) -> list[Item]:
     """The items to store beside those of a message."""
+    if not message.sources and not message.given:
+        return []  # as most messages
     key = keys.message(partition, message.session_ulid, message.ulid)
     return list(edges_at(key, message.sources, message.given).values())
 
