@@ -40,7 +40,7 @@ class Caller:
                 raise NotACaller(f"the {name} has white space around it or a control character")
         try:
             partition = keys.partition(self.tenant, self.user)
-            of_tenant = keys.by_source(partition, "0" * 32, "")["GSI2PK"]
+            of_tenant = keys.by_source(partition, "0" * 32, "", cited=False)["GSI2PK"]
             longest = max(len(partition), len(of_tenant), len(agent.encode()))
         except UnicodeEncodeError:
             raise NotACaller("an id contains half a surrogate pair") from None
