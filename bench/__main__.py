@@ -19,6 +19,7 @@ from bench import (
     overhead,
     profiles,
     report,
+    sources,
     throughput,
     turn_costs,
 )
@@ -34,6 +35,7 @@ NAMES = (
     "throughput",
     "peers",
     "checkpoints",
+    "sources",
     "cold",
     "verification",
 )
@@ -87,6 +89,7 @@ def _run(name: str, arguments: argparse.Namespace) -> Any:
         "throughput": throughput.measure,
         "peers": compare.measure,
         "checkpoints": checkpoints.measure,
+        "sources": sources.measure,
         "turns": turn_costs.measure,
     }
     with world() as made:

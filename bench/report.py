@@ -34,6 +34,8 @@ def sections(found: Found) -> dict[str, str]:
         "peers": ("peers", _peers),
         "at_once": ("peers", _at_once),
         "checkpoints": ("checkpoints", _checkpoints),
+        "source_units": ("sources", _source_units),
+        "source_reading": ("sources", _source_reading),
         "cold": ("cold", _cold),
         "verification": ("verification", _verification),
         "turns": ("turns", _turns),
@@ -89,6 +91,8 @@ def targets(found: Found) -> list[dict[str, Any]]:
         rows += _peer_targets(found["peers"])
     if "checkpoints" in found:
         rows += _checkpoint_targets(found["checkpoints"]["rows"])
+    if "sources" in found:
+        rows += _source_targets(found["sources"])
     if "turns" in found:
         rows += _turn_targets(found["turns"])
     return rows
@@ -145,6 +149,15 @@ def _checkpoint_targets(rows: list[Found]) -> Iterable[dict[str, Any]]:
     for (operation, peer), row in by_key.items():
         if operation.startswith("the latest checkpoint") and peer == "this service":
             yield _at_most(f"calls, {operation}", int(row["call_count"]), 2)
+
+
+def _source_targets(sources: Found) -> Iterable[dict[str, Any]]:
+    by_request = {row["request"]: row for row in sources["units"]}
+    for request in ("append", "edit, sources added", "edit, sources removed"):
+        each = by_request[request]["each"]
+        yield _at_most(f"write units for each indexed source, {request}", each, 3.0)
+    for row in sources["reading"]:
+        yield _at_most(f"CPU, grounding of {row['messages']}, over get", row["ratio"], 3.0)
 
 
 # Tables
@@ -542,3 +555,31 @@ def _plots(growth: Found) -> dict[str, str]:
             "Deleting a session", "messages in the session", "seconds, calls", deletes
         ),
     }
+
+
+def _source_units(sources: Found) -> str:
+    def cells(row: Found) -> list[str]:
+        return [f"{_units(p['write_units'])} ({p['calls']:g})" for p in row["points"]]
+
+    counts = [point["sources"] for point in sources["units"][0]["points"]]
+    return table(
+        ("Write units (calls)", *(f"{count} sources" for count in counts), "each"),
+        ((row["request"], *cells(row), f"{row['each']:.1f}") for row in sources["units"]),
+    )
+
+
+def _source_reading(sources: Found) -> str:
+    return table(
+        ("Session", "calls", "read units", "get, CPU ms", "grounding, CPU ms", "ratio"),
+        (
+            (
+                row["messages"],
+                f"{row['grounding_calls']:g}",
+                _units(row["grounding_units"]),
+                f"{row['get_cpu_ms']:.1f}",
+                f"{row['grounding_cpu_ms']:.1f}",
+                f"**{row['ratio']:.2f}**",
+            )
+            for row in sources["reading"]
+        ),
+    )

@@ -20,8 +20,8 @@ def by_address(metadata: Any) -> dict[str, Source]:
     """The references that have an address, too, by the key that it would give."""
     found = {}
     for _, reference in objects(member(metadata, "references"), ""):
-        address, source = sources.url(reference.get("url")), _source(reference)
-        if address and address.key and source:
+        address = sources.url(reference.get("url"))
+        if address and address.key and (source := _source(reference)):
             found[address.key] = source
     return found
 

@@ -64,7 +64,7 @@ def _check(name: str, value: object) -> None:
 def _partition(tenant: str, user: str, agent: str) -> str:
     try:
         partition = keys.partition(tenant, user)
-        of_tenant = keys.by_source(partition, "0" * 32, "")["GSI2PK"]
+        of_tenant = keys.by_source(partition, "0" * 32, "", cited=False)["GSI2PK"]
         longest = max(len(partition), len(of_tenant), len(agent.encode()))
     except UnicodeEncodeError:
         raise NotACaller("an id contains half a surrogate pair") from None

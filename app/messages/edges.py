@@ -5,6 +5,7 @@ that whoever edits, moves or removes the message takes its edges along without l
 edge is only a key, and no query but those of the index reads it.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ ITEMS_BESIDE = 5
 
 BYTES_BESIDE = 1_000
 """At most, of an item besides its keys and its text."""
+
+
+_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ def _take(lists: Iterable[tuple[str, ...]], room: int) -> tuple[list[str], int]:
 
 def edges_of(partition: str, message: Message) -> list[Item]:
     """The items to store beside those of a message."""
+    if not message.sources and not message.given:
+        return []  # as most messages
     key = keys.message(partition, message.session_ulid, message.ulid)
     return list(edges_at(key, message.sources, message.given).values())
 
@@ -150,12 +156,13 @@ def edges_beside(item: Item) -> list[Item]:
 
 
 def edges_at(key: keys.Key, cited: Value | None, given: Value | None) -> dict[str, Item]:
-    """By their sort keys. `key` is that of the message, and the others are its lists of hashes."""
+    """By their sort keys. `key` is that of the message, and the others are its lists of hashes, of
+    which damaged parts are passed over."""
     partition, message_ulid = key["PK"], keys.message_of(key["SK"])
     edges: dict[str, Item] = {}
     for listed, is_cited in ((cited, True), (given, False)):
-        for source in str(listed or "").split(","):
-            if source:
+        for source in _HASH.findall(str(listed or "")):
+            if len(edges) < MAX_SOURCES:
                 edge = keys.edge(partition, keys.session_of(key["SK"]), source, message_ulid)
                 index = keys.by_source(partition, source, message_ulid, cited=is_cited)
                 edges[edge["SK"]] = {**edge, **index}

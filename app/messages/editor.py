@@ -234,8 +234,8 @@ def _part_writes(key: keys.Key, parts: list[str], old: int) -> dict[str, Write]:
 
 
 def _edge_writes(key: keys.Key, new: Indexed, old: Stored) -> dict[str, Write]:
-    """Puts the edges that the message has now, and removes those that it had."""
+    """Puts the edges that the message has not had before, and removes those that it has no more."""
     before = edges_at(key, old.sources, old.given)
     after = edges_at(key, new.sources, new.given)
     gone = {sk: writes.delete({**key, "SK": sk}) for sk in before.keys() - after.keys()}
-    return gone | {sk: writes.put({}, edge) for sk, edge in after.items()}
+    return gone | {sk: writes.put({}, e) for sk, e in after.items() if before.get(sk) != e}

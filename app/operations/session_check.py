@@ -119,8 +119,12 @@ class SessionCheck:
 
     def _edge(self, item: Item) -> None:
         _, message = keys.ends_of(str(item["SK"]))
-        if not self._cut[0] <= message <= self._cut[1]:  # as for messages
-            self._edges.edge(item)
+        if self._cut[0] <= message <= self._cut[1]:  # as for messages
+            return
+        if message > self._last:
+            self._report(item, "is later than its session's last message", "")
+            return
+        self._edges.edge(item)
 
     def _other(self, item: Item) -> None:
         sk = str(item["SK"])

@@ -8,9 +8,10 @@ MAX_ITEMS = 100
 MAX_TRANSACTION = 4 * 1024 * 1024
 """Bytes of a transaction."""
 
-MAX_TOGETHER = MAX_TRANSACTION - 192 * 1024
+MAX_TOGETHER = MAX_TRANSACTION - 320 * 1024
 """Bytes of what clients send in one transaction. Keys, the session and the record of the request
-need the rest.
+need the rest: up to 5 KB for each of 50 messages, if the ids of the tenant, the user and the agent
+are as long as can be.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 PART_BYTES = 400_000

@@ -2,7 +2,6 @@
 long as the message is there, and no longer."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -10,39 +9,15 @@ from app.config import Config
 from app.grounding.sources import key_hash
 from app.operations import check, cli
 from app.operations.sweep import sweep
-from app.table import keys
-from app.table.writes import decode
+from tests.edges import found_in, hashes, references
 from tests.people import SECRET, Client, make_token
 
 IMPORTER = "sessions:read sessions:write sessions:import"
 
 
-def references(*names: str) -> dict[str, Any]:
-    return {"references": [{"type": "report", "reference_id": name} for name in names]}
-
-
-def hashes(*names: str) -> set[str]:
-    return {key_hash(f"doc:{name}") for name in names}
-
-
 @pytest.fixture
 def edges(items):
-    """The edges in the table: by their sessions and messages, the sources and whether these are
-    cited. Each is checked to be a key and nothing else."""
-
-    def read() -> dict[tuple[str, str], dict[str, bool]]:
-        found: dict[tuple[str, str], dict[str, bool]] = {}
-        for item in map(decode, items()):
-            if keys.is_edge(item["SK"]):
-                source, message = keys.ends_of(item["SK"])
-                cited = item["GSI2PK"].startswith("SRC#")
-                expected = keys.by_source(item["PK"], source, message, cited=cited)
-                assert item == {"PK": item["PK"], "SK": item["SK"], **expected}
-                place = f"sess_{keys.session_of(item['SK'])}", f"msg_{message}"
-                found.setdefault(place, {})[source] = cited
-        return found
-
-    return read
+    return lambda: found_in(items())
 
 
 @pytest.fixture(autouse=True)

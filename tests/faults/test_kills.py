@@ -439,7 +439,7 @@ def fork(alice: Alice) -> Request:
 
 def load(_: Alice) -> Request:
     """An import."""
-    said = [{"role": "user", "content": f"{n}", "created_at": EARLIER} for n in range(60)]
+    said = [{**SAID, "content": f"{n}", "created_at": EARLIER} for n in range(60)]
     body = {"session": {"domain_id": "d", "metadata": {"a": "x" * 500}}, "messages": said}
     return Request("POST", "/import", body, KEY)
 

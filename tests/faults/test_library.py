@@ -8,11 +8,14 @@ import pytest
 
 from app.errors import TooLarge, ValidationFailed
 from app.identity.caller import Caller
+from app.messages.editor import MessageEditor
 from app.messages.items import is_sound
 from app.messages.model import NewMessage
+from app.messages.remover import MessageRemover
 from app.messages.store import MessageStore
 from app.sessions.creation import NewSession
 from app.sessions.store import SessionStore
+from tests.edges import found_in, hashes, references
 
 ALICE = Caller("acme", "alice")
 
@@ -186,3 +189,35 @@ def test_reading_does_not_parse_our_own_text(role, monkeypatch):
         assert is_sound(NewMessage(role, content, name, {"a": {"b": 1}}).body())
         assert is_sound(NewMessage(role, content, name, format="x", native={"n": 1}).body())
         assert is_sound(NewMessage(role, content, name).body())
+
+
+def test_messages_of_a_library_have_edges_too(table, store, session_id, items, assert_sound):
+    """Their members may be plain Python values, and their formats unknown."""
+    said = [
+        NewMessage("user", "x", None, references("a", "b")),
+        NewMessage("assistant", format="our.own", native=[7], metadata=references("c")),
+        NewMessage("user", {"a": "object"}),
+    ]
+    first, second, *_ = store.append(ALICE, session_id, said).messages
+    assert found_in(items()) == {
+        (session_id, first.message_id): dict.fromkeys(hashes("a", "b"), True),
+        (session_id, second.message_id): dict.fromkeys(hashes("c"), True),
+    }
+    editor = MessageEditor(table)
+    edit = editor.replace(ALICE, session_id, first.message_id, NewMessage(None, "y"))
+    assert (edit.unindexed, len(found_in(items()))) == (0, 1)
+    many = references(*(f"r{n}" for n in range(31)))
+    edit = editor.replace(ALICE, session_id, second.message_id, NewMessage(None, "z", None, many))
+    assert edit.unindexed == 1
+    assert_sound()
+    MessageRemover(table).pop(ALICE, session_id, 3)
+    assert found_in(items()) == {}
+    assert_sound()
+
+
+def test_a_library_chooses_which_kinds_of_sources_are_indexed(table, session_id, items):
+    native = {"role": "assistant", "content": "So[1].", "citations": ["https://a.example/x"]}
+    said = NewMessage(None, format="perplexity.chat", native=native)
+    for web, edges in ((False, 0), (True, 1)):
+        MessageStore(table, web_sources=web).append(ALICE, session_id, [said])
+        assert len(found_in(items())) == edges

@@ -23,7 +23,9 @@ from app.factory import create_app
 from app.operations import check, provision
 from app.operations.sweep import sweep
 from app.table import db, ids
+from app.table.writes import encode
 from tests.conftest import Clock
+from tests.edges import cuts_in, found_in, hashes, references
 from tests.people import SECRET, Client, make_token
 
 START = 1_800_000_000_000
@@ -40,13 +42,14 @@ json_values = st.recursive(
 names = st.text(max_size=5).filter(
     lambda name: name != "references"
 )  # references have a fixed form
+cited = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(lambda ids: references(*ids))
 blocks = st.lists(st.fixed_dictionaries({"type": st.sampled_from(["text", "image"])}), max_size=3)
 new_messages = st.fixed_dictionaries(
     {
         "role": st.sampled_from(["user", "assistant", "system", "tool"]),
         "content": st.text(max_size=50) | blocks,
         "name": st.none() | st.just("query-agent"),
-        "metadata": st.dictionaries(names, json_values, max_size=2),
+        "metadata": st.dictionaries(names, json_values, max_size=2) | cited,
     }
 )
 changes = st.fixed_dictionaries(
@@ -61,12 +64,15 @@ changes = st.fixed_dictionaries(
 )
 MEMBERS = ("role", "name", "content", "metadata")
 
+EDGES = "PK, SK, GSI2PK, GSI2SK, cut_lo, cut_hi"
+
 LARGE = "large"
 """Stands for a text of two parts, which Hypothesis would print."""
 
 edits = st.fixed_dictionaries(
     {"content": st.text(max_size=50) | st.just(LARGE)},
     optional={
+        "metadata": cited,
         "name": st.just("editor"),
         "role": st.just("critic"),
         "status": st.sampled_from(["in_progress", "interrupted"]),
@@ -180,6 +186,24 @@ class Machine(RuleBasedStateMachine):
         self.steps += 1
         self.done["steps"] += 1
 
+    @invariant()
+    def edges_are_those_of_the_messages(self) -> None:
+        """Those of hidden messages may still be there."""
+        items = [encode(item) for page in self.table.scan(only=EDGES) for item in page]
+        cuts = cuts_in(items)
+        found = {
+            (session, message): set(sources)
+            for (session, message), sources in found_in(items).items()
+            if not cuts.get(session, "~")[0] <= message <= cuts.get(session, ("", ""))[1]
+        }
+        self.done["edges"] += sum(map(len, found.values()))
+        assert found == {
+            (session, message["message_id"]): hashes(*(each["reference_id"] for each in listed))
+            for session, messages in self.model.messages.items()
+            for message in messages
+            if (listed := message["metadata"].get("references"))
+        }
+
     @initialize()
     def everybody_has_a_session(self) -> None:
         for who in PEOPLE:
@@ -262,6 +286,15 @@ class Machine(RuleBasedStateMachine):
         self, data: Any, by: str, key: str | None, new: Any, batch: bool, if_match: str
     ) -> None:
         self._append(self.pick(data), by, key, new if batch else new[:1], batch, if_match)
+
+    @precondition(lambda self: self.model.owner and self.steps % 7 == 0)
+    @rule(data=st.data())
+    def append_many(self, data: Any) -> None:
+        """So many that the tail is hidden before it is removed, if it is deleted."""
+        session, small = self.pick(data), {"role": "user", "content": "one of many"}
+        for _ in range(5):
+            cited = [{**small, "metadata": references("a")}, *[small] * 49]
+            self._append(session, "owner", None, cited, True, "none")
 
     @precondition(lambda self: self.model.owner and self.steps % 5 == 0)
     @rule(data=st.data(), key=keys)
@@ -380,7 +413,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert answer.status_code == 200, answer.text
         if "content" in edit:
-            message |= {"content": edit["content"], "metadata": {}}
+            message |= {"content": edit["content"], "metadata": edit.get("metadata", {})}
         message |= {name: edit[name] for name in ("name", "role") if name in edit}
         message |= {"status": edit.get("status", "complete"), "edited_at": ids.iso_time(self.now)}
         self.model.written(session, answer.headers["Session-ETag"], self.now, said=True)
