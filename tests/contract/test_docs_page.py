@@ -10,6 +10,8 @@ import flask
 import pytest
 from werkzeug.serving import make_server
 
+from app.grounding.sources import key_hash
+from app.verdicts.schemas import EXAMPLE
 from tests.browser import open_page, send_from_swagger_ui
 from tests.people import Client, make_token
 
@@ -86,8 +88,9 @@ def test_the_examples_are_accepted_unchanged(app, alice):
     session_id = alice.create_session()["session_id"]
     said = alice.append(session_id)["message_id"]
     scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
-    importer = Client(app, make_token("acme", "alice", scope=scope))
-    names = {"session_id": session_id, "name": "agent/state"}
+    importer = Client(app, make_token("acme", "alice", scope=f"{scope} sources:govern"))
+    source = key_hash(EXAMPLE["key"])
+    names = {"session_id": session_id, "name": "agent/state", "hash": source}
     tried = 0
     for path, operations in paths.items():
         for method, operation in operations.items():
