@@ -58,6 +58,7 @@ def test_who_did_what_for_whom(agent, alice, audit):
             "for_user": "alice",
             "session_id": session_id,
             "message_id": None,
+            "source": None,
             "value": None,
         }
     ]
