@@ -8,7 +8,9 @@ from app.quotas.meter import Meter
 from app.table.db import Table
 from app.table.ids import Clock
 
-NEVER_REFUSED = frozenset({"sessions.export_user", "usage.get_tenant_usage"})
+NEVER_REFUSED = frozenset(
+    {"sessions.export_user", "sources.redact_source", "usage.get_tenant_usage"}
+)
 """Besides every DELETE: whoever wants to take their data away, or to erase it, can do so."""
 
 
