@@ -157,6 +157,17 @@ def test_what_was_refused_or_failed_has_a_line(agent, alice, bob, audit):
     assert audit()[-1]["status"] == 422
 
 
+def test_what_a_quota_refuses_has_a_line(make_app, audit):
+    app = make_app(quota_tenant_requests_per_second=0.1)
+    agent = Client(app, make_token("acme", "agent-7", scope=ACT))
+    answers = [agent.get("/sessions", headers=FOR_ALICE).status_code for _ in range(2)]
+    assert answers == [200, 429]
+    assert [(line["status"], line["for_user"]) for line in audit()] == [
+        (200, "alice"),
+        (429, "alice"),
+    ]
+
+
 def test_a_failure_of_ours_has_a_line(app, agent, audit):
     app.view_functions["sessions.list_sessions"] = lambda: 1 / 0
     assert agent.get("/sessions", headers=FOR_ALICE).status_code == 500
