@@ -1,4 +1,4 @@
-"""The keys of one issuer: its secret, or what it publishes, for each `{tid}` apart."""
+"""The keys of one issuer: its secret, or what it publishes, separately for each `{tid}`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Found = tuple[Any, str]
 
 
 class Keys:
-    """Each issuer has its own, with its own fetches. So none waits for the keys of another."""
+    """Each issuer has its own, with its own fetches, so that none waits for another's keys."""
 
     def __init__(self, issuer: Issuer, jwks: Jwks | None, fetch: Fetch | None) -> None:
         self._issuer = issuer

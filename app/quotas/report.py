@@ -25,7 +25,7 @@ from app.table.writes import Item
 
 @dataclass(slots=True)
 class ModelUse:
-    """`cost` is what the messages told, in millionths; None if none did."""
+    """`cost` is the sum of the costs in the messages, in millionths; None if no message has one."""
 
     messages: int = 0
     input_tokens: int = 0
