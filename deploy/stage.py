@@ -3,6 +3,7 @@
 python -m deploy.stage STAGE
     environment | credentials | check | deployed | address | secrets | secret | smoke
 """
+# Over 250 lines, because all of these need the same settings of a stage.
 
 import json
 import os

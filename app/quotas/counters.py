@@ -8,6 +8,8 @@ shards take turns.
 
 Requests are counted by their second, so that a request that is written late does not count as if it
 were made just now. The bucket's level is computed from these seconds.
+
+This module is over 250 lines because counting, the bucket and the exchange share one state.
 """
 
 import random
@@ -102,7 +104,7 @@ class Counter:
 
     def _used(self, name: str) -> int:
         own = self._sending.get(name, 0) + self._pending.get(name, 0)
-        return own + sum(_number(item, name) for item in self._seen)
+        return own + sum(number_in(item, name) for item in self._seen)
 
     # Counting
 
@@ -208,7 +210,7 @@ class Counter:
         was not added, it is lost, because adding it again might count it twice."""
         seen = dict(self._seen[self._turn])
         for name, amount in self._sending.items():
-            seen[name] = _number(seen, name) + amount
+            seen[name] = number_in(seen, name) + amount
         self._seen[self._turn] = seen
         self._sending = {}
         self.fail(now)
@@ -237,7 +239,7 @@ class Counter:
                 for name in found:
                     second = second_of(name)
                     if second is not None and second >= self._level_at:
-                        used = self._seconds.get(second, 0) + _number(found, name)
+                        used = self._seconds.get(second, 0) + number_in(found, name)
                         self._seconds[second] = used
 
 
@@ -257,7 +259,12 @@ def models_of(item: Mapping[str, object]) -> list[str]:
     return [name.removeprefix(MESSAGES) for name in item if name.startswith(MESSAGES)]
 
 
-def _number(item: Mapping[str, object], name: str) -> int:
+def number_in(item: Mapping[str, object], name: str) -> int:
+    """A number that is missing or damaged counts as 0.
+
+    >>> number_in({"request_count": 2}, "request_count"), number_in({}, "request_count")
+    (2, 0)
+    """
     found = item.get(name, 0)
     return found if isinstance(found, int) else 0
 
