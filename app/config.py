@@ -110,6 +110,7 @@ class Config:
             raise ConfigError(f"RETENTION_DAYS must be from 1 to {MAX_RETENTION} days")
         self._check_choices()
         self._check_metrics()
+        self._check_quotas()
         if not re.fullmatch(r"[a-zA-Z0-9_.-]{3,255}", self.sessions_table):
             raise ConfigError(
                 "SESSIONS_TABLE is not a valid name of a DynamoDB table: use 3 to 255 of "
@@ -128,8 +129,6 @@ class Config:
             if getattr(self, name) not in OTEL_EXPORTERS:
                 raise ConfigError(f"{name.upper()} must be one of {', '.join(OTEL_EXPORTERS)}")
 
-        self._check_quotas()
-
     def _check_choices(self) -> None:
         for name, choices in (("index_sources", INDEX_SOURCES), ("log_level", LOG_LEVELS)):
             if getattr(self, name) not in choices:
@@ -137,7 +136,7 @@ class Config:
 
     @property
     def counts_usage(self) -> bool:
-        """Whether it is counted what tenants use: for a quota, or only for the report."""
+        """Whether the use of each tenant is counted, for a quota or only for the report."""
         return self.usage_report or self.has_quota
 
     @property

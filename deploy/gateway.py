@@ -19,8 +19,8 @@ Api = dict[str, str]
 
 
 def set_up(zappa: Any) -> None:
-    """Changes only what is not as it should be. If it changes anything but the stage, it deploys
-    the stage once more. Otherwise Zappa's own deployment has just had it."""
+    """Changes only what is not as it should be. If it changes anything but the stage's settings, it
+    deploys the stage once more. Otherwise Zappa's own deployment has everything already."""
     gateway = zappa.zappa.apigateway_client
     api: Api = {"restApiId": zappa.zappa.get_api_id(zappa.lambda_name)}
     done = [

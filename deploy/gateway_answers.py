@@ -43,7 +43,7 @@ UNAUTHORIZED = _like(
 FORBIDDEN = Answer(403, "FORBIDDEN", "Forbidden", "The gateway refuses this request.", NO_RETRY)
 TOO_MANY = Answer(429, "TOO_MANY_REQUESTS", "Too Many Requests", "Send requests less often.", RETRY)
 NOT_VERIFIED = "The token could not be verified. Nothing was done. Try again."
-# Without Should-Retry. Whether a retry is safe depends on the request, and this answer cannot.
+# Without Should-Retry: whether a retry is safe depends on the request, and this text is fixed.
 NO_ANSWER = (
     "The service did not answer, so a write may or may not have succeeded. Send the request again "
     "with the same Idempotency-Key."
@@ -56,14 +56,14 @@ ANSWERS = {
         500, "INTERNAL_ERROR", "Internal error", "The gateway cannot call the service.", NO_RETRY
     ),
     "AUTHORIZER_CONFIGURATION_ERROR": _like(Unavailable, 503, NOT_VERIFIED, RETRY),
-    # The authorizer cannot have the issuer's keys. The app answers the same.
+    # The authorizer cannot get the issuer's keys. The app gives the same answer.
     "AUTHORIZER_FAILURE": _like(
         Unavailable, 503, NOT_VERIFIED, {**RETRY, "Retry-After": str(int(PAUSE))}
     ),
     "BAD_REQUEST_BODY": BAD_REQUEST,
     "BAD_REQUEST_PARAMETERS": BAD_REQUEST,
     "DEFAULT_4XX": BAD_REQUEST,
-    # What is left is the 502 for a function that crashed or was stopped.
+    # Mainly the 502 for a function that crashed or was stopped.
     "DEFAULT_5XX": _like(OutcomeUnknown, 502, NO_ANSWER, {}),
     "EXPIRED_TOKEN": FORBIDDEN,
     "INTEGRATION_FAILURE": OUTCOME_UNKNOWN,
@@ -108,8 +108,8 @@ def _gateway_response(answer: Answer, origins: Sequence[str]) -> dict[str, Any]:
 
 
 def _cors(origins: Sequence[str]) -> dict[str, str]:
-    """A gateway response cannot choose from a list. With several origins it allows all: it holds
-    nothing that a page could not get without a browser, and the app answers the preflight."""
+    """A gateway response cannot choose from a list. With several origins it allows all. That is
+    safe, because it holds no data and the app answers the preflight."""
     if not origins:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""What Zappa calls after it packs and after it deploys, also if it is run by hand."""
+"""The hooks that Zappa calls after it packs and after it deploys, also when it is run by hand."""
 
 import sys
 from pathlib import Path

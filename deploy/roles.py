@@ -1,7 +1,7 @@
 """Waits until Lambda can assume a role that Zappa has just made.
 
-A new role is not known everywhere in AWS for some seconds. Until then, Lambda refuses a function
-with this role.
+It takes some seconds until a new role is known everywhere in AWS. Until then, Lambda refuses a
+function with this role.
 """
 
 from typing import Any

@@ -3,6 +3,7 @@
 python -m deploy.stage STAGE
     environment | credentials | check | deployed | address | secrets | secret | smoke
 """
+# Over 250 lines, because all of these need the same settings of a stage.
 
 import json
 import os
@@ -14,12 +15,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from app.config import split_origins
+from app.config import Config, split_origins
 from app.table.client import operator_message
 from deploy.checks import check
 
@@ -40,7 +42,7 @@ class Stage:
 
     @property
     def secrets(self) -> list[str]:
-        """The names of the secrets that its function needs. They stand in no file."""
+        """The names of the secrets that its function needs. Their values are in no file."""
         variables = self.variables
         issuers = variables.get("ISSUERS", "")
         if file := variables.get("ISSUERS_FILE"):
@@ -101,7 +103,8 @@ def _settings(name: str) -> dict[str, Any]:
 
 
 def print_environment(stage: Stage) -> None:
-    """Prints shell commands that make `flask` use the stage's table."""
+    """Prints shell commands that make `flask` use the stage's table and settings, and none of the
+    shell's own but the secrets."""
     placeholders = sorted(set(re.findall(r"CHANGE-ME[\w-]*", json.dumps(stage.settings))))
     if placeholders:
         sys.exit(f"zappa_settings.json still has {', '.join(placeholders)} (docs/deploy.md).")
@@ -113,6 +116,8 @@ def print_environment(stage: Stage) -> None:
     }
     if profile := stage.settings.get("profile_name"):
         exported["AWS_PROFILE"] = profile
+    settings = {setting.name.upper() for setting in fields(Config)} | {"ISSUERS_FILE"}
+    print("unset", *sorted(settings - {"JWT_SECRET", "ISSUER_SECRETS"}))
     for name, value in exported.items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -147,7 +152,7 @@ def print_secrets(stage: Stage) -> None:
 
 
 def set_secret(stage: Stage) -> None:
-    """Sets at the function the secrets that SECRETS names, from this environment. So they are in no
+    """Sets the secrets that SECRETS names at the function, from this environment. So they are in no
     file and not in the archive, and Zappa's updates keep them."""
     functions = stage.client("lambda")
     functions.get_waiter("function_updated_v2").wait(FunctionName=stage.function)

@@ -1,5 +1,5 @@
 """Limits the requests per second that API Gateway lets through to a stage, before the function is
-called. Zappa has no settings for it.
+called. Zappa has no setting for it, so `./scripts/deploy` runs this.
 
 python -m deploy.throttling STAGE
 """
@@ -13,8 +13,8 @@ EVERY_METHOD = "/*/*/throttling"
 
 
 def throttle(stage: Stage) -> None:
-    """Applies `throttling` of zappa_settings.json. Without it, the account's limits are in force.
-    Can be repeated. Zappa's updates leave it as it is."""
+    """Applies `throttling` in zappa_settings.json. Without it, the account's limits apply. It can
+    be repeated. Zappa's updates do not change it."""
     limits = stage.settings.get("throttling")
     if not limits:
         print(f"{stage.name} has no throttling in zappa_settings.json: nothing was changed.")

@@ -31,6 +31,9 @@ import dynamodb_local
 from mutations import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
+# `python scripts/mutation.py` has only `scripts` on its path, and the children import our modules.
+sys.path.insert(0, str(ROOT))
+
 ACCEPTED = ROOT / "docs/reliability.md"
 
 SESSIONS, MESSAGES = "tests/api/test_sessions.py", "tests/api/test_messages.py"
@@ -202,6 +205,14 @@ def baseline(paths: list[str]) -> tuple[Durations, dict[str, Hits]]:
     }
 
 
+def check_itself(path: str, durations: Durations, hits: Hits) -> None:
+    """Exits if the module's own text counts as noticed: then every change would."""
+    line = next((line for line, tests in hits.items() if tests & durations.keys()), 0)
+    unchanged = Mutant(0, 0, "", range(line, line + 1))
+    if not list(survivors(path, [unchanged], durations, hits, jobs=1)):
+        sys.exit(f"the tests of {path} fail without a change, so they would notice anything")
+
+
 def tests_for(mutant: Mutant, durations: Durations, hits: Hits) -> list[str]:
     """The tests that reach the change, the fastest first; all tests if it runs on import."""
     lines = [hits[line] for line in mutant.lines if line in hits]
@@ -325,6 +336,7 @@ def try_module(
         for name, seconds in durations.items()
         if any(name.startswith(f"{file}::") for file in TESTS[path])
     }
+    check_itself(path, durations, hits)
     alive: set[str] = set()
     for mutant, remark in survivors(path, chosen, durations, hits, arguments.jobs):
         line, entry = described(path, text, mutant)

@@ -1,7 +1,7 @@
 """Whether the service can answer requests: its database answers, and it can verify tokens.
 
-Anybody may ask, without a token and as often as they like. So each part is looked at by one thread
-at a time, at most once a second, whoever waits for it.
+Anybody may ask, without a token and as often as they like. So one thread at a time checks each
+part, at most once a second, however many requests wait for it.
 """
 
 import threading
@@ -16,8 +16,8 @@ FRESH = 1.0
 """Seconds for which a result is used again, good or bad."""
 
 PATIENCE = 3.0
-"""Seconds that a request waits. A part that takes longer is not ready. Its thread ends by itself:
-a call to DynamoDB has a timeout of 8 seconds."""
+"""Seconds that a request waits. A part that takes longer is not ready. Its thread ends on its own,
+because a call to DynamoDB has a timeout of 8 seconds."""
 
 
 class Readiness:
@@ -48,7 +48,7 @@ class _Part:
         self._ready = False
 
     def begin(self) -> None:
-        """Starts a look, unless one is under way or was made a moment ago."""
+        """Starts a check, unless one is under way or the last result is fresh."""
         with self._lock:
             under_way = self._looking and self._looking.is_alive()
             if under_way or self._clock() - self._looked_at < FRESH:

@@ -1,9 +1,9 @@
 """OpenTelemetry traces and metrics of requests and of calls to DynamoDB, if OTEL_ENABLED is set.
 
 Nothing else imports this module or the packages, so a service without it starts as fast as before.
-What leaves the process is on lists here, whatever an instrumentation records: the method and the
+The lists here say what leaves the process, whatever an instrumentation records: the method and the
 route's template, but no path, query, header, address, id, text of an exception or content. A trace
-says nothing of who asked. The request's line in the log has the trace's id, and tenant and user.
+does not show who asked. The request's line in the log has the trace's id, the tenant and the user.
 """
 
 import os
@@ -60,7 +60,7 @@ OF_A_CALL = {
     "retry_attempts",
     "error.type",
 }
-"""Of the attributes of a call to DynamoDB, those that have no part of a key or an item."""
+"""The attributes of a call to DynamoDB that hold no part of a key or an item."""
 
 
 def init_app(app: flask.Flask, config: Config) -> None:
@@ -129,7 +129,7 @@ def _count_calls(app: flask.Flask, meters: MeterProvider) -> None:
 
 
 def _flush_on_lambda(app: flask.Flask, tracers: TracerProvider) -> None:
-    """On Lambda, threads stand still after the answer. So a request's spans are sent before it."""
+    """Sends a request's spans before its answer, because Lambda stops all threads after it."""
     traced: Callable[..., Iterable[bytes]] = app.wsgi_app
 
     def flushed(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -143,7 +143,7 @@ def _flush_on_lambda(app: flask.Flask, tracers: TracerProvider) -> None:
 
 
 class SafeExporter(SpanExporter):
-    """Passes on what is on the lists above, and nothing else of a span."""
+    """Exports only what the lists above allow of a span."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter

@@ -1,9 +1,9 @@
-"""One line in the log for each request that uses a right over what is not the caller's own: who did
-what, for whom, and what became of it.
+"""Logs one line for each request that reaches beyond the caller's own data: who did what, for whom,
+and with which status.
 
-These are requests that act for a user, and those that need a scope which no token has without
-saying so (`app.identity.auth`). A request that was refused or failed has its line, too, but not one
-whose token was invalid: nobody knows who sent it.
+These are requests that act for a user, and those that need a scope which a token has only if it
+lists it (`app.identity.auth`). A request that was refused or failed has its line, too. One whose
+token was invalid has none, because nobody knows who sent it.
 """
 
 import re

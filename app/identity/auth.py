@@ -42,7 +42,7 @@ OWN_SCOPES = {
 """Endpoints that need a scope of their own instead of the usual ones."""
 
 NEVER_IMPLIED = {"sessions.import_session": IMPORT}
-"""Endpoints that need one more scope, which no token has without saying so."""
+"""Endpoints that need one more scope, which a token has only if it lists it."""
 
 ACT_FOR_USER_HEADER = "Act-For-User"
 

@@ -61,8 +61,8 @@ class Rights:
     """What gives a token its scopes.
 
     `claims` are the places to look. Each is a list of alternatives, of which the first present one
-    counts. `prefix` and `grants` translate words. `otherwise` is what a token has that has none of
-    the claims.
+    counts. `prefix` and `grants` translate words. `otherwise` are the scopes of a token without any
+    of the claims.
     """
 
     claims: tuple[tuple[Path, ...], ...] = ()
@@ -78,7 +78,7 @@ class Rights:
         words = [found for paths in self.claims if (found := _words(claims, paths)) is not None]
         if not words:
             return self.otherwise
-        if self.prefix is None and not self.grants:  # the usual case, for new tokens' sake
+        if self.prefix is None and not self.grants:  # the usual case, faster
             return frozenset().union(*words)
         return frozenset(scope for found in words for word in found for scope in self._scopes(word))
 

@@ -1,10 +1,10 @@
 """Reads the issuers from ISSUERS, and refuses what is unknown, could never work or is ambiguous.
 
 docs/issuers.schema.json describes the form for editors, and docs/issuers.md the meaning. The checks
-are made here by hand: a library for schemas would cost more time at each cold start than all of
-this module, and could not say what is right instead.
+are written by hand: a library for schemas would cost more time at each cold start than this whole
+module, and its messages could not say what is right.
 
-This module is over 250 lines because each member is checked here, with what is right instead.
+This module is over 250 lines because it has a check and a message for each member.
 """
 
 import json
@@ -219,7 +219,7 @@ class _Entry:
             raise self._fault(
                 "secret_env",
                 f"must be the name of a variable that begins with {SECRETS}, such as "
-                f"{SECRETS}SUPABASE. The secret itself does not belong into ISSUERS",
+                f"{SECRETS}SUPABASE. The secret itself does not belong in ISSUERS",
             )
         if not (secret := self._secrets.get(name)):
             raise self._fault("secret_env", f"names {name}, which is not set: set the variable")

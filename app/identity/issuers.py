@@ -1,7 +1,7 @@
 """The issuers whose tokens are accepted, and which issuer speaks for which tenant.
 
-`of` and `tenant` look at claims before any signature is checked. So a token of a stranger, or one
-that names another issuer's tenant, makes nobody fetch keys.
+`of` and `tenant` look at claims before any signature is checked. So a stranger's token, or one that
+names another issuer's tenant, causes no fetch of keys.
 """
 
 import re
@@ -25,7 +25,7 @@ Required = Mapping[str, str | bool]
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Issuer:
     """One issuer. docs/issuers.md describes each member. `issuer` is None only where JWT_ISSUER is
-    not set; `tenants` is None if this issuer speaks for all tenants that are no other issuer's."""
+    not set; `tenants` is None if this issuer speaks for all tenants that no other issuer has."""
 
     issuer: str | None
     jwks_url: str | None = None

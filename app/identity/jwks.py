@@ -114,14 +114,17 @@ class Jwks:
             raise IssuerMisconfigured
         raise Unavailable("The issuer's keys cannot be fetched.", retry_after=int(PAUSE))
 
+    @property
     def has_keys(self) -> bool:
-        """Whether there are keys. If they have never been fetched, tries, like the first request
-        with a token."""
-        if not self._keys:
-            self._start_fetching()
-            if self._fetching:
-                self._fetching.join(self._timeout)
         return bool(self._keys)
+
+    def fetch_first(self) -> bool:
+        """Fetches keys that have never been fetched, like the first request with a token. Returns
+        whether there are keys."""
+        self._start_fetching()
+        if self._fetching:
+            self._fetching.join(self._timeout)
+        return self.has_keys
 
     def is_ambiguous(self, kid: str | None) -> bool:
         """Whether several keys match this id, or there are several and no id is given."""

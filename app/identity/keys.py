@@ -1,4 +1,4 @@
-"""The keys of one issuer: its secret, or what it publishes, for each `{tid}` apart."""
+"""The keys of one issuer: its secret, or what it publishes, separately for each `{tid}`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Found = tuple[Any, str]
 
 
 class Keys:
-    """Each issuer has its own, with its own fetches. So none waits for the keys of another."""
+    """Each issuer has its own, with its own fetches, so that none waits for another's keys."""
 
     def __init__(self, issuer: Issuer, jwks: Jwks | None, fetch: Fetch | None) -> None:
         self._issuer = issuer
@@ -53,7 +53,7 @@ class Keys:
 
     def published(self, tid: str | None = None) -> Jwks:
         """The published keys. The tenants that `{tid}` can name are listed, if `jwks_url` has it;
-        so there is a bound to how many there are."""
+        so their number is bounded."""
         place = tid if self._by_tid else None
         if place not in self._published:
             url = str(self._issuer.jwks_url).replace(TID, place or "")
@@ -62,9 +62,13 @@ class Keys:
         return self._published[place]
 
     def are_had(self) -> bool:
-        """Whether there are any. If they have never been fetched, tries. Those that differ by
-        `{tid}` are fetched when a token names one."""
-        return bool(self._issuer.secret) or self._by_tid or self.published().has_keys()
+        """Whether there are any now. Those that differ by `{tid}` are fetched when a token names
+        one, so nothing is missing before."""
+        return bool(self._issuer.secret) or self._by_tid or self.published().has_keys
+
+    def can_be_had(self) -> bool:
+        """The same, but tries to fetch them if they have never been fetched."""
+        return self.are_had() or self.published().fetch_first()
 
     def _signs_for(self, key: Key, tid: str) -> bool:
         """Whether the document lets this key sign for this tenant's issuer. Entra publishes the

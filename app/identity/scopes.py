@@ -8,8 +8,8 @@ TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
 """For the values of a whole tenant. A token needs these instead of the usual ones."""
 
 AUDIT, GOVERN = "sources:audit", "sources:govern"
-"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
-these instead of the usual ones."""
+"""For the answers of a whole tenant that cite a source, and for saying what became of the source. A
+token needs one of these instead of the usual ones."""
 
 TENANT_USAGE = "tenant:usage"
 

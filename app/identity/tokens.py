@@ -105,9 +105,11 @@ class Verifier:
             raise Unauthorized(reason=_reason(error)) from None
 
     def has_keys(self) -> bool:
-        """Whether it can verify tokens of any issuer. Tries to fetch the keys if there are none.
-        One issuer that is down must not take the service from the users of the others."""
-        return any(keys.are_had() for keys in self.keys.values())
+        """Whether it can verify the tokens of at least one issuer, so that an issuer that is down
+        does not take the service from the users of the others. Only if there are no keys at all
+        does it try to fetch some, and wait for them."""
+        known = self.keys.values()
+        return any(keys.are_had() for keys in known) or any(keys.can_be_had() for keys in known)
 
     def _verify_new(
         self, authorization: str, header: str, payload: str, signature: str

@@ -1,7 +1,7 @@
 """How a finding of the check can be mended, where the right value follows from the table.
 
-`app.operations.repair` carries mends out. A mend is written on condition that every item that it
-rests on is still as it was read, so it never undoes what somebody has written meanwhile.
+`app.operations.repair` carries mends out. A mend is written on the condition that every item that
+it follows from is still as it was read, so it never overwrites a later write.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ Attributes = Mapping[str, str | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """`text` says what is done. The item of the finding gets the attributes `sets`, or loses those
-    that are None; without `sets` it is deleted. With `creates` that item is made instead, and the
-    finding's own must be unchanged. `absent` are the keys of items that must not exist."""
+    """`text` says what is done. The finding's item gets the attributes in `sets`, and loses those
+    that are None there; without `sets` it is deleted. With `creates`, that item is created instead,
+    and the finding's own must be unchanged. `absent` are the keys of items that must not exist.
+    `unchanged` are other items that must be as they were read."""
 
     text: str
     sets: Attributes | None = None
@@ -50,7 +51,7 @@ def index_keys(index: str, right: Mapping[str, str]) -> Mend:
 
 
 def due(owner: str, since: Value | None, now: int) -> dict[str, str]:
-    """The keys by which the sweep finds an item: at the time that it has now, or else at once."""
+    """The keys by which the sweep finds an item: due at `since` if that is a time, or else now."""
     try:
         datetime.fromisoformat(str(since))
     except ValueError:

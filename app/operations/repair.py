@@ -1,9 +1,9 @@
 """Mends what the check has found, where that needs no guess (`app.operations.mends`).
 
-A finding counts only if two readings of the partition, one after the other, gave the same. So what
-it rests on was there before the second one began: the count of a session's messages, for example,
-is of the state that its item shows. The write then has the condition that nothing has changed
-since. In a table that is in use, some mends fail therefore, and the next run makes them.
+A finding is mended only if two readings of the partition, one after the other, had the same result.
+Then the items that it follows from belong together: the count of a session's messages, for example,
+is that of the state which the session's item shows. The write has the condition that nothing has
+changed since. So in a table that is in use some mends fail, and the next run makes them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from app.table.db import ConditionFailed, Table
 from app.table.writes import Item, Value, Write
 
 LARGE = {"body", "metadata"}
-"""Not compared. Whoever writes one of them writes another attribute, too."""
+"""Not compared, because every write of these also changes another attribute."""
 
 CANNOT_BE_TOLD = "left as it is: the table does not tell what is right"
 IN_USE = "left as it is: it changes; run this again"
@@ -26,7 +26,7 @@ IN_USE = "left as it is: it changes; run this again"
 def repair(
     table: Table, findings: Iterable[Finding], *, apply: bool
 ) -> Iterator[tuple[Finding, str, bool]]:
-    """Yields each finding with what was done about it, or would be done, and whether it was."""
+    """Yields each finding, what was or would be done about it, and whether it was done."""
     for _, group in groupby(findings, key=lambda finding: finding.partition):
         yield from _repair_partition(table, list(group), apply=apply)
 
@@ -34,7 +34,7 @@ def repair(
 def _repair_partition(
     table: Table, findings: list[Finding], *, apply: bool
 ) -> Iterator[tuple[Finding, str, bool]]:
-    """What is wrong with one item is mended in one write."""
+    """Mends all findings of one item in one write."""
     together: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding.mend and finding.is_settled:
@@ -97,7 +97,8 @@ def _key(item: Item) -> dict[str, str]:
 
 
 def _as_read(item: Item) -> tuple[str, dict[str, Value]]:
-    """The condition that an item is what was read. One with nothing but a key was not there."""
+    """The condition that an item is still as it was read. An item with nothing but a key did not
+    exist."""
     if item.keys() <= {"PK", "SK"}:
         return "attribute_not_exists(PK)", {}
     names = [name for name in NAMES if name not in LARGE | {"PK", "SK"}]

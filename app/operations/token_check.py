@@ -1,4 +1,4 @@
-"""Tells an operator what a token would be, or why it is refused. Never shows the token itself."""
+"""Shows an operator whom a token stands for, or why it is refused. Never shows the token itself."""
 
 import json
 import re
@@ -53,7 +53,7 @@ REASONS = {
     "no_aud": "It has no aud.",
     "invalid": "It is not valid.",
 }
-"""In plain words, each reason that the log may give."""
+"""An explanation of each reason that the log may give."""
 
 CLAIMS = {
     "wrong_issuer": ("iss",),
@@ -65,7 +65,7 @@ CLAIMS = {
     "wrong_audience": ("aud",),
     "no_actor": ("act",),
 }
-"""The claims that explain a reason, whatever is configured."""
+"""The claims that explain a reason with any configuration."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _refused(verifier: Verifier, token: str, reason: str) -> Iterator[str]:
 
 
 def _details(reason: str, issuer: Issuer | None) -> tuple[tuple[Path, ...], dict[str, Any]]:
-    """The claims that the issuer's entry names and that explain the reason; and what it says."""
+    """The claims named in the issuer's entry that explain the reason, and the entry's own members
+    that do."""
     if issuer is None:
         return (), {}
     tenant: tuple[Path, ...] = () if issuer.tenant else (issuer.tenant_claim,)

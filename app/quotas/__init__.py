@@ -1,1 +1,1 @@
-"""What tenants and users use, how much they may, and the report of it. Off unless configured."""
+"""Quotas of tenants and users, and the report of what tenants used. Off unless configured."""

@@ -1,13 +1,15 @@
 """What one tenant or user has used on one day, as far as this process knows. No I/O.
 
 A counter has one item per shard in the table. What this process has counted is `pending` until it
-is added to one of them, and the answer tells what all processes have added there. The next time it
-is another shard's turn.
+is added to one of the items. The answer to this write has what all processes have added there. The
+shards take turns.
 
-    used = what the items said when last seen + sending + pending
+    used = what the items held when last seen + sending + pending
 
-Requests are counted by their second, so that a request that is told late is not counted as if it
-were made just now. From these seconds follows what the bucket holds.
+Requests are counted by their second, so that a request that is written late does not count as if it
+were made just now. The bucket's level is computed from these seconds.
+
+This module is over 250 lines because counting, the bucket and the exchange share one state.
 """
 
 import random
@@ -35,13 +37,14 @@ MAX_MODELS = 10
 OTHER = "other"
 
 KNOWN_SECONDS = 30
-"""So long the items tell how many requests a second had. What is older has flown into the level."""
+"""How long the items keep the number of requests of a second. Older seconds are in the level."""
 
 FLUSH_EVERY = 1000
 """Milliseconds."""
 
 UNSEEN = 1000 * SEEN_WITHIN - FLUSH_EVERY
-"""Milliseconds. What others have told is seen after this time, and they tell it after a second."""
+"""Milliseconds after which the items are read again. Other processes write once a second, so
+`SEEN_WITHIN` seconds after a request all processes know of it."""
 
 MAX_PAUSE = 30_000
 """Milliseconds between two tries while the table refuses them."""
@@ -53,8 +56,8 @@ class Counter:
     Args:
         places: the keys of its items.
         expires: when they may go, in seconds since 1970.
-        level: what its bucket holds now. By default, it is taken to have been full before the
-            seconds that the items tell of.
+        level: what its bucket holds now. By default, it was full before the seconds that the items
+            hold.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class Counter:
 
     def _used(self, name: str) -> int:
         own = self._sending.get(name, 0) + self._pending.get(name, 0)
-        return own + sum(_number(item, name) for item in self._seen)
+        return own + sum(number_in(item, name) for item in self._seen)
 
     # Counting
 
@@ -141,13 +144,13 @@ class Counter:
     # The bucket
 
     def level(self, now: int) -> float:
-        """What the bucket holds. It is negative if more was let through than there was: then it
-        has to be made up for first, so that in the long run the rate holds."""
+        """What the bucket holds. It is negative if more was let through than it held. Then it must
+        fill up first, so that in the long run the rate holds."""
         level, at = self._level, float(self._level_at)
         return self._flow(level, at, now / 1000, sorted(self._seconds))
 
     def _settle(self, now: int) -> None:
-        """Lets what is too old to be told by anyone flow into the level."""
+        """Adds to the level the seconds that are too old for any process to add to."""
         horizon = now // 1000 - KNOWN_SECONDS
         if horizon > self._level_at:
             old = sorted(second for second in self._seconds if second < horizon)
@@ -171,7 +174,7 @@ class Counter:
         return bool(self._pending) and late and not self._busy and not self._pauses(now)
 
     def is_outdated(self, now: int) -> bool:
-        """Whether the items have to be read before this counter says anything."""
+        """Whether the items have to be read before this counter can be relied on."""
         old = abs(now - min(self._seen_at)) > UNSEEN
         return old and not self._busy and not self._pauses(now)
 
@@ -179,7 +182,8 @@ class Counter:
         return 0 < self._retry_at - now <= MAX_PAUSE
 
     def begin_reading(self) -> None:
-        """Then nothing is added meanwhile: it would be counted as seen and as being sent."""
+        """Prevents a flush while the items are read. Its amounts would count twice, as seen and as
+        being sent."""
         self._busy = True
 
     def begin_flush(self, now: int) -> Write:
@@ -202,11 +206,11 @@ class Counter:
         self._turn = (self._turn + 1) % len(self.places)
 
     def lose_flush(self, now: int) -> None:
-        """Nobody knows whether it was added. It counts as added until the item is seen again: if it
-        was not, this process forgets it. Adding it again might count it twice."""
+        """Nobody knows whether it was added. It counts as added until the item is seen again. If it
+        was not added, it is lost, because adding it again might count it twice."""
         seen = dict(self._seen[self._turn])
         for name, amount in self._sending.items():
-            seen[name] = _number(seen, name) + amount
+            seen[name] = number_in(seen, name) + amount
         self._seen[self._turn] = seen
         self._sending = {}
         self.fail(now)
@@ -220,7 +224,7 @@ class Counter:
         self._failures = min(self._failures + 1, 5)
 
     def catch_up(self, items: Mapping[tuple[str, str], Item], now: int) -> None:
-        """Takes what the items say. Those that are not there have not been written yet."""
+        """Takes over what the items hold. A missing item has not been written yet."""
         self._busy = False
         for shard, place in enumerate(self.places):
             self._see(shard, items.get((place["PK"], place["SK"]), {}), now)
@@ -235,7 +239,7 @@ class Counter:
                 for name in found:
                     second = second_of(name)
                     if second is not None and second >= self._level_at:
-                        used = self._seconds.get(second, 0) + _number(found, name)
+                        used = self._seconds.get(second, 0) + number_in(found, name)
                         self._seconds[second] = used
 
 
@@ -255,13 +259,18 @@ def models_of(item: Mapping[str, object]) -> list[str]:
     return [name.removeprefix(MESSAGES) for name in item if name.startswith(MESSAGES)]
 
 
-def _number(item: Mapping[str, object], name: str) -> int:
+def number_in(item: Mapping[str, object], name: str) -> int:
+    """A number that is missing or damaged counts as 0.
+
+    >>> number_in({"request_count": 2}, "request_count"), number_in({}, "request_count")
+    (2, 0)
+    """
     found = item.get(name, 0)
     return found if isinstance(found, int) else 0
 
 
 def _addition(key: Key, adds: Mapping[str, int], removes: Sequence[str], expires: int) -> Write:
-    """The names may have any characters, so the expression has others in their place."""
+    """Attribute names may have any characters, so the expression uses placeholders."""
     names = [*adds, *removes]
     places = {name: f"#{number}" for number, name in enumerate(names)}
     added = ", ".join(f"{places[name]} :{number}" for number, name in enumerate(adds))

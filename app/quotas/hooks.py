@@ -1,4 +1,4 @@
-"""Counts each request, refuses it if a quota is used up, and tells in headers what is left."""
+"""Counts each request, refuses it if a quota is used up, and shows in headers what is left."""
 
 import flask
 
@@ -11,12 +11,12 @@ from app.table.ids import Clock
 NEVER_REFUSED = frozenset(
     {"sessions.export_user", "sources.redact_source", "usage.get_tenant_usage"}
 )
-"""Besides every DELETE: whoever wants to take their data away, or to erase it, can do so."""
+"""Besides every DELETE, so that data can always be exported and erased."""
 
 
 def init_app(app: flask.Flask, config: Config, table: Table, clock: Clock) -> None:
-    """Call it after that of `app.identity.auth`, which says who the caller is. A request without a
-    valid token, or without the scope that it needs, is not counted."""
+    """Must be called after `app.identity.auth.init_app`, whose hook sets the caller. A request
+    without a valid token, or without the scope that it needs, is not counted."""
     meter = app.extensions["meter"] = Meter(table, clock, config)
 
     @app.before_request

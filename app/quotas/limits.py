@@ -1,4 +1,4 @@
-"""How much a tenant or a user may use, and the header fields that tell it.
+"""How much a tenant or a user may use, and the header fields that show it.
 
 The fields are those of draft-ietf-httpapi-ratelimit-headers-10.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/

@@ -1,8 +1,8 @@
-"""The counters of this process: lets requests through or not, and exchanges what was counted with
-the other processes by the table.
+"""The counters of this process. Lets requests through or refuses them, and exchanges what was
+counted with the other processes through the table.
 
 The exchange takes place after a response was sent, at most once a second for each counter. If the
-table cannot be read or written, the counters go on with what they know. So the service stays
+table cannot be read or written, the counters continue with what they know. So the service stays
 available, and each process still keeps to its own bucket.
 
 Works without Flask.
@@ -29,13 +29,14 @@ from app.table.keys import Key
 from app.table.writes import Write
 
 MAX_COUNTERS = 10_000
-"""Tenants and users that a process remembers. One that has been away for longest is forgotten."""
+"""Tenants and users that a process remembers. The one that was used least recently is forgotten."""
 
 FLUSHES = 4
-"""At most after one response: those of its tenant and user, and two of others that ended early."""
+"""At most after one response: its tenant's, its user's, and two of others that send no more
+requests."""
 
 LOOKED_AT = 50
-"""Counters, for those that are due. The one that waits for longest is the first."""
+"""How many counters are searched for one that is due. The one that has waited longest is first."""
 
 TENANT_DAYS, USER_DAYS = 400, 2
 """After these days, the table removes what was counted."""
@@ -108,8 +109,8 @@ class Meter:
         return [standing for counter in counters for standing in counter.standings(now)]
 
     def flush(self) -> None:
-        """Tells the table what was counted, and learns what others did. Costs 1 update for each
-        counter that is due, at most `FLUSHES`."""
+        """Adds to the table what was counted, and learns what others have added. Costs 1 update for
+        each counter that is due, at most `FLUSHES`."""
         now = self._clock()
         for _ in range(FLUSHES):
             with self._lock:
@@ -162,7 +163,7 @@ class Meter:
                     counter.fail(now)
 
     def _counter(self, kind: str, caller: Caller, limits: Limits, now: int) -> Counter:
-        """Of today. The one of yesterday tells what its bucket holds, and is flushed once more."""
+        """Today's counter. It takes over the bucket of yesterday's, which is flushed once more."""
         name = kind, caller.tenant if kind == "tenant" else caller.partition
         day = day_at(now)
         counter = self._counters.get(name)

@@ -17,6 +17,7 @@ from app.quotas.counters import (
     REQUESTS,
     WRITTEN,
     models_of,
+    number_in,
 )
 from app.table import keys, ranges
 from app.table.db import Table
@@ -25,7 +26,7 @@ from app.table.writes import Item
 
 @dataclass(slots=True)
 class ModelUse:
-    """`cost` is what the messages told, in millionths; None if none did."""
+    """`cost` is the sum of the costs in the messages, in millionths; None if no message has one."""
 
     messages: int = 0
     input_tokens: int = 0
@@ -44,21 +45,21 @@ class DayUse:
 
     def add(self, item: Item) -> None:
         """What was counted in one shard."""
-        self.requests += _number(item, REQUESTS)
-        self.refused_requests += _number(item, REFUSED)
-        self.read_units += _number(item, READ) / 2
-        self.write_units += _number(item, WRITTEN) / 2
+        self.requests += number_in(item, REQUESTS)
+        self.refused_requests += number_in(item, REFUSED)
+        self.read_units += number_in(item, READ) / 2
+        self.write_units += number_in(item, WRITTEN) / 2
         for name in sorted(models_of(item)):
             # Processes that begin a day together may have counted more of them.
             is_one_too_many = (
                 name not in self.models and len(self.models.keys() - {OTHER}) >= MAX_MODELS
             )
             model = self.models.setdefault(OTHER if is_one_too_many else name, ModelUse())
-            model.messages += _number(item, MESSAGES + name)
-            model.input_tokens += _number(item, INPUT + name)
-            model.output_tokens += _number(item, OUTPUT + name)
+            model.messages += number_in(item, MESSAGES + name)
+            model.input_tokens += number_in(item, INPUT + name)
+            model.output_tokens += number_in(item, OUTPUT + name)
             if COST + name in item:
-                model.cost = (model.cost or 0) + _number(item, COST + name)
+                model.cost = (model.cost or 0) + number_in(item, COST + name)
 
 
 class UsageReader:
@@ -82,8 +83,3 @@ class UsageReader:
         partition = keys.tenant_usage(tenant, shard, first)["PK"]
         pages = self.table.query(partition, ranges.days(first, last))
         return [item for page in pages for item in page]
-
-
-def _number(item: Item, name: str) -> int:
-    found = item.get(name, 0)
-    return found if isinstance(found, int) else 0

@@ -24,9 +24,9 @@ blp = Blueprint("usage", __name__, description="What a tenant used")
 def get_tenant_usage(query: dict[str, date]) -> flask.Response:
     """Show what your tenant used
 
-    Per day of UTC: requests, units of DynamoDB, and the tokens per model where messages say them.
-    Needs the scope `tenant:usage`, and is never refused for a quota. What was used in the last
-    seconds may be missing.
+    Shows for each day of UTC the requests, the units of DynamoDB, and the tokens per model where
+    messages have them. Needs the scope `tenant:usage`, and is never refused for a quota. The use of
+    the last seconds may be missing.
     """
     from app.quotas.answers import quota_members, usage_members  # loaded only where it is needed
     from app.quotas.report import UsageReader

@@ -48,14 +48,14 @@ class ModelUsageSchema(ma.Schema):
     model = fields.String(
         required=True,
         metadata={
-            "description": "As the messages say; `unknown` if they do not, `other` for all after "
-            "the tenth of a day"
+            "description": "As the messages say. `unknown` if they do not; `other` for all models "
+            "after the tenth of a day"
         },
     )
-    messages = _count("Messages that were written and say how many tokens they took")
-    input_tokens = _count("With those that were read from or written to a cache")
-    output_tokens = _count("With those of reasoning")
-    told_cost = _amount("What the messages say, null if they say nothing", allow_none=True)
+    messages = _count("Messages that say how many tokens they took")
+    input_tokens = _count("Includes tokens that were read from or written to a cache")
+    output_tokens = _count("Includes reasoning")
+    told_cost = _amount("The sum of the costs in the messages; null without any", allow_none=True)
     priced_cost = _amount(
         "The tokens at the operator's present prices, null if there is no price", allow_none=True
     )

@@ -180,7 +180,7 @@ def test_acting_for_a_user_uses_the_users_share(make_app):
     assert person(app, user="agent").get("/sessions").status_code == 200
 
 
-def test_deletes_exports_and_the_report_are_never_refused(make_app, used):
+def test_what_exports_or_erases_and_the_report_are_never_refused(make_app, used):
     app = make_app(quota_tenant_requests_per_second=1, quota_tenant_write_units_per_day=1)
     alice = person(app)
     made = alice.create_session()["session_id"]
@@ -193,8 +193,11 @@ def test_deletes_exports_and_the_report_are_never_refused(make_app, used):
     assert alice.delete("/values?all=true").status_code == 200
     assert alice.delete(path).status_code == 200
     assert alice.delete("/sessions?confirm=all").status_code == 200
+    governor = person(app, scope="sources:govern")
+    assert governor.put(f"/tenant/sources/{'0' * 32}", {}).status_code == 429
+    assert governor.post(f"/tenant/sources/{'0' * 32}/redaction").status_code == 200
     assert alice.get("/sessions").status_code == 429
-    assert used(app)["refused_requests"] == 22
+    assert used(app)["refused_requests"] == 23
 
 
 def test_what_is_never_refused_counts_all_the_same(make_app):

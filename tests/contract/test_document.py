@@ -40,6 +40,21 @@ def test_what_is_generated_in_docs_is_current():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_types_of_the_typescript_client_are_current(document, operations):
+    """Made by `npm run schema` in clients/typescript, and lost easily when branches are merged."""
+    types = (ROOT / "clients/typescript/src/schema.d.ts").read_text()
+    schemas = document["components"]["schemas"]
+    assert [path for path in document["paths"] if f'"{path}": {{' not in types] == []
+    assert [name for name in operations if f" {name}: {{" not in types] == []
+    assert [name for name in schemas if f" {name}: {{" not in types] == []
+    for name, schema in schemas.items():
+        [body] = re.findall(rf"^        {name}: \{{\n(.*?)^        \}}", types, re.M | re.S)[:1]
+        members = schema.get("properties", {})
+        assert [m for m in members if not re.search(rf"^ +\"?{m}\"?\??:", body, re.M)] == []
+    codes = schemas["Problem"]["properties"]["code"]["enum"]
+    assert [code for code in codes if f'"{code}"' not in types] == []
+
+
 def test_operations_have_the_names_a_client_wants(operations):
     assert set(operations) == {
         "create_session",

@@ -190,6 +190,14 @@ class Project:
             all_settings[stage].setdefault("aws_environment_variables", {}).update(variables)
         path.write_text(json.dumps(all_settings))
 
+    def unset(self, stage: str, *variables: str) -> None:
+        """Removes some of a stage's `aws_environment_variables`."""
+        path = self.folder / "zappa_settings.json"
+        all_settings = json.loads(path.read_text())
+        for name in variables:
+            del all_settings[stage]["aws_environment_variables"][name]
+        path.write_text(json.dumps(all_settings))
+
     def run(self, *command: str, typed: str = "", fails: bool = False, **environment: str) -> str:
         """Runs a command and returns its output."""
         done = subprocess.run(

@@ -229,6 +229,31 @@ def variables(stage: Stage, **changed: str) -> Iterator[None]:
             yield
 
 
+@pytest.mark.parametrize("origin", [APP, ADMIN])
+def test_a_page_can_read_what_was_used_and_that_it_is_too_much(stage, ask, issuer, origin):
+    """The app's own 429, which is another than the gateway's."""
+    admin = issuer.token(origin, "admin", scope="sessions:read tenant:usage")
+    with variables(stage, QUOTA_TENANT_REQUESTS_PER_SECOND="0.1"):
+        answers = [ask("GET", SESSIONS, admin, origin=origin) for _ in range(4)]
+        usage = ask("GET", "/api/v1/tenant/usage", admin, origin=origin)
+    assert [answer["status"] for answer in answers] == [200, 429, 429, 429]
+    refused = answers[-1]
+    assert (refused["body"]["code"], refused["headers"]["should-retry"]) == (
+        "RATE_EXCEEDED",
+        "true",
+    )
+    assert refused["body"]["violated_policies"] == ["tenant"]
+    assert 0 < int(refused["headers"]["retry-after"]) <= 10
+    assert refused["headers"]["ratelimit"].startswith('"tenant";r=0;t=')
+    assert (usage["status"], usage["body"]["is_counted"]) == (200, True)
+    assert usage["headers"]["ratelimit-policy"].startswith('"tenant";')
+
+
+def test_a_page_cannot_read_ready_which_is_for_monitors(ask, alice):
+    """Only what is under /api has CORS headers."""
+    assert ask("GET", "/ready", alice) == NOT_READABLE
+
+
 def test_a_page_can_read_that_the_issuers_keys_are_not_there(stage, ask, issuer):
     """The authorizer fails. The preflight is remembered, or answered without any key."""
     with variables(stage, JWT_JWKS_URL="http://127.0.0.1:1/keys"):

@@ -21,6 +21,7 @@ from tests.deploy.emulator import ROOT, Emulator, Project
 from tests.people import SECRET
 
 README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 SCRIPTS = {
     "deploy": ["./scripts/deploy"],
@@ -78,6 +79,19 @@ def test_an_aws_that_cannot_be_reached_is_named_by_each_step(project, command):
     step = [sys.executable, "-m", "deploy.stage", "production", command]
     printed = project.run(*step, fails=True, JWT_SECRET=SECRET)
     assert "http://127.0.0.1:1" in last_line(printed)
+
+
+def test_the_shells_own_settings_are_not_used_for_a_stage_but_for_its_secrets(project):
+    """With JWT_TENANT_CLAIM, for example, a stage with ISSUERS would not start."""
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", CONFIGURATION, re.MULTILINE)
+    boto3s = {"AWS_REGION", "AWS_ENDPOINT_URL_DYNAMODB"}
+    shells = dict.fromkeys(set(documented) - boto3s, "the shell's") | {"JWT_SECRET": SECRET}
+    use = f'eval "$({sys.executable} -m deploy.stage production environment)"; env'
+    printed = project.run("bash", "-euc", use, **shells)
+    found = dict(re.findall(r"^([A-Z_]+)=(.*)$", printed, re.MULTILINE))
+    assert len(shells) > 20
+    assert "the shell's" not in found.values()
+    assert (found["JWT_SECRET"], found["SESSIONS_TABLE"]) == (SECRET, "session-store-production")
 
 
 @pytest.fixture

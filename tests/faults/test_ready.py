@@ -1,5 +1,6 @@
 """GET /ready: what it says when the table or the issuer does not answer, and what it costs."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -149,6 +150,38 @@ def test_the_issuers_keys_are_fetched_once_and_missed_if_that_fails(make_app, is
     issuer.stop()
     clock.now += 86_400
     assert ask(app).status_code == 200, "keys that were fetched are kept"
+
+
+def test_an_issuer_that_hangs_does_not_make_it_wait_for_another_whose_keys_are_there(make_app):
+    """Otherwise it would be unready for 3 seconds in each 30, for the users of both."""
+    over, asked = threading.Event(), []
+    document = json.dumps({"keys": [public_jwk(rsa_key(), "k")]}).encode()
+
+    def fetch(url: str) -> bytes:
+        asked.append(url)
+        if "hangs" in url:
+            over.wait(30)
+        return document
+
+    issuers = [
+        {
+            "issuer": f"https://{name}.test/",
+            "jwks_url": f"https://{name}.test/keys",
+            "audiences": ["store"],
+            "tenant": name,
+            "rights": {"everyone": ["sessions:read"]},
+        }
+        for name in ("hangs", "works")
+    ]
+    config = Config(sessions_table="none", issuers=json.dumps({"issuers": issuers}))
+    verifier = Verifier(config, fetch=fetch)
+    works = verifier.keys[verifier.issuers.known[1]]
+    assert works.can_be_had()
+    started = time.monotonic()
+    assert ask(make_app(verifier=verifier)).status_code == 200
+    assert time.monotonic() - started < PATIENCE / 2
+    over.set()
+    assert asked == ["https://works.test/keys"]
 
 
 def test_both_parts_are_named(app):

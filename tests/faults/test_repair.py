@@ -117,12 +117,7 @@ def test_what_would_be_a_guess_is_left(where, attributes, change, mend, items):
 
 
 def test_what_is_left_of_a_session_that_is_gone_is_removed(
-    alice,
-    session,
-    change,
-    mend,
-    assert_sound,
-    items,
+    alice, session, change, mend, assert_sound, items
 ):
     for name, value in (("small", "1"), ("long", '"' + BIG + '"')):
         path = f"/sessions/{session['session_id']}/values/{name}"
@@ -139,13 +134,7 @@ def test_what_is_left_of_a_session_that_is_gone_is_removed(
     assert {item["SK"]["S"].split("#")[0] for item in items()} == {"USER", "REQUEST"}
 
 
-def test_feedback_whose_message_is_gone_is_removed(
-    alice,
-    session,
-    stranger,
-    mend,
-    assert_sound,
-):
+def test_feedback_whose_message_is_gone_is_removed(alice, session, stranger, mend, assert_sound):
     ulid = session["session_id"].removeprefix("sess_")
     attributes = {"rater": {"S": "bob"}, "rated": {"S": ulid}, "body": {"S": "{}"}}
     for rater in ("a", "b"):
@@ -167,16 +156,7 @@ def test_raters_are_counted(alice, bob, session, change, mend, assert_sound):
 
 @pytest.mark.parametrize("due", [None, "2026-01-01T00:00:00.000Z", "soon"])
 def test_a_cut_is_due_again_and_the_sweep_finishes_it(
-    alice,
-    session,
-    due,
-    stranger,
-    change,
-    mend,
-    table,
-    clock,
-    assert_sound,
-    items,
+    alice, session, due, stranger, change, mend, table, clock, assert_sound, items
 ):
     """Also one whose entry is there under another key, and one that no cut has."""
     ulid = session["session_id"].removeprefix("sess_")
@@ -196,12 +176,7 @@ def test_a_cut_is_due_again_and_the_sweep_finishes_it(
     assert_sound()
 
 
-def test_metadata_that_is_left_over_is_removed(
-    session,
-    stranger,
-    mend,
-    assert_sound,
-):
+def test_metadata_that_is_left_over_is_removed(session, stranger, mend, assert_sound):
     ulid = session["session_id"].removeprefix("sess_")
     stranger(f"SESSION#{ulid}#INFO", info={"S": ulid}, metadata={"S": "{}"})
     assert mend() == [("belongs to no session", True)]
@@ -209,14 +184,7 @@ def test_metadata_that_is_left_over_is_removed(
 
 
 def test_a_session_that_is_being_deleted_is_found_by_the_sweep_again(
-    alice,
-    session,
-    change,
-    mend,
-    table,
-    clock,
-    assert_sound,
-    items,
+    alice, session, change, mend, table, clock, assert_sound, items
 ):
     past = {"S": "2026-01-01T00:00:00.000Z"}
     change(SESSION, deleted_at=past)
@@ -228,14 +196,7 @@ def test_a_session_that_is_being_deleted_is_found_by_the_sweep_again(
 
 
 def test_an_erasure_is_found_by_the_sweep_again(
-    alice,
-    session,
-    change,
-    mend,
-    table,
-    clock,
-    assert_sound,
-    items,
+    alice, session, change, mend, table, clock, assert_sound, items
 ):
     [user] = [item for item in items() if item["SK"]["S"] == "USER"]
     change(" USER$", erase_until=user["last_ulid"])
@@ -389,14 +350,7 @@ def test_apply_alone_is_refused(run, items):
 # In use
 
 
-def test_what_changed_after_the_check_is_left(
-    alice,
-    session,
-    change,
-    table,
-    clock,
-    assert_sound,
-):
+def test_what_changed_after_the_check_is_left(alice, session, change, table, clock, assert_sound):
     change(SESSION, message_count={"N": "4"})
     findings = list(check.check(table, clock))
     alice.append(session["session_id"], "meanwhile")

@@ -110,6 +110,30 @@ def test_the_values_of_a_tenant(app, audit, method, path, scope):
     assert len(audit()) == 2
 
 
+SOURCE = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope", "source"),
+    [
+        ("GET", "/tenant/usage", "tenant:usage", None),
+        ("GET", f"/tenant/sources/{SOURCE}", "sources:audit", SOURCE),
+        ("GET", f"/tenant/sources/{SOURCE}/answers", "sources:audit", SOURCE),
+        ("PUT", f"/tenant/sources/{SOURCE}", "sources:govern", SOURCE),
+        ("POST", f"/tenant/sources/{SOURCE}/redaction", "sources:govern", SOURCE),
+        ("GET", f"/tenant/sources/{MARKER}/answers", "sources:audit", None),
+    ],
+)
+def test_what_a_tenant_used_and_rests_on(app, audit, method, path, scope, source):
+    for granted in (scope, "sessions:read sessions:write"):
+        answer = Client(app, make_token("acme", "bob", scope=granted)).request(method, path)
+        line = audit()[-1]
+        assert (line["status"], line["source"]) == (answer.status_code, source)
+        assert (line["scopes"], line["token_user"]) == ([scope], "bob")
+        assert (answer.status_code == 403) == (granted != scope)
+    assert len(audit()) == 2
+
+
 def test_values_of_the_tenant_beside_a_session(app, alice, audit):
     session_id = alice.create_session()["session_id"]
     both = Client(app, make_token("acme", "alice", scope="sessions:read tenant-values:read"))
@@ -131,6 +155,17 @@ def test_what_was_refused_or_failed_has_a_line(agent, alice, bob, audit):
     ]
     assert agent.get("/sessions?limit=0", headers=FOR_ALICE).status_code == 422
     assert audit()[-1]["status"] == 422
+
+
+def test_what_a_quota_refuses_has_a_line(make_app, audit):
+    app = make_app(quota_tenant_requests_per_second=0.1)
+    agent = Client(app, make_token("acme", "agent-7", scope=ACT))
+    answers = [agent.get("/sessions", headers=FOR_ALICE).status_code for _ in range(2)]
+    assert answers == [200, 429]
+    assert [(line["status"], line["for_user"]) for line in audit()] == [
+        (200, "alice"),
+        (429, "alice"),
+    ]
 
 
 def test_a_failure_of_ours_has_a_line(app, agent, audit):

@@ -723,6 +723,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources/{hash}/answers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List your answers that cite a source, latest first
+         * @description `hash` is that of a source in a message's grounding. The list is read from an index, so a write
+         *     may take a moment to show. What has been deleted is left out after a page was read, so it may be
+         *     short, or empty, while `next_cursor` leads to more.
+         */
+        get: operations["list_source_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/sources/{hash}/answers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List all answers of your tenant that cite a source
+         * @description Needs the scope `sources:audit`. Shows the user, the session, the message and its time, and no
+         *     content. The users come in a fixed order of no meaning, and the answers of each latest first.
+         *
+         *     The list is read from an index, so a write may take a moment to show. What has been deleted is
+         *     left out after a page was read, so it may be short, or empty, while `next_cursor` leads to more.
+         */
+        get: operations["list_tenant_source_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/sources/{hash}/redaction": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove what a source says from all messages
+         * @description Needs the scope `sources:govern`. Quotes, snippets and the text of the source go from every
+         *     message of the tenant that cites the source or was given it, and cannot be brought back. The
+         *     citations themselves stay, and the answers' own text. 202 means that more remains; repeat the
+         *     request, or leave the rest to the sweep. The receipt says what is not found and what stays.
+         */
+        post: operations["redact_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenant/sources/{hash}": {
         parameters: {
             query?: never;
@@ -748,6 +832,31 @@ export interface paths {
          *     said of the source before.
          */
         put: operations["put_source"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/usage": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what your tenant used
+         * @description Shows for each day of UTC the requests, the units of DynamoDB, and the tokens per model where
+         *     messages have them. Needs the scope `tenant:usage`, and is never refused for a quota. The use of
+         *     the last seconds may be missing.
+         */
+        get: operations["get_tenant_usage"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -822,8 +931,7 @@ export interface components {
              * @description A stable code for programs. New codes may be added
              * @enum {string}
              */
-            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
-            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_READY" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON";
+            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "FORBIDDEN" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_READY" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "QUOTA_EXCEEDED" | "RATE_EXCEEDED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "SOURCE_NOT_FOUND" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "TOO_MANY_REQUESTS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
             errors: components["schemas"]["FieldError"][];
             request_id: string;
             /** @description With `GONE_SINCE`: the ids of what the first request created */
@@ -840,6 +948,8 @@ export interface components {
             }[];
             /** @description With `NOT_READY`: `table`, `issuer_keys` */
             not_ready?: string[];
+            /** @description With QUOTA_EXCEEDED and RATE_EXCEEDED: the quotas' names */
+            violated_policies?: string[];
             /** @description With `NOT_THE_LAST_MESSAGE`: the id of the session's last message; null if it has none */
             last_message_id?: string | null;
         };
@@ -1583,6 +1693,8 @@ export interface components {
             feedback?: components["schemas"]["GivenFeedback"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         SessionToCreate: {
             /**
@@ -1757,6 +1869,8 @@ export interface components {
             messages: components["schemas"]["AppendedMessage"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
             /** @description Only if the request had `values` */
             values?: components["schemas"]["WrittenValues"];
         };
@@ -1838,6 +1952,8 @@ export interface components {
             edited_at: string;
             /** @enum {string} */
             status: "in_progress" | "complete" | "interrupted";
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         Removed: {
             deleted_messages: number;
@@ -1868,6 +1984,8 @@ export interface components {
         Replaced: {
             deleted_messages: number;
             messages: components["schemas"]["AppendedMessage"][];
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         Feedback: {
             /**
@@ -1998,6 +2116,47 @@ export interface components {
         Results: {
             results: components["schemas"]["Result"][];
         };
+        SourceAnswer: {
+            session_id: string;
+            message_id: string;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        SourceAnswers: {
+            answers: components["schemas"]["SourceAnswer"][];
+            /** @description The `cursor` of the next page; null if there is none */
+            next_cursor: string | null;
+        };
+        TenantSourceAnswer: {
+            session_id: string;
+            message_id: string;
+            /** Format: date-time */
+            timestamp: string;
+            user_id: string;
+        };
+        TenantSourceAnswers: {
+            answers: components["schemas"]["TenantSourceAnswer"][];
+            /** @description The `cursor` of the next page; null if there is none */
+            next_cursor: string | null;
+        };
+        Redaction: {
+            hash: string;
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description null if more remains
+             */
+            finished_at: string | null;
+            /** @description So many cite the source, or were given it */
+            checked_messages: number;
+            /** @description So many of them had something to be removed */
+            redacted_messages: number;
+            /** @description Messages that the redaction does not find */
+            never_indexed: string[];
+            /** @description What remains in the messages that it finds */
+            not_removed: string[];
+        };
         Verdict: {
             /** @description Of the key, in hexadecimal */
             hash: string;
@@ -2035,6 +2194,48 @@ export interface components {
              * @example The new rules hold from November
              */
             reason?: string | null;
+        };
+        Quotas: {
+            requests_per_second: number | null;
+            read_units_per_day: number | null;
+            write_units_per_day: number | null;
+            /** @description The percentage of each quota that one user may use */
+            user_share: number | null;
+        };
+        ModelUsage: {
+            /** @description As the messages say. `unknown` if they do not; `other` for all models after the tenth of a day */
+            model: string;
+            /** @description Messages that say how many tokens they took */
+            messages: number;
+            /** @description Includes tokens that were read from or written to a cache */
+            input_tokens: number;
+            /** @description Includes reasoning */
+            output_tokens: number;
+            /** @description The sum of the costs in the messages; null without any */
+            told_cost: number | null;
+            /** @description The tokens at the operator's present prices, null if there is no price */
+            priced_cost: number | null;
+        };
+        DayUsage: {
+            /** Format: date */
+            day: string;
+            /** @description Requests that were let through */
+            requests: number;
+            /** @description Requests that got 429 */
+            refused_requests: number;
+            /** @description Of DynamoDB */
+            read_units: number;
+            /** @description Of DynamoDB */
+            write_units: number;
+            models: components["schemas"]["ModelUsage"][];
+        };
+        Usage: {
+            /** @description Whether use is counted at present. If not, nothing is added */
+            is_counted: boolean;
+            /** @description null where there is none */
+            quotas: components["schemas"]["Quotas"];
+            /** @description Each day of UTC, the earliest first */
+            days: components["schemas"]["DayUsage"][];
         };
         Health: {
             /** @enum {string} */
@@ -3216,6 +3417,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -4680,19 +4882,21 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
-    get_tenant_usage: {
+    list_source_answers: {
         parameters: {
             query?: {
-                /** @description The first day. The default is the last one */
-                from?: string;
-                /** @description The last day, at most 31 days in all. The default is today */
-                to?: string;
+                /** @description Maximum number of entries */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
             };
             header?: {
                 /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
                 "Act-For-User"?: string;
             };
-            path?: never;
+            path: {
+                hash: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -4703,11 +4907,94 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["SourceAnswers"];
                 };
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_tenant_source_answers: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of entries */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSourceAnswers"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    redact_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description A unique value of your choice. A request repeated with it within 24 hours is stored only once, and its response has `Idempotent-Replayed: true` */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redaction"];
+                };
+            };
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description Seconds */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redaction"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -4751,6 +5038,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -4803,6 +5091,41 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_tenant_usage: {
+        parameters: {
+            query?: {
+                /** @description The first day. The default is the last one */
+                from?: string;
+                /** @description The last day, at most 31 days in all. The default is today */
+                to?: string;
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
