@@ -19,6 +19,7 @@ CITES = {
     "content": "One, on Main St.",
     "metadata": {"references": [{"type": "report", "reference_id": "inc_abc123", "quote": "Hole"}]},
 }
+QUIET = "It is quiet \U0001f634"
 NATIVE = {
     "role": "assistant",
     "content": [
@@ -28,7 +29,7 @@ NATIVE = {
         },
         {
             "type": "text",
-            "text": "It is quiet.",
+            "text": QUIET,
             "citations": [
                 {
                     "type": "char_location",
@@ -69,8 +70,16 @@ def test_a_message_tells_what_it_rests_on(store, session):
     )
     found = store.messages.grounding(session, said.message_id)
     [citation] = found.citations
-    assert (citation.anchor, citation.text, citation.quote) == ("block", "It is quiet.", "Quiet")
-    assert citation.at == (Span(path="/content/1/text", start=0, end=12),)
+    assert (citation.anchor, citation.text, citation.quote) == ("block", QUIET, "Quiet")
+    assert citation.at == (Span(path="/content/1/text", start=0, end=13),)
+    [in_units] = store.messages.grounding(session, said.message_id, offsets="utf16").citations
+    assert in_units.at == (Span(path="/content/1/text", start=0, end=14),)
+    for read in (
+        lambda **asked: store.sessions.grounding(session, **asked),
+        lambda **asked: next(iter(store.sessions.grounding_pages(session, **asked))),
+    ):
+        assert read(offsets="utf16").citations[0].at == in_units.at
+        assert read(offsets="codepoints").citations[0].at == citation.at
     assert citation.locator == Locator(unit="char", start=0, end=5)
     assert (citation.from_, citation.member) == ("/content/1/citations/0", "native")
     assert (citation.source, citation.message_id) == ("doc:rules", None)
@@ -94,7 +103,7 @@ def test_a_session_tells_what_it_rests_on_page_by_page(store, session):
 
 def test_the_pages_of_a_session_follow_their_cursors(store, session):
     """A page has up to 4.5 MB of messages."""
-    large = {**CITES, "content": "x" * 2_500_000}
+    large = {**CITES, "metadata": {**CITES["metadata"], "more": "x" * 2_500_000}}
     messages = [store.messages.append(session, **large).message_id for _ in range(3)]
     pages = list(store.sessions.grounding_pages(session, offsets="utf16"))
     assert len(pages) > 1
@@ -120,7 +129,7 @@ def test_messages_of_any_provider_have_one_form(store, session):
         lambda **more: store.sessions.get(session, **asked, **more).messages,
     ):
         first, second = read()
-        assert first.content.endswith("It is quiet.")
+        assert first.content.endswith(QUIET)
         assert first.grounding["verdict"] == "ungoverned"
         [call] = first.tool_calls
         assert (call.id, call.name, call.arguments) == ("c1", "look", {"near": 1})
