@@ -52,9 +52,9 @@ def cite(store, session):
 
 
 def test_the_hash_of_a_source_is_that_of_the_service(store, session):
-    assert re.findall(r"/tenant/sources/(\w{32}).*?\"key\": \"(.+?)\"", GUIDE, re.DOTALL) == [
-        (HASH, REPORT)
-    ]
+    assert re.findall(
+        r"-X PUT \S+/tenant/sources/(\w{32}).*?\"key\": \"(.+?)\"", GUIDE, re.DOTALL
+    ) == [(HASH, REPORT)]
     names = ["inc_abc123", "ünï / 42 \U0001f600", "half \ud800", "x" * 1020, "\U0001f600" * 1021]
     references = [{"type": "report", "reference_id": name} for name in names]
     message = store.messages.append(
