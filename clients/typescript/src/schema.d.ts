@@ -723,6 +723,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources/{hash}/answers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List your answers that cite a source, latest first
+         * @description `hash` is that of a source in a message's grounding. The list is read from an index, so a write
+         *     may take a moment to show. What has been deleted is left out after a page was read, so it may be
+         *     short, or empty, while `next_cursor` leads to more.
+         */
+        get: operations["list_source_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/sources/{hash}/answers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List all answers of your tenant that cite a source
+         * @description Needs the scope `sources:audit`. Shows the user, the session, the message and its time, and no
+         *     content. The users come in a fixed order of no meaning, and the answers of each latest first.
+         *
+         *     The list is read from an index, so a write may take a moment to show. What has been deleted is
+         *     left out after a page was read, so it may be short, or empty, while `next_cursor` leads to more.
+         */
+        get: operations["list_tenant_source_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/sources/{hash}/redaction": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove what a source says from all messages
+         * @description Needs the scope `sources:govern`. Quotes, snippets and the text of the source go from every
+         *     message of the tenant that cites the source or was given it, and cannot be brought back. The
+         *     citations themselves stay, and the answers' own text. 202 means that more remains; repeat the
+         *     request, or leave the rest to the sweep. The receipt says what is not found and what stays.
+         */
+        post: operations["redact_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenant/sources/{hash}": {
         parameters: {
             query?: never;
@@ -800,7 +884,7 @@ export interface components {
              * @description A stable code for programs. New codes may be added
              * @enum {string}
              */
-            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
+            code: "BAD_REQUEST" | "CONTENDED" | "FEEDBACK_NOT_FOUND" | "GONE_SINCE" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_SCOPE" | "INTERNAL_ERROR" | "INVALID_CURSOR" | "ISSUER_MISCONFIGURED" | "MALFORMED_JSON" | "MESSAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NOT_THE_LAST_MESSAGE" | "OUTCOME_UNKNOWN" | "PRECONDITION_FAILED" | "SESSION_DAMAGED" | "SESSION_EXISTS" | "SESSION_NOT_FOUND" | "SETTINGS_CHANGED" | "SOURCE_NOT_FOUND" | "STORE_UNAVAILABLE" | "TOO_LARGE" | "TOO_MANY_RATERS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "VALUES_NOT_WRITTEN" | "VALUE_CHANGED" | "VALUE_DAMAGED" | "VALUE_NOT_FOUND" | "VALUE_NOT_JSON" | "VERDICT_CHANGED" | "VERDICT_DAMAGED" | "VERDICT_NOT_FOUND";
             errors: components["schemas"]["FieldError"][];
             request_id: string;
             /** @description With `GONE_SINCE`: the ids of what the first request created */
@@ -1558,6 +1642,8 @@ export interface components {
             feedback?: components["schemas"]["GivenFeedback"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         SessionToCreate: {
             /**
@@ -1732,6 +1818,8 @@ export interface components {
             messages: components["schemas"]["AppendedMessage"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
             /** @description Only if the request had `values` */
             values?: components["schemas"]["WrittenValues"];
         };
@@ -1813,6 +1901,8 @@ export interface components {
             edited_at: string;
             /** @enum {string} */
             status: "in_progress" | "complete" | "interrupted";
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         Removed: {
             deleted_messages: number;
@@ -1843,6 +1933,8 @@ export interface components {
         Replaced: {
             deleted_messages: number;
             messages: components["schemas"]["AppendedMessage"][];
+            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            unindexed?: number;
         };
         Feedback: {
             /**
@@ -1972,6 +2064,47 @@ export interface components {
         };
         Results: {
             results: components["schemas"]["Result"][];
+        };
+        SourceAnswer: {
+            session_id: string;
+            message_id: string;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        SourceAnswers: {
+            answers: components["schemas"]["SourceAnswer"][];
+            /** @description The `cursor` of the next page; null if there is none */
+            next_cursor: string | null;
+        };
+        TenantSourceAnswer: {
+            session_id: string;
+            message_id: string;
+            /** Format: date-time */
+            timestamp: string;
+            user_id: string;
+        };
+        TenantSourceAnswers: {
+            answers: components["schemas"]["TenantSourceAnswer"][];
+            /** @description The `cursor` of the next page; null if there is none */
+            next_cursor: string | null;
+        };
+        Redaction: {
+            hash: string;
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description null if more remains
+             */
+            finished_at: string | null;
+            /** @description So many cite the source, or were given it */
+            checked_messages: number;
+            /** @description So many of them had something to be removed */
+            redacted_messages: number;
+            /** @description Messages that the redaction does not find */
+            never_indexed: string[];
+            /** @description What remains in the messages that it finds */
+            not_removed: string[];
         };
         Verdict: {
             /** @description Of the key, in hexadecimal */
@@ -4574,6 +4707,122 @@ export interface operations {
             412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_source_answers: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of entries */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceAnswers"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_tenant_source_answers: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of entries */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSourceAnswers"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    redact_source: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The user to act for, in the token's tenant, percent-encoded. Needs the scope `sessions:act-for-user` */
+                "Act-For-User"?: string;
+                /** @description A unique value of your choice. A request repeated with it within 24 hours is stored only once, and its response has `Idempotent-Replayed: true` */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redaction"];
+                };
+            };
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description Seconds */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redaction"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
