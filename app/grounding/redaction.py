@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from app.formats.reading import leaves
+from app.formats.reading import at, leaves
 from app.grounding import READERS, plain, references
 from app.grounding.model import Found, Held, Source
 from app.grounding.sources import key_hash, mark
@@ -82,7 +82,7 @@ def held_by(
         if not is_wanted(held.source.key) or (held.pointer, held.inside) in seen:
             continue
         seen.add((held.pointer, held.inside))
-        value = _at(message, held.pointer)
+        value = at(message, held.pointer)
         if held.inside is not None:
             if held.pointer not in texts:
                 texts[held.pointer] = _JsonText(value)
@@ -155,7 +155,7 @@ class _JsonText:
         self.instead: dict[str, str] = {}
 
     def at(self, pointer: str) -> Any:
-        return _at(self._value, pointer)
+        return at(self._value, pointer)
 
     def replaced(self) -> str:
         return text_of(replaced(self._text, self.instead))
@@ -177,10 +177,3 @@ def _speaks(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return value != "" and not IDENTITY.fullmatch(name)
     return name == "embedding" and isinstance(value, list) and value != []
-
-
-def _at(value: Any, pointer: str) -> Any:
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        value = value[int(name)] if isinstance(value, list) else value[name]
-    return value

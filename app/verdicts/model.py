@@ -1,7 +1,6 @@
 """Verdicts as the store accepts and returns them, and the checks of them. The schemas (for HTTP)
 and the store check the same limits."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,6 @@ MAX_VERSION = MAX_KEY
 """Characters. Answers show as many of a cited version."""
 
 MAX_REASON = 1000
-
-_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +85,6 @@ def text_fault(value: Any, most: int) -> str | None:
     if not isinstance(value, str) or not 1 <= len(value) <= most:
         return f"Must be a text of 1 to {most:,} characters."
     return HALF_A_PAIR if SURROGATE.search(value) else None
-
-
-def is_hash(text: str) -> bool:
-    return _HASH.fullmatch(text) is not None
 
 
 def from_item(item: Item) -> Verdict | None:
