@@ -1,7 +1,6 @@
-"""What a message holds of the words of one source, so that they can be removed.
+"""Finds the words of one source in a message, so that they can be removed.
 
-Only what a provider's object attributes to the source is found: its own objects, and nothing that
-merely reads the same.
+They are found by what the provider's object attributes to the source. Texts are never compared.
 """
 
 import json
@@ -43,8 +42,8 @@ IDENTITY = re.compile(
 """Names of members whose strings say which source it is, and where in it, or how to read it."""
 
 MAX_MARKS = 20
-"""Marks that keep the key of a text in one message, so that it hardly grows: by 50 characters each.
-A copy beyond is one of the empty text afterwards."""
+"""How many copies of a text in one message get a mark that keeps the text's key. A mark has 50
+characters, so the message hardly grows. Further copies become empty."""
 
 
 def held_by(

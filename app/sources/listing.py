@@ -1,7 +1,7 @@
 """Lists the answers that cite a source, from the edges in GSI2 (access patterns 28 and 29).
 
-An index entry tells only that a message cites a source. Whether the message is still shown, its
-session tells.
+An index entry says only that a message cites a source. The session says whether the message is
+still shown.
 """
 
 import re
@@ -87,7 +87,7 @@ class AnswerLister:
         """Pattern 29: the same for all users of the caller's tenant, shard by shard, and latest
         first within a user.
 
-        Costs 1 query if the shard fills the page, up to `SOURCE_SHARDS` if there is little, and 1
+        Costs 1 query if the first shard fills the page, otherwise up to `SOURCE_SHARDS`, and 1
         batch get.
 
         Raises:

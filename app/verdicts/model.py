@@ -29,7 +29,7 @@ class NewVerdict:
 
     @property
     def about(self) -> Said:
-        """What those who cite the source have to know."""
+        """What answers that cite the source show."""
         return Said(self.state, self.version)
 
     def check(self, source: str) -> None:
@@ -80,8 +80,8 @@ class Verdict:
 
 
 def text_fault(value: Any, most: int) -> str | None:
-    """Why this is not a text of 1 to `most` characters; None if it is. A source's key comes from a
-    provider's object, so it may have any of them."""
+    """Why this is not a text of 1 to `most` characters; None if it is. Control characters are
+    allowed, because a source's key comes from a provider's object."""
     if not isinstance(value, str) or not 1 <= len(value) <= most:
         return f"Must be a text of 1 to {most:,} characters."
     return HALF_A_PAIR if SURROGATE.search(value) else None
