@@ -16,8 +16,8 @@ TENANT_READ, TENANT_WRITE = "tenant-values:read", "tenant-values:write"
 """For the values of a whole tenant. A token needs these instead of the usual ones."""
 
 AUDIT, GOVERN = "sources:audit", "sources:govern"
-"""For what a whole tenant rests on, and for saying what became of a source. A token needs one of
-these instead of the usual ones."""
+"""For listing the answers of all users that cite a source, and for saying what became of a source.
+A token needs one of these instead of the usual ones."""
 
 TENANT_ENDPOINTS = frozenset(
     f"values.{view}"

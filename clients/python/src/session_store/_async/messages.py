@@ -98,7 +98,7 @@ class AsyncMessages:
     ) -> AsyncIterator[Message]:
         """All messages, or those after `after`. `limit` is the size of a page. With
         `view="neutral"`, messages of any provider have one form; `offsets` is the unit in it. With
-        `include="grounding"`, each message tells in short what it cites."""
+        `include="grounding"`, each message has a summary of what it cites."""
         cursor = None
         while True:
             page = await self.page(
