@@ -137,7 +137,7 @@ class FeedbackNotFound(ApiError):
 
 
 class SourceNotFound(ApiError):
-    """Not the hash of a source. Whether anybody knows a source is nobody's business."""
+    """Not a hash. A hash that no answer cites is no error: the list is empty."""
 
     status, code, title = 404, "SOURCE_NOT_FOUND", "Source not found"
     detail = "The hash of a source has 32 hexadecimal digits, in lower case."

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, NoReturn
 
+from app.formats.reading import steps
 from app.json_rules import MAX_DIGITS, SURROGATE
 
 _SPACE = re.compile(r"[ \t\n\r]*+")
@@ -278,11 +279,9 @@ def _tree(instead: Mapping[str, str]) -> dict[str, Any]:
     """By the tokens of the pointers."""
     tree: dict[str, Any] = {}
     for pointer, text in instead.items():
-        *steps, last = [
-            token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]
-        ]
+        *before, last = steps(pointer)
         inside = tree
-        for step in steps:
+        for step in before:
             inside = inside.setdefault(step, {})
         inside[last] = text
     return tree

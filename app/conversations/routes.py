@@ -83,9 +83,9 @@ def get_session(query: dict[str, Any], headers: dict[str, str], session_id: str)
 
     With `values`, the session's values with that prefix are returned, too; with `user_values` and
     `tenant_values` those of the user and the tenant. They are read after the messages. With
-    `view=neutral`, messages of any provider have one form. With `include=grounding`, each tells in
-    short what it rests on. In these cases the ETag is that of the whole response, and a 304 costs
-    as much as a 200.
+    `view=neutral`, messages of any provider have one form. With `include=grounding`, each has a
+    summary of what it rests on. In these cases the ETag is that of the whole response, and a 304
+    costs as much as a 200.
     """
     caller = current_caller()
     known = headers.get("if_none_match")

@@ -88,6 +88,26 @@ def escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
+def steps(pointer: str) -> list[str]:
+    """The names and indexes in a JSON Pointer.
+
+    >>> steps("/a~1b/0")
+    ['a/b', '0']
+    """
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def at(value: Any, pointer: str) -> Any:
+    """What a JSON Pointer leads to, which must be there.
+
+    >>> at({"a/b": [7]}, "/a~1b/0")
+    7
+    """
+    for step in steps(pointer):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
 def string(value: Any) -> str | None:
     """Text that is not empty: some libraries write an empty id where there is none."""
     return readable(value) if isinstance(value, str) and value else None

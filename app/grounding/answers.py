@@ -45,7 +45,7 @@ _JSON = {True: "true", False: "false"}
 
 
 def _text(name: str | None) -> str:
-    """A name that is too long is whole in the provider's own object only."""
+    """A long name is cut. The provider's own object has all of it."""
     return "null" if name is None else quoted(name[:MAX_KEY])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.formats import anthropic_messages
 from app.formats.reading import joined, kind, member, objects, string, texts
 from app.grounding import sources
-from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
+from app.grounding.documents import NO_SOURCE, Documents, blocks_of, held_in_short_form
 from app.grounding.model import Citation, Found, Held, Locator, Source, locator
 from app.grounding.texts import Piece, Text
 
@@ -79,23 +79,22 @@ def _offered(*kinds: Documents) -> Iterator[Source]:
 
 
 def read_documents(request: Any) -> Iterator[Source]:
-    for block in _blocks_of(request, "document"):
+    for block in _each_of(request, "document"):
         yield _document(block)
 
 
 def read_results(request: Any) -> Iterator[Source]:
-    for block in _blocks_of(request, "search_result"):
+    for block in _each_of(request, "search_result"):
         yield _result(block)
 
 
-def _blocks_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
+def _each_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
     """In messages, and in the results of tools there."""
-    for _, message in objects(member(request, "messages"), ""):
-        for _, block in objects(message.get("content"), ""):
-            inner = objects(block.get("content"), "") if kind(block) == "tool_result" else ()
-            for _, each in (("", block), *inner):
-                if kind(each) == name:
-                    yield each
+    for _, block in blocks_of(request):
+        inner = objects(block.get("content"), "") if kind(block) == "tool_result" else ()
+        for _, each in (("", block), *inner):
+            if kind(each) == name:
+                yield each
 
 
 Blocks = Iterable[tuple[str, dict[str, Any]]]
@@ -107,12 +106,11 @@ def held(blocks: Blocks, request: Any) -> Iterator[Held]:
     for pointer, block in blocks:
         yield from _held_in(pointer, block)
     documents, results = Documents(request, read_documents), Documents(request, read_results)
-    for where, message in objects(member(request, "messages"), "/messages"):
-        for pointer, block in objects(message.get("content"), f"{where}/content"):
-            for each in _held_in(pointer, block):
-                yield each._replace(in_request=True)
-            for at, said in objects(block.get("citations"), f"{pointer}/citations"):
-                yield Held(at, _source(said, documents, results), in_request=True)
+    for pointer, block in blocks_of(request):
+        for each in _held_in(pointer, block):
+            yield each._replace(in_request=True)
+        for at, said in objects(block.get("citations"), f"{pointer}/citations"):
+            yield Held(at, _source(said, documents, results), in_request=True)
 
 
 def _held_in(pointer: str, block: dict[str, Any]) -> Iterator[Held]:

@@ -7,7 +7,7 @@ from typing import Any
 from app.formats import bedrock_converse
 from app.formats.reading import joined, member, objects, string
 from app.grounding import sources
-from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
+from app.grounding.documents import NO_SOURCE, Documents, blocks_of, held_in_short_form
 from app.grounding.model import Citation, Found, Held, Locator, Source, locator
 from app.grounding.texts import Passage, Text
 
@@ -111,21 +111,20 @@ def _locator(location: Any) -> Locator | None:
 
 
 def read_documents(request: Any) -> Iterator[Source]:
-    return (_document(block) for block in _blocks_of(request, "document"))
+    return (_document(block) for block in _each_of(request, "document"))
 
 
 def read_results(request: Any) -> Iterator[Source]:
-    return (_result(block) for block in _blocks_of(request, "searchResult"))
+    return (_result(block) for block in _each_of(request, "searchResult"))
 
 
-def _blocks_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
+def _each_of(request: Any, name: str) -> Iterator[dict[str, Any]]:
     """In messages, and in the results of tools there."""
-    for _, message in objects(member(request, "messages"), ""):
-        for _, block in objects(message.get("content"), ""):
-            inner = objects(member(block, "toolResult", "content"), "")
-            for _, each in (("", block), *inner):
-                if isinstance(each.get(name), dict):
-                    yield each[name]
+    for _, block in blocks_of(request):
+        inner = objects(member(block, "toolResult", "content"), "")
+        for _, each in (("", block), *inner):
+            if isinstance(each.get(name), dict):
+                yield each[name]
 
 
 def _document(block: dict[str, Any]) -> Source:
@@ -158,13 +157,12 @@ def held(blocks: Iterable[tuple[str, dict[str, Any]]], request: Any) -> Iterator
     for pointer, block in blocks:
         yield from _held_in(pointer, block)
     documents, results = Documents(request, read_documents), Documents(request, read_results)
-    for where, message in objects(member(request, "messages"), "/messages"):
-        for pointer, block in objects(message.get("content"), f"{where}/content"):
-            for each in _held_in(pointer, block):
-                yield each._replace(in_request=True)
-            cited, at = member(block, "citationsContent", "citations"), "citationsContent/citations"
-            for place, said in objects(cited, f"{pointer}/{at}"):
-                yield Held(place, _source(said, documents, results), in_request=True)
+    for pointer, block in blocks_of(request):
+        for each in _held_in(pointer, block):
+            yield each._replace(in_request=True)
+        cited = member(block, "citationsContent", "citations")
+        for at, said in objects(cited, f"{pointer}/citationsContent/citations"):
+            yield Held(at, _source(said, documents, results), in_request=True)
 
 
 def _held_in(pointer: str, block: dict[str, Any]) -> Iterator[Held]:

@@ -48,6 +48,12 @@ class Documents:
         return (source for source in self._by_index.values() if source.key)
 
 
+def blocks_of(request: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The blocks of all messages in a request, each with its JSON Pointer."""
+    for where, message in objects(member(request, "messages"), "/messages"):
+        yield from objects(message.get("content"), f"{where}/content")
+
+
 def held_in_short_form(request: Any) -> Iterator[Held]:
     for pointer, _, source in _short_form(request):
         yield Held(pointer, source, in_request=True)

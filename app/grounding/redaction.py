@@ -1,7 +1,6 @@
-"""What a message holds of the words of one source, so that they can be removed.
+"""Finds the words of one source in a message, so that they can be removed.
 
-Only what a provider's object attributes to the source is found: its own objects, and nothing that
-merely reads the same.
+They are found by what the provider's object attributes to the source. Texts are never compared.
 """
 
 import json
@@ -10,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from app.formats.reading import leaves
+from app.formats.reading import at, leaves
 from app.grounding import READERS, plain, references
 from app.grounding.model import Found, Held, Source
 from app.grounding.sources import key_hash, mark
@@ -43,8 +42,8 @@ IDENTITY = re.compile(
 """Names of members whose strings say which source it is, and where in it, or how to read it."""
 
 MAX_MARKS = 20
-"""Marks that keep the key of a text in one message, so that it hardly grows: by 50 characters each.
-A copy beyond is one of the empty text afterwards."""
+"""How many copies of a text in one message get a mark that keeps the text's key. A mark has 50
+characters, so the message hardly grows. Further copies become empty."""
 
 
 def held_by(
@@ -82,7 +81,7 @@ def held_by(
         if not is_wanted(held.source.key) or (held.pointer, held.inside) in seen:
             continue
         seen.add((held.pointer, held.inside))
-        value = _at(message, held.pointer)
+        value = at(message, held.pointer)
         if held.inside is not None:
             if held.pointer not in texts:
                 texts[held.pointer] = _JsonText(value)
@@ -155,7 +154,7 @@ class _JsonText:
         self.instead: dict[str, str] = {}
 
     def at(self, pointer: str) -> Any:
-        return _at(self._value, pointer)
+        return at(self._value, pointer)
 
     def replaced(self) -> str:
         return text_of(replaced(self._text, self.instead))
@@ -177,10 +176,3 @@ def _speaks(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return value != "" and not IDENTITY.fullmatch(name)
     return name == "embedding" and isinstance(value, list) and value != []
-
-
-def _at(value: Any, pointer: str) -> Any:
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        value = value[int(name)] if isinstance(value, list) else value[name]
-    return value

@@ -150,5 +150,13 @@ def key_hash(key: str) -> str:
     return digest(key.encode("utf-8", "surrogatepass"))
 
 
+_HASH = re.compile("[0-9a-f]{32}")
+
+
+def is_hash(text: str) -> bool:
+    """Whether a key can have this hash."""
+    return _HASH.fullmatch(text) is not None
+
+
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What somebody has said became of sources, and what that means for an answer that cites them."""
+"""What was said of sources, and what that means for an answer that cites them."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

@@ -91,7 +91,7 @@ def json_response(
 
 def hashed_response(text: str | JsonText, if_none_match: str | None) -> flask.Response:
     """A response whose ETag is a hash of it, because more than one thing may change it. So a 304
-    costs as much as a 200, but the transfer."""
+    saves only the transfer."""
     text = str(text)
     etag = hashlib.sha256(text.encode()).hexdigest()[:32]
     headers = {"ETag": f'"{etag}"'}

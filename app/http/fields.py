@@ -24,7 +24,7 @@ def no_control_characters(value: str) -> None:
 
 
 def no_half_pairs(value: str) -> None:
-    """The table's texts are UTF-8, which has none."""
+    """Refuses halves of surrogate pairs, which UTF-8 cannot hold."""
     if SURROGATE.search(value):
         raise ma.ValidationError(HALF_A_PAIR)
 

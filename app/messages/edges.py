@@ -2,7 +2,7 @@
 
 A message has an edge to each indexed source (`app.table.keys`). Its own item lists their hashes, so
 that whoever edits, moves or removes the message takes its edges along without looking for them. An
-edge is only a key, and no query but those of the index reads it.
+edge has no attributes but its keys. Only the queries of the index look for it.
 """
 
 import re
@@ -38,14 +38,13 @@ ITEMS_BESIDE = 5
 BYTES_BESIDE = 1_000
 """At most, of an item besides its keys and its text."""
 
-
 _HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """Hashes of the sources of one message that are to be indexed. `given` are those that it does
-    not cite, but may hold words of, as of documents that the model was given."""
+    not cite but may hold words of, such as documents that the model was given."""
 
     cited: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
@@ -63,7 +62,7 @@ class Indexed:
 
 
 def find(messages: Iterable[NewMessage], *, web: bool) -> list[Found]:
-    """All sources of messages that are to be indexed; with `web`, those of every kind."""
+    """The sources of each message that are to be indexed; with `web`, those of every kind."""
     return [
         _find(
             message.format,

@@ -61,7 +61,7 @@ class MessageEditor:
         """
         if not checked:
             rules.check_edit(new)
-        [body] = sizes.bodies([new], caller.writer)
+        [body] = sizes.bodies([new], caller)
         found = edges.find([new], web=self.web_sources)
         [indexed], unindexed = edges.choose(found, caller.partition, [body])
         edit = self._edit(caller, session_id, message_id, new, body, if_match, indexed)

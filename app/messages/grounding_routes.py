@@ -39,9 +39,9 @@ def get_message_grounding(
 ) -> flask.Response:
     """Show what a message rests on
 
-    Its citations and sources in one form for every provider, worked out from the provider's own
-    object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
-    Each has a verdict: what the tenant has said became of its source.
+    Returns citations and sources in one form for every provider. They are worked out from the
+    provider's own object and from `metadata.references`. A citation that leads nowhere is listed
+    with the reason. Each citation has a verdict: what the tenant has said became of its source.
     """
     caller = current_caller()
     message = reader.get(caller, session_id, message_id)
@@ -60,9 +60,9 @@ def get_session_grounding(
 ) -> flask.Response:
     """Show what a session's messages rest on
 
-    All citations, each source once, and figures over all answers. Reads as many messages as `GET
-    /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are those
-    of the messages that were read.
+    Returns all citations, each source once, and figures over all answers. Reads as many messages as
+    `GET /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are
+    those of the messages that were read.
     """
     caller = current_caller()
     is_latest = "messages" in query

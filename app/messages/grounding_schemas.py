@@ -20,8 +20,8 @@ INCLUDE = fields.String(
     validate=validate.Regexp(r"grounding\Z", error="Must be equal to grounding."),
     metadata={
         "pattern": "^grounding$",
-        "description": "`grounding`: each message that cites something tells in its `grounding` "
-        "how much, and the worst verdict",
+        "description": "`grounding`: the `grounding` of each message that cites something has the "
+        "numbers of its citations and sources, and the worst verdict",
     },
 )
 

@@ -98,8 +98,8 @@ _COUNT = {"type": "integer", "description": "Only with `include=grounding`"}
 
 SHOWN_GROUNDING = {
     "type": "object",
-    "description": "What the provider was sent, if the client has said. With `include=grounding` "
-    "also, if the message cites anything, what it rests on",
+    "description": "`request` is what the provider was sent, if the client gave it. With "
+    "`include=grounding`, a message that cites anything also has a summary of its citations",
     "properties": {
         "request": _REQUEST,
         "citations": _COUNT,

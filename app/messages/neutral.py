@@ -7,6 +7,7 @@ from typing import Any
 
 from app import formats
 from app.formats.model import ToolCall, ToolResult
+from app.formats.reading import at
 from app.grounding import Grounding
 from app.grounding.answers import Shape, readable
 from app.http.answers import json_array, json_object
@@ -60,8 +61,8 @@ def _tools(sent: Sent) -> tuple[Iterable[str], Iterable[str]]:
     member = where[1:]
     whole = exact(sent.texts[member])
     return (
-        (_call(call, _at(whole, call.pointer), member) for call in calls),
-        (_result(result, _at(whole, result.pointer), member) for result in results),
+        (_call(call, at(whole, call.pointer), member) for call in calls),
+        (_result(result, at(whole, result.pointer), member) for result in results),
     )
 
 
@@ -99,10 +100,3 @@ def _first(native: Any, names: tuple[str, ...]) -> Any:
             if isinstance(inside, dict) and inside.get(name) is not None:
                 return inside[name]
     return None
-
-
-def _at(value: Any, pointer: str) -> Any:
-    """What a pointer of `app.formats` leads to. Its names need no escapes."""
-    for token in pointer.split("/")[1:]:
-        value = value[int(token)] if isinstance(value, list) else value[token]
-    return value

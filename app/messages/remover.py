@@ -142,7 +142,7 @@ class MessageRemover:
             Contended, IdempotencyKeyReused
         """
         rules.check(messages, only_count=checked)
-        bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
+        bodies = sizes.bodies(messages, caller, answered_whole=answered_whole)
         found = edges.find(messages, web=self.web_sources)
         indexed, unindexed = edges.choose(found, caller.partition, bodies)
         request = _Request(

@@ -175,7 +175,7 @@ def list_messages(
 
     Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
     than one you already have. With `view=neutral`, messages of any provider have one form. With
-    `include=grounding`, each tells in short what it rests on. These two have an ETag.
+    `include=grounding`, each has a summary of what it rests on. The response then has an ETag.
     """
     caller = current_caller()
     view = {name: query.pop(name) for name in (*DERIVED, "offsets") if name in query}
@@ -198,8 +198,8 @@ def get_message(
 ) -> flask.Response:
     """Get one message
 
-    Returns the whole message, with its content as it was sent. With `include=grounding`, it tells
-    in short what it rests on, and the ETag is a hash of the response.
+    Returns the whole message, with its content as it was sent. With `include=grounding`, it has
+    a summary of what it rests on, and the ETag is a hash of the response.
     """
     caller = current_caller()
     message = reader.get(caller, session_id, message_id)

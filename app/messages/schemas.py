@@ -190,8 +190,8 @@ class AppendedMessageSchema(MessageSchema):
 
 UNINDEXED = fields.Integer(
     metadata={
-        "description": "How many sources cannot be found by `/sources/{hash}/answers`, because a "
-        "request has at most 30 of them. Left out if there are none"
+        "description": "How many sources of the request are not in the index of "
+        "`/sources/{hash}/answers`, which takes at most 30. Left out if there are none"
     }
 )
 

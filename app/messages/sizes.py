@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring as quoted
 
 from app.errors import TooLarge, ValidationFailed
+from app.identity.caller import Caller
 from app.messages.model import MAX_BATCH, MAX_RATERS, STATUSES, Message, NewMessage
 from app.sessions.model import MAX_HEAD_WIRE
 from app.table import ids
-from app.table.item_sizes import MAX_TOGETHER
+from app.table.item_sizes import most_together
 from app.wire import AS_SENT, MAX_WIRE_BYTES, wire_size
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
@@ -59,24 +60,25 @@ def check_feedback(rater: str, body: str) -> None:
 
 
 def bodies(
-    messages: Sequence[NewMessage], created_by: str, *, answered_whole: bool = False
+    messages: Sequence[NewMessage], caller: Caller, *, answered_whole: bool = False
 ) -> list[str]:
-    """The texts to store.
+    """The texts to store, which the caller sends together.
 
     With `answered_whole`, one response must have room for all of the messages.
 
     Raises:
         TooLarge: the detail has the size and the limit.
     """
-    texts = [body(index, message, created_by) for index, message in enumerate(messages)]
+    texts = [body(index, message, caller.writer) for index, message in enumerate(messages)]
     sizes = [len(text.encode()) for text in texts]
-    if sum(sizes) > MAX_TOGETHER:
+    most = most_together(len(texts), caller.partition, caller.writer)
+    if sum(sizes) > most:
         raise TooLarge(
             f"The messages have {sum(sizes):,} bytes as JSON. The limit for a batch is "
-            f"{MAX_TOGETHER:,}, because it is one DynamoDB transaction. Send smaller batches."
+            f"{most:,}, because it is one DynamoDB transaction. Send smaller batches."
         )
     if answered_whole and _may_exceed(sum(sizes), MAX_WIRE_BYTES):
-        wires = (_wire(*each, created_by) for each in zip(messages, texts, strict=True))
+        wires = (_wire(*each, caller.writer) for each in zip(messages, texts, strict=True))
         wire = sum(wires) + wire_size('{"messages":[]}') - 1
         if wire > MAX_WIRE_BYTES:
             raise TooLarge(

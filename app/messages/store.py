@@ -100,7 +100,7 @@ class MessageStore:
         rules.check(messages, only_count=checked)
         session_ulid = ulid_of(session_id)
         previous = None if after is None else _previous(session_ulid, after)
-        bodies = sizes.bodies(messages, caller.writer, answered_whole=answered_whole)
+        bodies = sizes.bodies(messages, caller, answered_whole=answered_whole)
         _check_key(session, session_ulid)
         beside = Beside(self.values, values or {})
         beside.check(parsed=checked)

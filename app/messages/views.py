@@ -72,8 +72,7 @@ def _member(found: Grounding, said: Verdicts) -> str:
 
 
 def _with_summary(message: Message, found: Grounding, said: Verdicts) -> str:
-    """All but the member `grounding` stays as it is. A client can give it a `request` only, which
-    comes first."""
+    """All members but `grounding` stay as they are. A client can send only `request` in it."""
     members = summary(found, said)
     if not members:
         return message.json

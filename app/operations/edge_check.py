@@ -1,8 +1,9 @@
 """The check of a session's edges: that there is one for each source that a message lists, and no
 other.
 
-Edges are in the order of their sources, and messages in their own. So both are summed up and the
-sums compared, which takes the same memory for any number of them.
+Edges come in the order of their sources, and messages in the order of time, so they cannot be
+compared one by one. Instead both are summed up and the sums compared, which takes the same memory
+for any number of them.
 """
 
 import hashlib

@@ -6,15 +6,16 @@ is noted in the table, so that the sweep finishes it, too.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.errors import Unavailable
 from app.identity.caller import Caller
 from app.sessions import erasure, leftovers
 from app.sessions.users import users_of
-from app.table import budget, ids, keys, ranges
+from app.table import budget, ids, keys, ranges, writes
 from app.table.database_time import MAX_AHEAD, checked_time
-from app.table.db import Table
+from app.table.db import ConditionFailed, Table
 from app.table.ranges import Range
 
 PASSES = 10
@@ -163,14 +164,22 @@ def _erase_values(table: Table, partition: str, now: int, erased: Erased) -> Non
 
 
 def _erase_verdicts(table: Table, partition: str, erased: Erased) -> None:
-    """The revision goes last, so that each verdict has one. If somebody writes a verdict meanwhile,
-    that goes, too."""
+    """The revision goes last, and only as it was read, so that each verdict has one. If somebody
+    writes a verdict meanwhile, that goes, too."""
+    revision = keys.revision(partition)
     while True:
         budget.begin()
-        pages = table.query(partition, ranges.EVERYTHING, limit=VERDICTS_AT_ONCE, only="PK, SK")
+        only = "PK, SK, written"
+        pages = table.query(partition, ranges.EVERYTHING, limit=VERDICTS_AT_ONCE, only=only)
         page = next(pages)
         if not page:
             return
-        verdicts = [item for item in page if keys.source_of(str(item["SK"]))]
-        table.delete_many(verdicts or page)
-        erased.verdicts += len(verdicts)
+        others = [item for item in page if item["SK"] != revision["SK"]]
+        if others:
+            table.delete_many(others)
+            erased.verdicts += sum(1 for item in others if keys.source_of(str(item["SK"])))
+            continue
+        seen = page[0].get("written")
+        condition = "written = :seen" if seen else "attribute_not_exists(written)"
+        with suppress(ConditionFailed):
+            table.execute(writes.delete(revision, condition, {":seen": seen} if seen else None))

@@ -1,7 +1,7 @@
 """Lists the answers that cite a source, from the edges in GSI2 (access patterns 28 and 29).
 
-An index entry tells only that a message cites a source. Whether the message is still shown, its
-session tells.
+An index entry says only that a message cites a source. The session says whether the message is
+still shown.
 """
 
 import re
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from app.errors import InvalidCursor, SourceNotFound
+from app.grounding.sources import is_hash
 from app.identity.caller import Caller
 from app.logs import log_damaged
 from app.messages.bounds import Bounds, bounds_of
@@ -19,8 +20,6 @@ from app.table.cursors import make_cursor, read_cursor
 from app.table.db import Table
 from app.table.definition import BY_SOURCE
 from app.table.writes import Item
-
-_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 _POSITION = re.compile(r"([\w.~%-]+#[\w.~%-]+)#([0-9A-Z]{26})#([0-9A-Z]{26})", re.ASCII)
 """A user's partition, a session and a message."""
@@ -88,7 +87,7 @@ class AnswerLister:
         """Pattern 29: the same for all users of the caller's tenant, shard by shard, and latest
         first within a user.
 
-        Costs 1 query if the shard fills the page, up to `SOURCE_SHARDS` if there is little, and 1
+        Costs 1 query if the first shard fills the page, otherwise up to `SOURCE_SHARDS`, and 1
         batch get.
 
         Raises:
@@ -155,7 +154,7 @@ def checked(source: str) -> str:
     Raises:
         SourceNotFound: not a hash.
     """
-    if not _HASH.fullmatch(source):
+    if not is_hash(source):
         raise SourceNotFound
     return source
 

@@ -4,8 +4,8 @@ Like a deletion, it goes on where it was cut off: by the same request again, or 
 item notes how far it has come, and each message is changed in a transaction of its own, so a kill
 leaves nothing half done.
 
-It looks where the index leads. A message that is written while it works may be missed, as may one
-that was written in the last moments before. So a later request looks at all of them again.
+It finds the messages by the index. It may miss one that is written while it works, or that was
+written in the last moments before. So a later request looks at all of them again.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ WAIT = 60 * 1000
 that were being made."""
 
 PLACES = 2 * keys.SOURCE_SHARDS
-"""Parts of the index: the messages that cite the source, and those that were only given it."""
+"""Partitions of the index: of messages that cite the source, then of those only given it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ class SourceRedactor:
         return _receipt(item)
 
     def _step(self, item: Item) -> Item:
-        """Looks at the next messages, and notes it. Returns the note as it is then, which may be
-        that of another request at work."""
+        """Looks at the next messages, and notes how far it has come. Returns that note, which may
+        have been written by another request."""
         entries, reached = self._next(item)
         source = keys.redacted_source(str(item["SK"]))
         done = Counter(self._redact(entry, source) for entry in entries)

@@ -33,8 +33,8 @@ def list_source_answers(query: dict[str, Any], hash: str) -> AnswerPage:
     """List your answers that cite a source, latest first
 
     `hash` is that of a source in a message's grounding. The list is read from an index, so a write
-    may take a moment to show. What has been deleted is left out after a page was read, so it may be
-    short, or empty, while `next_cursor` leads to more.
+    may take a moment to show. Deleted answers are left out after a page is read, so a page may be
+    short or empty while `next_cursor` leads to more.
     """
     return lister.of_caller(current_caller(), hash, **query)
 
@@ -46,18 +46,19 @@ def list_source_answers(query: dict[str, Any], hash: str) -> AnswerPage:
 def list_tenant_source_answers(query: dict[str, Any], hash: str) -> AnswerPage:
     """List all answers of your tenant that cite a source
 
-    Needs the scope `sources:audit`. Shows the user, the session, the message and its time, and no
-    content. The users come in a fixed order of no meaning, and the answers of each latest first.
+    Needs the scope `sources:audit`. Shows the user, the session, the message and its time, but no
+    content. The order of users is fixed but has no meaning. The answers of each come latest first.
 
-    The list is read from an index, so a write may take a moment to show. What has been deleted is
-    left out after a page was read, so it may be short, or empty, while `next_cursor` leads to more.
+    The list is read from an index, so a write may take a moment to show. Deleted answers are left
+    out after a page is read, so a page may be short or empty while `next_cursor` leads to more.
     """
     return lister.of_tenant(current_caller(), hash, **query)
 
 
 NEVER_INDEXED = (
     "Messages that were written before the store indexed sources.",
-    "Of one request, the sources after the first 30 (`unindexed` in its answer).",
+    "Sources of one request after the first 30 (`unindexed` in its response), and of one imported "
+    "message after the first 30.",
     "What was written in the moments before the redaction.",
 )
 WEB_PAGES = (
@@ -76,10 +77,10 @@ RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Se
 def redact_source(headers: dict[str, str], hash: str) -> Any:
     """Remove what a source says from all messages
 
-    Needs the scope `sources:govern`. Quotes, snippets and the text of the source go from every
-    message of the tenant that cites the source or was given it, and cannot be brought back. The
-    citations themselves stay, and the answers' own text. 202 means that more remains; repeat the
-    request, or leave the rest to the sweep. The receipt says what is not found and what stays.
+    Needs the scope `sources:govern`. This removes quotes, snippets and the text of the source from
+    every message of the tenant that cites the source or was given it. It cannot be undone. The
+    citations and the answers' own text stay. 202 means that more remains: repeat the request, or
+    leave the rest to the sweep. The response says what is not found and what stays.
     """
     caller = current_caller()
     key = key_of(headers.get("idempotency_key"), caller.writer, hash)

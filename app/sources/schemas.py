@@ -1,4 +1,4 @@
-"""The JSON form of the answers that cite a source."""
+"""The JSON form of the answers that cite a source, and of the receipt of a redaction."""
 
 import marshmallow as ma
 from marshmallow import fields
@@ -46,10 +46,11 @@ class RedactionSchema(ma.Schema):
         metadata={"format": "date-time", "description": "null if more remains"},
     )
     checked_messages = fields.Integer(
-        required=True, metadata={"description": "So many cite the source, or were given it"}
+        required=True,
+        metadata={"description": "How many messages cite the source or were given it"},
     )
     redacted_messages = fields.Integer(
-        required=True, metadata={"description": "So many of them had something to be removed"}
+        required=True, metadata={"description": "How many of them had something to remove"}
     )
     never_indexed = fields.List(
         fields.String(),

@@ -8,14 +8,26 @@ MAX_ITEMS = 100
 MAX_TRANSACTION = 4 * 1024 * 1024
 """Bytes of a transaction."""
 
-MAX_TOGETHER = MAX_TRANSACTION - 320 * 1024
+MAX_TOGETHER = MAX_TRANSACTION - 192 * 1024
 """Bytes of what clients send in one transaction. Keys, the session and the record of the request
-need the rest: up to 5 KB for each of 50 messages, if the ids of the tenant, the user and the agent
-are as long as can be.
+need the rest.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 PART_BYTES = 400_000
 """Maximum bytes of text in one item. A whole item may have 409,600, with keys and names."""
+
+
+def most_together(items: int, *ids: str) -> int:
+    """`MAX_TOGETHER`, or less if the ids of the tenant, the user and the agent, which each item may
+    have, are so long that a transaction of so many items has less room.
+
+    >>> most_together(60, "acme#alice", "agent") == MAX_TOGETHER
+    True
+    >>> MAX_TOGETHER - most_together(60, "x" * 2_000, "y" * 2_000)
+    153392
+    """
+    of_an_item = sum(len(each.encode()) for each in ids) + 1_000
+    return min(MAX_TOGETHER, MAX_TRANSACTION - (items + 10) * of_an_item)
 
 
 def split(body: str, size: int = PART_BYTES) -> list[str]:

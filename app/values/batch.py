@@ -131,7 +131,7 @@ class ValueBatches:
             written = self.store.take(opened.place)
             # Also of parts that the last try has found.
             writes = opened.writes(written) | record.write(written)
-            check_together(len(writes), opened.size)
+            check_together(len(writes), opened.size, opened.place.partition)
             try:
                 self.store.table.transact(writes)
                 return Outcomes(opened.done(written))

@@ -94,7 +94,8 @@ class Beside:
             TooLarge
         """
         if self.changes:
-            check_together(items, self.size + sum(len(text.encode()) for text in messages))
+            longest = max((each.place.partition for each in self._opened.values()), key=len)
+            check_together(items, self.size + sum(map(_bytes, messages)), longest)
 
     def follow(
         self, failed: ConditionFailed, session: Item | None, written: str, *, may_create: bool
@@ -129,3 +130,7 @@ class Beside:
 
     def done(self, written: str) -> dict[str, list[Done]]:
         return {name: opened.done(written) for name, opened in self._opened.items()}
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.errors import ApiError, TooLarge
 from app.table.db import ConditionFailed
-from app.table.item_sizes import MAX_ITEMS, MAX_TOGETHER
+from app.table.item_sizes import MAX_ITEMS, most_together
 from app.table.writes import Item, Write
 from app.values.changes import Change, Done
 from app.values.places import Place
@@ -65,14 +65,15 @@ class Opened:
         return [change.done(written) for change in self.changes]
 
 
-def check_together(items: int, size: int) -> None:
+def check_together(items: int, size: int, partition: str) -> None:
     """Checks that all fits into one transaction.
 
     Raises:
         TooLarge: the detail has the sizes and the limits.
     """
-    if items > MAX_ITEMS or size > MAX_TOGETHER:
+    most = most_together(items, partition)
+    if items > MAX_ITEMS or size > most:
         raise TooLarge(
             f"Together these are {items} items and {size:,} bytes. One DynamoDB transaction takes "
-            f"{MAX_ITEMS} items and {MAX_TOGETHER:,} bytes. Nothing was written."
+            f"{MAX_ITEMS} items and {most:,} bytes. Nothing was written."
         )

@@ -1,7 +1,6 @@
 """Verdicts as the store accepts and returns them, and the checks of them. The schemas (for HTTP)
 and the store check the same limits."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,6 @@ MAX_VERSION = MAX_KEY
 
 MAX_REASON = 1000
 
-_HASH = re.compile("[0-9a-f]{32}")
-
 
 @dataclass(frozen=True, slots=True)
 class NewVerdict:
@@ -32,7 +29,7 @@ class NewVerdict:
 
     @property
     def about(self) -> Said:
-        """What those who cite the source have to know."""
+        """What answers that cite the source show."""
         return Said(self.state, self.version)
 
     def check(self, source: str) -> None:
@@ -83,15 +80,11 @@ class Verdict:
 
 
 def text_fault(value: Any, most: int) -> str | None:
-    """Why this is not a text of 1 to `most` characters; None if it is. A source's key comes from a
-    provider's object, so it may have any of them."""
+    """Why this is not a text of 1 to `most` characters; None if it is. Control characters are
+    allowed, because a source's key comes from a provider's object."""
     if not isinstance(value, str) or not 1 <= len(value) <= most:
         return f"Must be a text of 1 to {most:,} characters."
     return HALF_A_PAIR if SURROGATE.search(value) else None
-
-
-def is_hash(text: str) -> bool:
-    return _HASH.fullmatch(text) is not None
 
 
 def from_item(item: Item) -> Verdict | None:

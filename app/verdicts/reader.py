@@ -19,10 +19,10 @@ AT_ONCE = 100
 """Keys of one BatchGetItem."""
 
 MOST_TENANTS, MOST_SOURCES = 100, 5_000
-"""What one process remembers: so many tenants, and so many sources of each."""
+"""How many tenants one process remembers, and how many sources of each."""
 
 SETTLED = 10_000
-"""Milliseconds after which a transaction is visible in whole. Usually it is within moments."""
+"""Milliseconds after which all of a transaction is visible. Usually it is within moments."""
 
 Found = Mapping[str, Said | None]
 """By the hash of the source. None for a source of which nobody has said anything."""
@@ -45,12 +45,12 @@ UNKNOWN = _Known(None, 0)
 class VerdictReader:
     """Remembers what it has found. Several threads may use it.
 
-    Each verdict is written in one transaction with the tenant's revision, which never has the same
-    value again. What was found is used as long as the revision, which is always read, is the same.
-    A transaction may be seen in part for a moment, the revision before the verdict. So nothing is
-    remembered before the revision has settled. From then on each verdict that is read is at least
-    as new as the revision, and one that is newer comes with another revision. So what is remembered
-    is exact: once a verdict is written, no process shows the old one.
+    Each verdict is written in one transaction with the tenant's revision, which is a new id each
+    time. Each read begins with the revision, and what was found is used as long as that is the
+    same. For a moment, a reader may see the new revision and still the old verdict. So nothing is
+    remembered before the revision has settled. From then on, each verdict that is read is at least
+    as new as the revision, and a newer one comes with another revision. So what is remembered is
+    exact: once a verdict is written, no process shows the old one.
     """
 
     def __init__(self, table: Table, clock: ids.Clock = ids.system_clock) -> None:

@@ -38,8 +38,8 @@ ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The verdict's ver
 def get_source(headers: dict[str, str], hash: str) -> flask.Response:
     """Show what became of a source
 
-    Needs the scope `sources:govern`, or `sources:audit`, with which the reason is left out. If
-    nobody has said anything of the source, the response is 404.
+    Needs the scope `sources:govern`, or `sources:audit`, with which the reason is left out. The
+    response is 404 if nobody has said anything of the source.
     """
     verdict = store.get(current_caller(), hash)
     known = headers.get("if_none_match")
@@ -56,9 +56,9 @@ def get_source(headers: dict[str, str], hash: str) -> flask.Response:
 def put_source(body: dict[str, str], headers: dict[str, str], hash: str) -> flask.Response:
     """Say what became of a source
 
-    Needs the scope `sources:govern`. From then on, every answer of the tenant that cites the source
-    shows it as `changed`, `withdrawn` or `current`. No message is changed. This replaces what was
-    said of the source before.
+    Needs the scope `sources:govern`. From then on, the grounding of every answer of the tenant that
+    cites the source shows it as `changed`, `withdrawn` or `current`. No message is changed. This
+    replaces what was said of the source before.
     """
     verdict = store.put(
         current_caller(),

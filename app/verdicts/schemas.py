@@ -29,8 +29,8 @@ class NewVerdictSchema(BodySchema):
         required=True,
         validate=validate.OneOf(STATES),
         metadata={
-            "description": "What became of the source. `current` takes `changed` or `withdrawn` "
-            "back",
+            "description": "What became of the source. With `current`, it is no longer changed or "
+            "withdrawn",
             "example": EXAMPLE["state"],
         },
     )
@@ -67,14 +67,11 @@ class VerdictSchema(ma.Schema):
     )
 
 
-class VerdictIfMatchSchema(ma.Schema):
+class PutVerdictHeadersSchema(ma.Schema):
     if_match = fields.String(
         data_key="If-Match",
         metadata={"description": "Write only if the verdict's ETag is one of these; `*`: any"},
     )
-
-
-class PutVerdictHeadersSchema(VerdictIfMatchSchema):
     if_none_match = fields.String(
         data_key="If-None-Match",
         validate=validate.Regexp(r"[ \t]*\*[ \t]*\Z", error="Only * is possible here."),

@@ -3,13 +3,14 @@
 """
 
 from app.errors import VerdictChanged, VerdictDamaged, VerdictNotFound
+from app.grounding.sources import is_hash
 from app.identity.caller import Caller
 from app.logs import log_damaged
 from app.table import ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.writes import Write
-from app.verdicts.model import NewVerdict, Verdict, from_item, is_hash
+from app.verdicts.model import NewVerdict, Verdict, from_item
 from app.verdicts.reader import VerdictReader
 
 IfMatch = tuple[str, ...]

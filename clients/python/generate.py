@@ -29,6 +29,8 @@ NAMES = {
             "Http",
             "Messages",
             "Sessions",
+            "Sources",
+            "TenantSources",
             "Transport",
             "Upload",
             "Values",

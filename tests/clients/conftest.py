@@ -13,7 +13,7 @@ from tests.people import make_token
 
 ALL_SCOPES = (
     "sessions:read sessions:write sessions:import sessions:act-for-user "
-    "tenant-values:read tenant-values:write"
+    "tenant-values:read tenant-values:write sources:audit sources:govern"
 )
 
 

@@ -113,8 +113,9 @@ def test_the_client_installs_alone_and_runs_its_readme(wheels, address, tmp_path
         "SESSION_STORE_URL": f"{address}/api/v1",
         "SESSION_STORE_TOKEN": make_token("acme", "alice", scope=ALL_SCOPES),
     }
-    for example in examples:
-        _run(python, example, **settings)
+    printed = [_run(python, example, **settings) for example in examples]
+    assert "doc:house-rules ungoverned Quiet: 22 to 6." in printed[-1]
+    assert printed[-1].endswith("1\nIt is quiet from 22 to 6. withdrawn\n")
 
 
 _LIST = (

@@ -16,6 +16,7 @@ from session_store import (
     PreconditionFailed,
     TooLarge,
     Unavailable,
+    source_hash_of,
 )
 
 SAID = {"role": "user", "content": "Any potholes?"}
@@ -45,6 +46,7 @@ def test_every_write_is_carried_out_once(store, session, lossy, fault):
         lambda: values.batch([{"put": "b", "json": 1, "if_none_match": "*"}], atomic=True),
         lambda: values.put("a", 1, only_new=True),
         lambda: values.upload("c", io.BytesIO(b"123"), only_new=True),
+        lambda: store.tenant_sources.redact(source_hash_of("doc:r1")),
     ]
     for write in writes:
         lossy.faults, lossy.sent = twice(), []

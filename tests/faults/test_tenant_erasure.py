@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -199,6 +200,44 @@ class Lagging(db.Table):
         self.left -= index == BY_TENANT
         for page in super().query_index(index, *args, **options):
             yield [item for item in page if not hides or item["PK"] != self.hidden]
+
+
+class Overtaken(db.Table):
+    """Somebody says something of a source right before the revision is deleted. Then the run is
+    killed, if it is to be."""
+
+    def __init__(self, table: db.Table, act: Callable[[], None], *, kill: bool) -> None:
+        super().__init__(
+            table.name, table.client, sleep=lambda _: None, database_time=table.database_time
+        )
+        self.act, self.kill, self.done = act, kill, False
+
+    def execute(self, write: Any, **options: Any) -> Any:
+        if "REVISION" not in str(write) or self.done:
+            return super().execute(write, **options)
+        self.done = True
+        self.act()
+        try:
+            return super().execute(write, **options)
+        finally:
+            if self.kill:
+                raise Killed
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_verdict_that_is_written_meanwhile_is_erased_and_never_without_a_revision(
+    kill, person, at_once, clock, items, assert_sound
+):
+    erin = person("acme", "erin")
+    govern(erin, 2)
+    table = Overtaken(at_once, lambda: govern(erin, 1), kill=kill)
+    with pytest.raises(Killed) if kill else nullcontext():
+        erase_tenant(table, "acme", clock)
+    assert table.done
+    assert_sound()
+    assert len(items()) == (2 if kill else 0)
+    erase_tenant(at_once, "acme", clock)
+    assert items() == []
 
 
 def test_users_that_the_index_shows_late_are_erased(person, at_once, clock, items):

@@ -19,7 +19,9 @@ from app.table import db, ids
 from app.verdicts.model import NewVerdict
 from app.verdicts.reader import SETTLED, VerdictReader
 from app.verdicts.store import VerdictStore
-from tests.faults.proxy import Call, Exchange, cut_after, cut_before, first
+from tests.edges import assert_right, references
+from tests.faults.proxy import Call, Exchange, cut_after, cut_before, first, nothing
+from tests.faults.test_edges import Act, append, delete, edit, erase
 from tests.faults.test_kills import Request, kill_at  # noqa: F401
 from tests.people import Client, make_token, problem
 
@@ -224,6 +226,57 @@ def test_two_who_write_at_the_same_time_leave_one_verdict(table, editor, assert_
         thread.join()
     assert editor.get(AT).json["version"] in {f"{name}4" for name in "abcd"}
     assert_sound()
+
+
+ACTS: dict[str, Act] = {
+    "append": append,
+    "edit": edit(-1, "handbook"),
+    "delete": delete,
+    "erase": erase,
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("verdict_first", [True, False], ids=["put inside", "put around"])
+def test_a_verdict_races_with_writes_of_messages(
+    name, verdict_first, editor, far_editor, proxy, items, assert_sound
+):
+    """One of the two runs right before each call of the other."""
+
+    def act(client: Client, session: str, sent: list[str]) -> Any:
+        answer = ACTS[name](client, session, sent)
+        assert answer.status_code < 300, answer.text
+        return answer
+
+    def govern(client: Client, *_: Any) -> Any:
+        return say(client, "withdrawn", reason=str(number))
+
+    one, other = (act, govern) if verdict_first else (govern, act)
+    for number in itertools.count(1):
+        session = editor.create_session()["session_id"]
+        sent = editor.fill(session, 3, metadata=references("handbook"))
+        met = False
+
+        def overtaken(exchange: Exchange, session=session, sent=sent, other=other) -> None:
+            nonlocal met
+            met = True
+            other(editor, session, sent)
+            exchange.forward()
+
+        proxy.forget()
+        proxy.plan = lambda call, n=number, fault=overtaken: fault if call.number == n else None
+        one(far_editor, session, sent)
+        proxy.plan = nothing
+        assert_sound()
+        assert_right(items())
+        if not met:
+            break
+        assert editor.get(AT).json["reason"] == str(number)
+        for path in () if name in ("delete", "erase") else (f"/sessions/{session}/grounding",):
+            citations = editor.get(path).json["citations"]
+            cited = [each for each in citations if each["source"] == KEY]
+            assert {each["verdict"] for each in cited} == {"withdrawn"}
+    assert number > 1
 
 
 # Damage

@@ -1,6 +1,7 @@
 import { Messages } from "./messages.js";
 import { eachOf } from "./pages.js";
 import { Sessions } from "./sessions.js";
+import { Sources, TenantSources } from "./sources.js";
 import { encodeId, Transport, type ClientOptions, type RequestOptions } from "./transport.js";
 import { Values } from "./values.js";
 
@@ -14,6 +15,9 @@ export class Client {
   readonly values: Values;
   /** Needs the scopes `tenant-values:read` and `tenant-values:write`. */
   readonly tenantValues: Values;
+  readonly sources: Sources;
+  /** Needs the scopes `sources:audit` and `sources:govern`. */
+  readonly tenantSources: TenantSources;
   readonly #transport: Transport;
 
   constructor(options: ClientOptions) {
@@ -22,6 +26,8 @@ export class Client {
     this.messages = new Messages(this.#transport);
     this.values = new Values(this.#transport, "");
     this.tenantValues = new Values(this.#transport, "/tenant");
+    this.sources = new Sources(this.#transport);
+    this.tenantSources = new TenantSources(this.#transport);
   }
 
   sessionValues(sessionId: string): Values {

@@ -92,12 +92,26 @@ export class Messages {
   async get(
     sessionId: string,
     messageId: string,
-    options?: RequestOptions,
+    { include, ...options }: RequestOptions & { include?: "grounding" } = {},
   ): Promise<Message & { etag: string }> {
     return withEtag(
       await this.transport.api.GET(ONE, {
         ...this.transport.init(options),
-        params: { path: { session_id: sessionId, message_id: messageId } },
+        params: { path: { session_id: sessionId, message_id: messageId }, query: { include } },
+      }),
+    );
+  }
+
+  /** What the message rests on: its citations and sources, in one form for all providers. */
+  async grounding(
+    sessionId: string,
+    messageId: string,
+    { offsets, ...options }: RequestOptions & { offsets?: "codepoints" | "utf16" } = {},
+  ): Promise<Schemas["MessageGrounding"]> {
+    return bodyOf(
+      await this.transport.api.GET(`${ONE}/grounding`, {
+        ...this.transport.init(options),
+        params: { path: { session_id: sessionId, message_id: messageId }, query: { offsets } },
       }),
     );
   }

@@ -66,9 +66,9 @@ export interface paths {
          *
          *     With `values`, the session's values with that prefix are returned, too; with `user_values` and
          *     `tenant_values` those of the user and the tenant. They are read after the messages. With
-         *     `view=neutral`, messages of any provider have one form. With `include=grounding`, each tells in
-         *     short what it rests on. In these cases the ETag is that of the whole response, and a 304 costs
-         *     as much as a 200.
+         *     `view=neutral`, messages of any provider have one form. With `include=grounding`, each has a
+         *     summary of what it rests on. In these cases the ETag is that of the whole response, and a 304
+         *     costs as much as a 200.
          */
         get: operations["get_session"];
         /**
@@ -186,7 +186,7 @@ export interface paths {
          * List messages, oldest or latest first
          * @description Returns one page. Use `next_cursor` to get the next page, or `after` to get only messages later
          *     than one you already have. With `view=neutral`, messages of any provider have one form. With
-         *     `include=grounding`, each tells in short what it rests on. These two have an ETag.
+         *     `include=grounding`, each has a summary of what it rests on. The response then has an ETag.
          */
         get: operations["list_messages"];
         put?: never;
@@ -248,8 +248,8 @@ export interface paths {
         };
         /**
          * Get one message
-         * @description Returns the whole message, with its content as it was sent. With `include=grounding`, it tells
-         *     in short what it rests on, and the ETag is a hash of the response.
+         * @description Returns the whole message, with its content as it was sent. With `include=grounding`, it has
+         *     a summary of what it rests on, and the ETag is a hash of the response.
          */
         get: operations["get_message"];
         /**
@@ -396,9 +396,9 @@ export interface paths {
         };
         /**
          * Show what a message rests on
-         * @description Its citations and sources in one form for every provider, worked out from the provider's own
-         *     object and from `metadata.references`. A citation that leads nowhere is listed with the reason.
-         *     Each has a verdict: what the tenant has said became of its source.
+         * @description Returns citations and sources in one form for every provider. They are worked out from the
+         *     provider's own object and from `metadata.references`. A citation that leads nowhere is listed
+         *     with the reason. Each citation has a verdict: what the tenant has said became of its source.
          */
         get: operations["get_message_grounding"];
         put?: never;
@@ -423,9 +423,9 @@ export interface paths {
         };
         /**
          * Show what a session's messages rest on
-         * @description All citations, each source once, and figures over all answers. Reads as many messages as `GET
-         *     /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are those
-         *     of the messages that were read.
+         * @description Returns all citations, each source once, and figures over all answers. Reads as many messages as
+         *     `GET /sessions/{session_id}`; if there are more, continue with `next_cursor`. The figures are
+         *     those of the messages that were read.
          */
         get: operations["get_session_grounding"];
         put?: never;
@@ -738,8 +738,8 @@ export interface paths {
         /**
          * List your answers that cite a source, latest first
          * @description `hash` is that of a source in a message's grounding. The list is read from an index, so a write
-         *     may take a moment to show. What has been deleted is left out after a page was read, so it may be
-         *     short, or empty, while `next_cursor` leads to more.
+         *     may take a moment to show. Deleted answers are left out after a page is read, so a page may be
+         *     short or empty while `next_cursor` leads to more.
          */
         get: operations["list_source_answers"];
         put?: never;
@@ -764,11 +764,11 @@ export interface paths {
         };
         /**
          * List all answers of your tenant that cite a source
-         * @description Needs the scope `sources:audit`. Shows the user, the session, the message and its time, and no
-         *     content. The users come in a fixed order of no meaning, and the answers of each latest first.
+         * @description Needs the scope `sources:audit`. Shows the user, the session, the message and its time, but no
+         *     content. The order of users is fixed but has no meaning. The answers of each come latest first.
          *
-         *     The list is read from an index, so a write may take a moment to show. What has been deleted is
-         *     left out after a page was read, so it may be short, or empty, while `next_cursor` leads to more.
+         *     The list is read from an index, so a write may take a moment to show. Deleted answers are left
+         *     out after a page is read, so a page may be short or empty while `next_cursor` leads to more.
          */
         get: operations["list_tenant_source_answers"];
         put?: never;
@@ -795,10 +795,10 @@ export interface paths {
         put?: never;
         /**
          * Remove what a source says from all messages
-         * @description Needs the scope `sources:govern`. Quotes, snippets and the text of the source go from every
-         *     message of the tenant that cites the source or was given it, and cannot be brought back. The
-         *     citations themselves stay, and the answers' own text. 202 means that more remains; repeat the
-         *     request, or leave the rest to the sweep. The receipt says what is not found and what stays.
+         * @description Needs the scope `sources:govern`. This removes quotes, snippets and the text of the source from
+         *     every message of the tenant that cites the source or was given it. It cannot be undone. The
+         *     citations and the answers' own text stay. 202 means that more remains: repeat the request, or
+         *     leave the rest to the sweep. The response says what is not found and what stays.
          */
         post: operations["redact_source"];
         delete?: never;
@@ -821,15 +821,15 @@ export interface paths {
         };
         /**
          * Show what became of a source
-         * @description Needs the scope `sources:govern`, or `sources:audit`, with which the reason is left out. If
-         *     nobody has said anything of the source, the response is 404.
+         * @description Needs the scope `sources:govern`, or `sources:audit`, with which the reason is left out. The
+         *     response is 404 if nobody has said anything of the source.
          */
         get: operations["get_source"];
         /**
          * Say what became of a source
-         * @description Needs the scope `sources:govern`. From then on, every answer of the tenant that cites the source
-         *     shows it as `changed`, `withdrawn` or `current`. No message is changed. This replaces what was
-         *     said of the source before.
+         * @description Needs the scope `sources:govern`. From then on, the grounding of every answer of the tenant that
+         *     cites the source shows it as `changed`, `withdrawn` or `current`. No message is changed. This
+         *     replaces what was said of the source before.
          */
         put: operations["put_source"];
         post?: never;
@@ -1295,7 +1295,7 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
+            /** @description `request` is what the provider was sent, if the client gave it. With `include=grounding`, a message that cites anything also has a summary of its citations */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
                 request?: {
@@ -1644,7 +1644,7 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
+            /** @description `request` is what the provider was sent, if the client gave it. With `include=grounding`, a message that cites anything also has a summary of its citations */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
                 request?: {
@@ -1693,7 +1693,7 @@ export interface components {
             feedback?: components["schemas"]["GivenFeedback"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
-            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            /** @description How many sources of the request are not in the index of `/sources/{hash}/answers`, which takes at most 30. Left out if there are none */
             unindexed?: number;
         };
         SessionToCreate: {
@@ -1792,7 +1792,7 @@ export interface components {
             format?: string;
             /** @description As it was sent, if it was */
             native?: unknown;
-            /** @description What the provider was sent, if the client has said. With `include=grounding` also, if the message cites anything, what it rests on */
+            /** @description `request` is what the provider was sent, if the client gave it. With `include=grounding`, a message that cites anything also has a summary of its citations */
             grounding?: {
                 /** @description The provider's own request, or `{"documents": [{"index": 0, "key": …, "title": …, "text": …}]}` */
                 request?: {
@@ -1869,7 +1869,7 @@ export interface components {
             messages: components["schemas"]["AppendedMessage"][];
             /** @description Only if the request had `after`: the previous message; null for the first */
             previous?: string | null;
-            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            /** @description How many sources of the request are not in the index of `/sources/{hash}/answers`, which takes at most 30. Left out if there are none */
             unindexed?: number;
             /** @description Only if the request had `values` */
             values?: components["schemas"]["WrittenValues"];
@@ -1952,7 +1952,7 @@ export interface components {
             edited_at: string;
             /** @enum {string} */
             status: "in_progress" | "complete" | "interrupted";
-            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            /** @description How many sources of the request are not in the index of `/sources/{hash}/answers`, which takes at most 30. Left out if there are none */
             unindexed?: number;
         };
         Removed: {
@@ -1984,7 +1984,7 @@ export interface components {
         Replaced: {
             deleted_messages: number;
             messages: components["schemas"]["AppendedMessage"][];
-            /** @description How many sources cannot be found by `/sources/{hash}/answers`, because a request has at most 30 of them. Left out if there are none */
+            /** @description How many sources of the request are not in the index of `/sources/{hash}/answers`, which takes at most 30. Left out if there are none */
             unindexed?: number;
         };
         Feedback: {
@@ -2148,9 +2148,9 @@ export interface components {
              * @description null if more remains
              */
             finished_at: string | null;
-            /** @description So many cite the source, or were given it */
+            /** @description How many messages cite the source or were given it */
             checked_messages: number;
-            /** @description So many of them had something to be removed */
+            /** @description How many of them had something to remove */
             redacted_messages: number;
             /** @description Messages that the redaction does not find */
             never_indexed: string[];
@@ -2179,7 +2179,7 @@ export interface components {
              */
             key: string;
             /**
-             * @description What became of the source. `current` takes `changed` or `withdrawn` back
+             * @description What became of the source. With `current`, it is no longer changed or withdrawn
              * @example changed
              * @enum {string}
              */
@@ -2749,7 +2749,7 @@ export interface operations {
                 messages?: number;
                 /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
                 view?: string;
-                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                /** @description `grounding`: the `grounding` of each message that cites something has the numbers of its citations and sources, and the worst verdict */
                 include?: string;
                 /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
                 offsets?: "codepoints" | "utf16";
@@ -3111,7 +3111,7 @@ export interface operations {
                 cursor?: string;
                 /** @description `neutral`: messages of any provider in one form. `content` is the text; calls of tools, their results, citations and sources stand beside it */
                 view?: string;
-                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                /** @description `grounding`: the `grounding` of each message that cites something has the numbers of its citations and sources, and the worst verdict */
                 include?: string;
                 /** @description The unit of offsets in a neutral view: `codepoints`, which is the default, or `utf16`, as browsers count */
                 offsets?: "codepoints" | "utf16";
@@ -3378,7 +3378,7 @@ export interface operations {
     get_message: {
         parameters: {
             query?: {
-                /** @description `grounding`: each message that cites something tells in its `grounding` how much, and the worst verdict */
+                /** @description `grounding`: the `grounding` of each message that cites something has the numbers of its citations and sources, and the worst verdict */
                 include?: string;
             };
             header?: {

@@ -18,10 +18,18 @@ export interface SessionFilters extends Omit<
   metadata?: Record<string, string | number | boolean | null>;
 }
 
+/** `view`, `include` and `offsets` are those of `messages.list`. */
 export interface ReadSession extends RequestOptions {
   messages?: number;
   values?: string;
+  view?: "neutral";
+  include?: "grounding";
+  offsets?: "codepoints" | "utf16";
 }
+
+export type GroundingQuery = NonNullable<
+  operations["get_session_grounding"]["parameters"]["query"]
+>;
 
 export type OpenedSession = Schemas["SessionWithMessages"] & { etag: string };
 
@@ -58,12 +66,14 @@ export class Sessions {
   async get(sessionId: string, options?: ReadSession): Promise<OpenedSession>;
   async get(
     sessionId: string,
-    { messages, values, ifNoneMatch, ...options }: ReadSession & { ifNoneMatch?: string } = {},
+    options: ReadSession & { ifNoneMatch?: string } = {},
   ): Promise<OpenedSession | null> {
+    const { messages, values, view, include, offsets, ifNoneMatch, ...sent } = options;
+    const query = { messages, values, view, include, offsets };
     const known = ifNoneMatch === undefined ? undefined : `"${ifNoneMatch}"`;
     const answer = await this.transport.api.GET("/api/v1/sessions/{session_id}", {
-      ...this.transport.init(options, { "If-None-Match": known }),
-      params: { path: { session_id: sessionId }, query: { messages, values } },
+      ...this.transport.init(sent, { "If-None-Match": known }),
+      params: { path: { session_id: sessionId }, query },
     });
     return answer.response.status === 304 ? null : withEtag(answer);
   }
@@ -196,6 +206,37 @@ export class Sessions {
         ...this.transport.init(options),
         params: { path: { session_id: sessionId }, query: { messages } },
       }),
+    );
+  }
+
+  /**
+   * What the messages of one page rest on: the last `messages`, or as many as `get` reads. The
+   * figures are those of these messages.
+   */
+  async grounding(
+    sessionId: string,
+    query: GroundingQuery = {},
+    options?: RequestOptions,
+  ): Promise<Schemas["SessionGrounding"]> {
+    return bodyOf(
+      await this.transport.api.GET("/api/v1/sessions/{session_id}/grounding", {
+        ...this.transport.init(options),
+        params: { path: { session_id: sessionId }, query },
+      }),
+    );
+  }
+
+  /** What all messages rest on, page by page. Reads the next page when it is needed. */
+  groundingPages(
+    sessionId: string,
+    query: Omit<GroundingQuery, "messages"> = {},
+    options?: RequestOptions,
+  ): AsyncGenerator<Schemas["SessionGrounding"]> {
+    return eachOf(
+      (cursor) => this.grounding(sessionId, { ...query, cursor }, options),
+      (page) => [page],
+      (page) => page.next_cursor,
+      query.cursor,
     );
   }
 }

@@ -82,6 +82,18 @@ test("the README's first example runs, and finds its session again", () => {
   assert.equal(run("node", ["first.mjs"], { cwd: folder, env }), turn + turn);
 });
 
+test("the README's example of grounding runs", () => {
+  const scope = "sessions:read sessions:write sources:audit sources:govern";
+  const user = randomUUID();
+  const env = { API_URL, TOKEN: tokenOf(user, { scope, tenant_id: randomUUID() }) };
+  writeFileSync(join(folder, "grounding.mjs"), example("grounding.mjs"));
+  const printed = run("node", ["grounding.mjs"], { cwd: folder, env });
+  const [citation, answer, ...rest] = printed.split("\n");
+  assert.equal(citation, "doc:house-rules ungoverned Quiet: 22 to 6.");
+  assert.match(answer, new RegExp(`^${user} sess_\\w+ msg_\\w+$`));
+  assert.deepEqual(rest, ["1 redacted", "It is quiet from 22 to 6. withdrawn", ""]);
+});
+
 test("the README's example of the AI SDK runs with the SDK alone", () => {
   const { devDependencies } = JSON.parse(readFileSync(join(HOME, "package.json"), "utf8"));
   run("npm", [...INSTALL, `ai@${devDependencies.ai}`, `zod@${devDependencies.zod}`], {

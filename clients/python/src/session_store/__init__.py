@@ -19,7 +19,7 @@ from session_store.errors import (
     Unauthorized,
     Unavailable,
 )
-from session_store.ids import session_id_of
+from session_store.ids import session_id_of, source_hash_of
 from session_store.tokens import ClientCredentials
 from session_store.version import __version__
 
@@ -44,4 +44,5 @@ __all__ = [
     "Values",
     "__version__",
     "session_id_of",
+    "source_hash_of",
 ]

@@ -64,7 +64,7 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: no such session, message, feedback or value."""
+    """404: no such session, message, feedback, value, source or verdict."""
 
 
 class Conflict(ApiError):

@@ -4,39 +4,30 @@ Answers are frozen dataclasses. Members that this version does not know are left
 the TypedDicts as keyword arguments or as dicts; a member that is left out is not sent, and None is
 sent as null. `docs/openapi.json` describes each member.
 
-This module is over 250 lines because every type of the API is here.
+The types of grounding are in `grounding`. This module is over 250 lines because all other types of
+the API are here.
 """
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NotRequired, Required, Self, TypedDict
+
+from session_store._answer import Answer
+from session_store.grounding import Citation, Source, ToolCall, ToolResult
 
 Json = Any
 """Any JSON value."""
 
 Status = Literal["in_progress", "complete", "interrupted"]
 Order = Literal["asc", "desc"]
-
-TIMES = {"timestamp", "edited_at", "created_at", "updated_at", "last_activity", "expires_at", "at"}
-
-
-class _Answer:
-    @classmethod
-    def of(cls, members: Mapping[str, Any], **more: Any) -> Self:
-        """From a JSON object, and from what is not in it."""
-        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
-        found = {
-            name: datetime.fromisoformat(value) if name in TIMES and value else value
-            for name, value in members.items()
-            if name in known
-        }
-        return cls(**found, **more)
+View = Literal["neutral"]
+Include = Literal["grounding"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feedback(_Answer):
+class Feedback(Answer):
     by: str
     at: datetime
     rating: str | float | bool
@@ -44,8 +35,9 @@ class Feedback(_Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message(_Answer):
-    """`native`, `format` and `grounding` are None if it was sent without them. `tool_calls`,
+class Message(Answer):
+    """`native`, `format` and `grounding` are None if it was sent without them. With
+    `include="grounding"`, `grounding` also has the summary of what the message cites. `tool_calls`,
     `tool_results`, `citations`, `sources` and `truncated` are those of the neutral view. `etag` is
     None in a list."""
 
@@ -62,10 +54,10 @@ class Message(_Answer):
     format: str | None = None
     native: Json = None
     grounding: dict[str, Any] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_results: list[dict[str, Any]] | None = None
-    citations: list[dict[str, Any]] | None = None
-    sources: list[dict[str, Any]] | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_results: tuple[ToolResult, ...] | None = None
+    citations: tuple[Citation, ...] | None = None
+    sources: tuple[Source, ...] | None = None
     truncated: bool | None = None
     imported: bool = False
     feedback: tuple[Feedback, ...] = ()
@@ -73,33 +65,49 @@ class Message(_Answer):
 
     @classmethod
     def of(cls, members: Mapping[str, Any], **more: Any) -> Self:
-        rated = tuple(Feedback.of(each) for each in members.get("feedback") or ())
-        return super().of({**members, "feedback": rated}, **more)
+        found = {**members}
+        for name, kind in _LISTS.items():
+            if name in found:
+                found[name] = tuple(kind.of(each) for each in found[name] or ())
+        return super().of(found, **more)
+
+
+_LISTS: Mapping[str, type[Answer]] = {
+    "feedback": Feedback,
+    "tool_calls": ToolCall,
+    "tool_results": ToolResult,
+    "citations": Citation,
+    "sources": Source,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Receipt(_Answer):
-    """A message that was stored."""
+class Receipt(Answer):
+    """A message that was stored. `unindexed` is how many of its sources `sources.answers` does not
+    find, because a request may have too many of them; of several messages, see `Appended`."""
 
     message_id: str
     session_id: str
     timestamp: datetime
+    unindexed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Appended:
     """`previous` is the id of the message before, if the request had `after`. `values` has what
-    became of the values beside the messages, by place."""
+    became of the values beside the messages, by place. `unindexed` is how many sources of the
+    request `sources.answers` does not find."""
 
     messages: tuple[Receipt, ...]
     session_etag: str
     previous: str | None
     values: Mapping[str, "tuple[Result, ...]"]
     replayed: bool
+    unindexed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edited(_Answer):
+class Edited(Answer):
     message_id: str
     session_id: str
     timestamp: datetime
@@ -107,6 +115,7 @@ class Edited(_Answer):
     status: Status
     etag: str
     session_etag: str
+    unindexed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,20 +135,20 @@ class Popped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastMessage(_Answer):
+class LastMessage(Answer):
     message_id: str
     role: str
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin(_Answer):
+class Origin(Answer):
     session_id: str
     message_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session(_Answer):
+class Session(Answer):
     """`etag` is None in a list. There, `metadata` is None if it is too long for the list."""
 
     session_id: str
@@ -208,7 +217,7 @@ class SessionPage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Value(_Answer):
+class Value(Answer):
     """`content` is the parsed JSON, or bytes; None if only the names were asked for."""
 
     name: str

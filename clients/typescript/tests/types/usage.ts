@@ -9,6 +9,7 @@ import {
   ApiError,
   createClient,
   sessionIdOf,
+  sourceHashOf,
   type Message,
   type Schemas,
 } from "session-store-client";
@@ -65,6 +66,28 @@ export async function messages(id: string): Promise<void> {
   await client.messages.replace(id, { messages: [] });
   const { messages: popped } = await client.messages.pop(id, 2);
   console.log(previous, popped?.length);
+}
+
+export async function grounding(id: string): Promise<void> {
+  const opened = await client.sessions.get(id, { view: "neutral", offsets: "utf16" });
+  const start: number | undefined = opened.messages[0]?.citations?.[0]?.at[0]?.start;
+  // @ts-expect-error - no such view
+  await client.sessions.get(id, { view: "plain" });
+  for await (const { figures, citations } of client.sessions.groundingPages(id, { order: "desc" }))
+    console.log(figures.citations_resolved.numerator, citations[0]?.verdict === "dangling", start);
+  const { unindexed } = await client.messages.append(id, { role: "user", content: "Hi" });
+  const count: number | undefined = unindexed;
+  // @ts-expect-error - without a hash
+  client.sources.answers();
+  // @ts-expect-error - of one's own answers, no user is told
+  for await (const { user_id } of client.sources.answers(await sourceHashOf("k"))) user_id;
+  const verdict = { key: "doc:rules", state: "withdrawn" } as const;
+  const { etag } = await client.tenantSources.put(verdict, { onlyNew: true });
+  await client.tenantSources.put(verdict, { ifMatch: etag });
+  // @ts-expect-error - no such state
+  await client.tenantSources.put({ key: "doc:rules", state: "dangling" });
+  const finished: string | null = (await client.tenantSources.redact("hash")).finished_at;
+  console.log(count, finished);
 }
 
 export async function values(id: string): Promise<void> {

@@ -10,6 +10,7 @@ import httpx
 from session_store._async.connection import AsyncConnection, connection
 from session_store._async.messages import AsyncMessages
 from session_store._async.sessions import AsyncSessions
+from session_store._async.sources import AsyncSources, AsyncTenantSources
 from session_store._async.values import AsyncValues
 from session_store._bodies import segment
 from session_store.in_process import BASE_URL, AsyncTransport, Service
@@ -74,6 +75,10 @@ class AsyncClient:
         """The user's own values."""
         self.tenant_values = AsyncValues(connection, "tenant/values")
         """Those of the tenant, with the scopes `tenant-values:read` and `tenant-values:write`."""
+        self.sources = AsyncSources(connection)
+        """From a source to the user's answers that cite it."""
+        self.tenant_sources = AsyncTenantSources(connection)
+        """To those of the tenant, with the scopes `sources:audit` and `sources:govern`."""
 
     def session_values(self, session_id: str) -> AsyncValues:
         """The values of a session."""

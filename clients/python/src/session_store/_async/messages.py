@@ -10,11 +10,13 @@ import httpx
 
 from session_store._async.connection import AsyncConnection
 from session_store._bodies import segment
+from session_store.grounding import Grounding, Offsets
 from session_store.models import (
     Appended,
     Beside,
     Edited,
     Feedback,
+    Include,
     Message,
     MessagePage,
     NewMessage,
@@ -23,6 +25,7 @@ from session_store.models import (
     Receipt,
     Result,
     SessionToCreate,
+    View,
 )
 
 MINIMAL = {"Prefer": "return=minimal"}
@@ -89,11 +92,25 @@ class AsyncMessages:
         order: Order = "asc",
         after: str | None = None,
         limit: int | None = None,
+        view: View | None = None,
+        include: Include | None = None,
+        offsets: Offsets | None = None,
     ) -> AsyncIterator[Message]:
-        """All messages, or those after `after`. `limit` is the size of a page."""
+        """All messages, or those after `after`. `limit` is the size of a page. With
+        `view="neutral"`, messages of any provider have one form; `offsets` is the unit in it. With
+        `include="grounding"`, each message has a summary of what it cites."""
         cursor = None
         while True:
-            page = await self.page(session_id, order=order, after=after, limit=limit, cursor=cursor)
+            page = await self.page(
+                session_id,
+                order=order,
+                after=after,
+                limit=limit,
+                cursor=cursor,
+                view=view,
+                include=include,
+                offsets=offsets,
+            )
             for message in page.messages:
                 yield message
             cursor = page.next_cursor
@@ -108,8 +125,12 @@ class AsyncMessages:
         after: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        view: View | None = None,
+        include: Include | None = None,
+        offsets: Offsets | None = None,
     ) -> MessagePage:
         query = {"order": order, "after": after, "limit": limit, "cursor": cursor}
+        query |= {"view": view, "include": include, "offsets": offsets}
         body = (await self._connection.request("GET", _path(session_id), query=query)).json()
         return MessagePage(
             messages=tuple(Message.of(each) for each in body["messages"]),
@@ -117,9 +138,21 @@ class AsyncMessages:
             changed=body["changed"],
         )
 
-    async def get(self, session_id: str, message_id: str) -> Message:
-        answer = await self._connection.request("GET", _path(session_id, message_id))
+    async def get(
+        self, session_id: str, message_id: str, *, include: Include | None = None
+    ) -> Message:
+        answer = await self._connection.request(
+            "GET", _path(session_id, message_id), query={"include": include}
+        )
         return Message.of(answer.json(), etag=answer.headers["ETag"])
+
+    async def grounding(
+        self, session_id: str, message_id: str, *, offsets: Offsets | None = None
+    ) -> Grounding:
+        """What the message rests on: its citations and sources, in one form for all providers."""
+        path = f"{_path(session_id, message_id)}/grounding"
+        answer = await self._connection.request("GET", path, query={"offsets": offsets})
+        return Grounding.of(answer.json())
 
     async def edit(
         self,
@@ -255,4 +288,5 @@ def _appended(answer: httpx.Response) -> Appended:
             for place, results in body.get("values", {}).items()
         },
         replayed=answer.headers.get("Idempotent-Replayed") == "true",
+        unindexed=body.get("unindexed", 0),
     )

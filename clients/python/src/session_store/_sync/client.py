@@ -11,6 +11,7 @@ from session_store._bodies import segment
 from session_store._sync.connection import Connection, connection
 from session_store._sync.messages import Messages
 from session_store._sync.sessions import Sessions
+from session_store._sync.sources import Sources, TenantSources
 from session_store._sync.values import Values
 from session_store.in_process import BASE_URL, Service, Transport
 from session_store.tokens import Token
@@ -74,6 +75,10 @@ class Client:
         """The user's own values."""
         self.tenant_values = Values(connection, "tenant/values")
         """Those of the tenant, with the scopes `tenant-values:read` and `tenant-values:write`."""
+        self.sources = Sources(connection)
+        """From a source to the user's answers that cite it."""
+        self.tenant_sources = TenantSources(connection)
+        """To those of the tenant, with the scopes `sources:audit` and `sources:govern`."""
 
     def session_values(self, session_id: str) -> Values:
         """The values of a session."""

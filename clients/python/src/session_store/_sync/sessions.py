@@ -6,15 +6,19 @@ from typing import Any, Unpack
 from session_store._bodies import segment
 from session_store._retries import new_key
 from session_store._sync.connection import Connection
+from session_store.grounding import Offsets, SessionGrounding
 from session_store.models import (
     DatedMessage,
     Erased,
     Filters,
+    Include,
     OpenedSession,
+    Order,
     Session,
     SessionPage,
     SessionToCreate,
     Settings,
+    View,
 )
 
 
@@ -48,12 +52,17 @@ class Sessions:
         values: str | None = None,
         user_values: str | None = None,
         tenant_values: str | None = None,
+        view: View | None = None,
+        include: Include | None = None,
+        offsets: Offsets | None = None,
     ) -> OpenedSession:
         """With its last `messages`, at most 1,000, or without the argument with the first 5,000 or
         4.5 MB; and with the values whose names begin with `values`, and those of the user and the
-        tenant whose names begin with `user_values` and `tenant_values`."""
+        tenant whose names begin with `user_values` and `tenant_values`. `view`, `include` and
+        `offsets` are those of `messages.list`."""
         query = {"messages": messages, "values": values}
         query |= {"user_values": user_values, "tenant_values": tenant_values}
+        query |= {"view": view, "include": include, "offsets": offsets}
         answer = self._connection.request("GET", _path(session_id), query=query)
         return OpenedSession.of(answer.json(), etag=answer.headers["ETag"])
 
@@ -178,6 +187,34 @@ class Sessions:
         answer = self._connection.request("GET", path, query={"messages": messages})
         found: dict[str, Any] = answer.json()
         return found
+
+    def grounding(
+        self,
+        session_id: str,
+        *,
+        messages: int | None = None,
+        order: Order | None = None,
+        offsets: Offsets | None = None,
+        cursor: str | None = None,
+    ) -> SessionGrounding:
+        """What the messages of one page rest on: the last `messages`, or as many as `get` reads.
+        The figures are those of these messages."""
+        query = {"messages": messages, "order": order, "offsets": offsets, "cursor": cursor}
+        path = f"{_path(session_id)}/grounding"
+        answer = self._connection.request("GET", path, query=query)
+        return SessionGrounding.of(answer.json())
+
+    def grounding_pages(
+        self, session_id: str, *, order: Order | None = None, offsets: Offsets | None = None
+    ) -> Iterator[SessionGrounding]:
+        """What all messages rest on, page by page."""
+        cursor = None
+        while True:
+            page = self.grounding(session_id, order=order, offsets=offsets, cursor=cursor)
+            yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
 
 def _path(session_id: str) -> str:

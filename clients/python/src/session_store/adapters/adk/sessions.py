@@ -46,7 +46,7 @@ STALE = "The session has been modified in storage since it was loaded. Load it a
 class SessionStoreSessionService(BaseSessionService):
     """Each user's sessions are that user's own, and all users share the `app:` state.
 
-    An event is written with the state that it changes in one step, of at most 100 items and 3.8 MB.
+    An event is written with the state that it changes in one step, of at most 100 items and 3.9 MB.
     """
 
     def __init__(self, client: AsyncClient) -> None:
