@@ -558,7 +558,7 @@ class Machine(RuleBasedStateMachine):
             **{name: fork[name] for name in ("session_id", "id")},
             **dict.fromkeys(("created_at", "updated_at", "last_activity"), ids.iso_time(self.now)),
             **{"version": 1, "settings_version": 1, "archived": False, "pinned": False},
-            **{"key": None, "feedback_count": 0, "message_count": len(copied)},
+            **{"imported": False, "key": None, "feedback_count": 0, "message_count": len(copied)},
             "forked_from": {"session_id": session, "message_id": last},
             "last_message": last_message(copied[-1]) if copied else None,
         }
