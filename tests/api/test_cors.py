@@ -97,13 +97,16 @@ def test_the_lists_are_what_the_api_reads_and_sends(app, make_app, clock, table)
     read: set[str] = set()
     sent: set[str] = set()
     without_keys = make_app(jwt_jwks_url="http://127.0.0.1:1/keys")
-    for each in (app, without_keys):
+    limited = make_app(quota_tenant_requests_per_second=1000)
+    for each in (app, without_keys, limited):
         watch(each, read, sent)
     scope = "sessions:read sessions:write sessions:import tenant-values:read tenant-values:write"
+    scope += " sources:audit sources:govern tenant:usage"
     alice = Client(app, make_token("acme", "alice", scope=scope))
     ask_everything(alice, clock, table)
     ask_what_is_left(app)
     assert Client(without_keys, alice.token).get("/sessions").status_code == 503
+    assert Client(limited, alice.token).get("/sessions").status_code == 200
     assert lower(read) - lower(READ_BY_THE_FRAMEWORK) == lower(ACCEPTED_HEADERS)
     hidden = NOT_FOR_PAGES | ALWAYS_READABLE | ABOUT_ERRORS | SECURITY
     assert lower(sent) - lower(hidden) == lower(EXPOSED_HEADERS)

@@ -139,13 +139,13 @@ def test_only_three_files_of_swagger_ui_are_packed(archive):
 
 
 def test_the_package_is_small(archive):
-    """Without cryptography, the package takes about 3 MiB. cryptography's one library takes
+    """Without cryptography, the package takes about 3.2 MiB. cryptography's one library takes
     4.7 MiB compressed; RS256 and ES256 cannot be verified without it (docs/deploy.md)."""
     sizes = {True: 0, False: 0}
     for member in archive.infolist():
         sizes[member.filename.startswith(CRYPTOGRAPHY)] += member.compress_size
-    assert sizes[False] < 3.1 * 2**20
-    assert sum(sizes.values()) < 7.8 * 2**20
+    assert sizes[False] < 3.3 * 2**20
+    assert sum(sizes.values()) < 8.0 * 2**20
 
 
 def test_tracebacks_name_the_files_by_their_path_on_lambda(archive):
@@ -202,13 +202,13 @@ def answer(task: Path, folder: Path, **settings: str) -> subprocess.CompletedPro
     )
 
 
-ISSUERS = (
+WITH_ISSUER = (
     {"JWT_JWKS_URL": "https://login.acme.example/jwks.json"},
     {"ISSUERS_FILE": "issuers.json"},
 )
 
 
-@pytest.mark.parametrize("issuer", ISSUERS, ids=lambda issuer: next(iter(issuer)))
+@pytest.mark.parametrize("issuer", WITH_ISSUER, ids=lambda issuer: next(iter(issuer)))
 def test_the_handler_runs_from_the_archive_alone(unpacked, tmp_path, issuer):
     done = answer(unpacked, tmp_path, **issuer)
     assert done.returncode == 0, done.stderr
@@ -229,7 +229,7 @@ def test_a_package_with_traces_has_what_they_need_and_is_far_below_lambdas_limit
     members = traced.infolist()
     top = {member.filename.split("/")[0].split(".")[0] for member in members}
     assert {"opentelemetry", "requests", "wrapt"} <= top
-    assert sum(member.compress_size for member in members) < 10.2 * 2**20  # of 50
+    assert sum(member.compress_size for member in members) < 10.4 * 2**20  # of 50
     assert sum(member.file_size for member in members) < 32 * 2**20  # of 250
 
 
@@ -239,7 +239,7 @@ def test_the_handler_runs_with_traces_from_the_archive_alone(traced, tmp_path):
     done = answer(
         task,
         tmp_path,
-        **ISSUERS[0],
+        **WITH_ISSUER[0],
         OTEL_ENABLED="1",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
     )
