@@ -21,7 +21,7 @@ SECRETS = re.compile(rf"eyJ|(?i:{MARKER}|bearer |-----BEGIN|authorization)")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SESSION = re.compile(r"sess_[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_SK = re.compile(r"(SESSION#[\w#-]+|VPART#[\w-]{22}#\d\d|SOURCE#[0-9a-f]{32})")
+_SK = re.compile(r"(SESSION#[\w#-]+|VPART#[\w-]{22}#\d\d|(SOURCE|REDACTION)#[0-9a-f]{32})")
 _WORD = re.compile(r"[\w.:/<>-]*")
 
 

@@ -75,9 +75,9 @@ def _with_summary(message: Message, found: Grounding, said: Verdicts) -> str:
     """All but the member `grounding` stays as it is. A client can give it a `request` only, which
     comes first."""
     members = summary(found, said)
-    if not members:
+    if not members or not (sent := message.sent):
         return message.json
-    texts = read_object(message.body).texts
+    texts = sent.texts
     if "grounding" not in texts:
         return f"{message.head}{_member(found, said)}{message.body[1:]}"
     request = read_object(texts["grounding"]).texts["request"]
