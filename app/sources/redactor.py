@@ -6,6 +6,8 @@ leaves nothing half done.
 
 It looks where the index leads. A message that is written while it works may be missed, as may one
 that was written in the last moments before. So a later request looks at all of them again.
+
+It is over 250 lines because the note, and what makes it damaged, belong to its steps.
 """
 
 import re
