@@ -2,8 +2,8 @@
 provider, which is called as in `app.formats`.
 
 Pure functions over JSON values. Whatever these are, nothing raises: a citation that leads nowhere
-says why. The work is linear in the size of the message, and no more than `MAX_CITATIONS` are looked
-at.
+says why. The work is linear in the size of the message, and no more than `MAX_CITATIONS` and
+`MAX_OFFERED` sources are looked at.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from app.grounding import (
     strands_message,
     vercel_uimessage,
 )
-from app.grounding.model import Citation, Found, Source
+from app.grounding.model import MAX_LISTED, Citation, Found, Source
 from app.grounding.texts import Text
 
 Reader = Callable[[Any, Any], Found]
@@ -62,12 +62,15 @@ READERS: Mapping[str, Reader] = {
 MAX_CITATIONS = 10_000
 """Citations of one message that are looked at. Two bytes of JSON can make one."""
 
+MAX_OFFERED = MAX_LISTED - 1
+"""Sources that the model was given which are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
     """Of one message. `member` is the member of the message into which pointers lead, except for
     those of `references`. `offered` are sources that the model was given, whether or not it cites
-    them. `more` is true if there are more citations than are looked at."""
+    them. `more` is true if there are more than are looked at."""
 
     member: str
     text: Text
@@ -100,20 +103,20 @@ def read(
     else:
         where, found = "content", plain.read(content, request)
     citations = list(islice(found.citations, MAX_CITATIONS + 1))
-    offered = list(found.offered)
+    offered = list(islice(found.offered, MAX_LISTED))
     listed: list[Citation] = []
     if metadata and "references" in metadata:
         listed = list(islice(references.read(metadata), MAX_CITATIONS + 1))
         if named := references.by_address(metadata):
             citations = [_renamed(citation, named) for citation in citations]
             offered = [_by_name(source, named) for source in offered]
-    more = len(citations) > MAX_CITATIONS or len(listed) > MAX_CITATIONS
+    more = max(len(citations), len(listed)) > MAX_CITATIONS or len(offered) > MAX_OFFERED
     return Grounding(
         where,
         found.text,
         citations[:MAX_CITATIONS],
         listed[:MAX_CITATIONS],
-        offered,
+        offered[:MAX_OFFERED],
         more,
     )
 

@@ -1,13 +1,14 @@
 """Bedrock RetrieveAndGenerate: the end of a span is its last character."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from app.formats import bedrock_knowledge_bases
 from app.formats.reading import member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE
-from app.grounding.model import Citation, Found, Source, score
+from app.grounding.model import MAX_LISTED, Citation, Found, Source, score
 from app.grounding.texts import Text, whole_number
 
 
@@ -33,7 +34,7 @@ def _citations(native: Any, text: Text) -> Iterator[Citation]:
             "echo": echo if isinstance(echo, str) else None,
         }
         where = f"{pointer}/retrievedReferences"
-        references = list(objects(cited.get("retrievedReferences"), where))
+        references = list(islice(objects(cited.get("retrievedReferences"), where), MAX_LISTED))
         for at, reference in references:
             yield Citation(
                 "claim",

@@ -3,6 +3,7 @@ the request's list."""
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from app.formats import openai_chat
@@ -10,7 +11,7 @@ from app.formats.reading import kind, member, objects, string
 from app.grounding import openai_chat as chat
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, Documents, held_in_short_form
-from app.grounding.model import Citation, Found, Held, Source
+from app.grounding.model import MAX_LISTED, Citation, Found, Held, Source
 from app.grounding.texts import OUTSIDE_THE_TEXT, Piece, Text, whole_number
 
 _PLACE_IN_A_LIST = re.compile(r"doc:\d+")
@@ -48,7 +49,7 @@ def _citations(pointer: str, message: dict[str, Any], text: Text) -> Iterator[Ci
             "fault": fault,
             "echo": echo if isinstance(echo, str) and in_the_text else None,
         }
-        found = list(objects(said.get("sources"), f"{where}/sources"))
+        found = list(islice(objects(said.get("sources"), f"{where}/sources"), MAX_LISTED))
         for at, given in found:
             quote = _text(given.get("document"))
             yield Citation(source=_source(given), pointer=at, quote=quote, **about)

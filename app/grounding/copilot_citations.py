@@ -1,12 +1,13 @@
 """GitHub Copilot: claims in UTF-16 code units. The id of a source holds for its turn only."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from app.formats.reading import member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
-from app.grounding.model import Citation, Found, Held, Source, locator
+from app.grounding.model import MAX_LISTED, Citation, Found, Held, Source, locator
 from app.grounding.texts import Text
 
 
@@ -15,10 +16,9 @@ def read(native: Any, _request: Any) -> Found:
     said = member(native, "data", "content")
     if isinstance(said, str):
         text.add("/data/content", said)
-    pointer = "/data/citations/sources"
+    given = objects(member(native, "data", "citations", "sources"), "/data/citations/sources")
     listed = [
-        (where, string(each.get("id")), _source(each))
-        for where, each in objects(member(native, "data", "citations", "sources"), pointer)
+        (where, string(each.get("id")), _source(each)) for where, each in islice(given, MAX_LISTED)
     ]
     known = {name: source for _, name, source in listed if name}
     return Found(

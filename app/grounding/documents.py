@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from app.formats.reading import member, objects, string
 from app.grounding import sources
-from app.grounding.model import Held, Source
+from app.grounding.model import MAX_LISTED, Held, Source
 from app.grounding.texts import whole_number
 
 NO_REQUEST = "no_request"
@@ -26,7 +27,7 @@ class Documents:
     @cached_property
     def _by_index(self) -> dict[int, Source]:
         short = {number: source for _, number, source in _short_form(self._request)}
-        return short or dict(enumerate(self._read(self._request)))
+        return short or dict(enumerate(islice(self._read(self._request), MAX_LISTED)))
 
     def find(self, index: Any, name: str) -> Source:
         """The source with a number, which the provider calls `name`."""
@@ -61,7 +62,8 @@ def held_in_short_form(request: Any) -> Iterator[Held]:
 
 def _short_form(request: Any) -> Iterator[tuple[str, int, Source]]:
     """`{"documents": [{"index", "key", "title", "text"}]}`."""
-    for pointer, each in objects(member(request, "documents"), "/documents"):
+    listed = objects(member(request, "documents"), "/documents")
+    for pointer, each in islice(listed, MAX_LISTED):
         number = whole_number(each.get("index"))
         text, title = each.get("text"), string(each.get("title"))
         kept = text if isinstance(text, str) else None

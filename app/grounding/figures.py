@@ -55,7 +55,9 @@ class Figures:
         self._add("citations_changed", verdicts[CHANGED], citations)
         self._add("citations_withdrawn", verdicts[WITHDRAWN], citations)
         if echoed := [citation for citation in citations if citation.echo is not None]:
-            self._add("spans_as_echoed", sum(_is_as_echoed(c, grounding) for c in echoed), echoed)
+            counted = Counter((citation.passage, citation.echo) for citation in echoed)
+            good_ones = (n for pair, n in counted.items() if _is_as_echoed(*pair, grounding))
+            self._add("spans_as_echoed", sum(good_ones), echoed)
         if quoting := [citation for citation in citations if citation.quote]:
             standings = Counter(self._quotes.standing(citation) for citation in quoting)
             for standing in STANDINGS:
@@ -114,9 +116,10 @@ class Figures:
 _NOWHERE = Passage(0, 0)
 
 
-def _is_as_echoed(citation: Citation, grounding: Grounding) -> bool:
-    passage = citation.passage
-    return passage is not None and grounding.text.cut(passage) == citation.echo
+def _is_as_echoed(passage: Passage | None, echo: str | None, grounding: Grounding) -> bool:
+    if passage is None or echo is None or passage.end - passage.start != len(echo):
+        return False
+    return grounding.text.cut(passage) == echo
 
 
 def _before(point: Passage) -> Passage:

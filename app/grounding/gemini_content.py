@@ -8,7 +8,16 @@ from app.formats import gemini_content
 from app.formats.reading import either, member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_AN_INDEX, NOT_IN_THE_ANSWER
-from app.grounding.model import Citation, Found, Held, Locator, Source, locator, score
+from app.grounding.model import (
+    MAX_LISTED,
+    Citation,
+    Found,
+    Held,
+    Locator,
+    Source,
+    locator,
+    score,
+)
 from app.grounding.texts import Text, whole_number
 
 
@@ -26,7 +35,7 @@ def read_content(content_pointer: str, content: Any, candidates: list[tuple[str,
         if isinstance(part.get("text"), str) and not part.get("thought"):
             text.add(f"{where}/text", part["text"])
     name, metadata = either(grounded, "groundingMetadata")
-    chunks = [_chunk(chunk) for chunk in _list(either(metadata, "groundingChunks")[1])]
+    chunks = [_chunk(chunk) for chunk in _list(either(metadata, "groundingChunks")[1])[:MAX_LISTED]]
     citations = _citations(f"{pointer}/{name}", metadata, chunks, text)
     offered = (chunk.source for chunk in chunks if chunk.source.key)
     held = (each for candidate in candidates for each in _held(*candidate))

@@ -2,6 +2,7 @@
 its relationships name."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from app.formats import llamaindex_response
@@ -9,7 +10,7 @@ from app.formats.reading import escaped, member, objects, string
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
-from app.grounding.model import Citation, Found, Held, Source, locator, score
+from app.grounding.model import MAX_LISTED, Citation, Found, Held, Source, locator, score
 from app.grounding.texts import Passage, Text
 
 
@@ -17,7 +18,7 @@ def read(native: Any, _request: Any) -> Found:
     text = Text(separator="\n")
     for path, said in llamaindex_response.strings(native):
         text.add(path, said)
-    nodes = list(objects(member(native, "source_nodes"), "/source_nodes"))
+    nodes = list(islice(objects(member(native, "source_nodes"), "/source_nodes"), MAX_LISTED))
     offered = (_source(_node(found)) for _, found in nodes)
     return Found(
         text,

@@ -3,6 +3,7 @@ results of tools in the request."""
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from app.formats import openai_chat
@@ -17,7 +18,7 @@ from app.grounding.documents import (
     held_in_short_form,
 )
 from app.grounding.documents import Documents as Numbered
-from app.grounding.model import Citation, Found, Held, Source
+from app.grounding.model import MAX_LISTED, Citation, Found, Held, Source
 from app.grounding.texts import Passage, Text, whole_number
 
 Results = dict[str, tuple[Source, str | None]]
@@ -93,15 +94,16 @@ def _results(request: Any) -> Results:
     found: Results = {
         str(number): (source, None) for number, source in Numbered(request, lambda _: ()).numbered()
     }
-    for _, message in objects(member(request, "messages"), ""):
-        if message.get("role") == "tool":
-            for name, result in _entries(joined(texts(message.get("content")))):
-                found[name] = _source(name, result), _quote(result)
+    for name, result in islice(_entries(request), MAX_LISTED):
+        found[name] = _source(name, result), _quote(result)
     return found
 
 
-def _entries(content: str) -> Iterator[tuple[str, Any]]:
-    return ((readable(name), each) for name, each in _parsed(content))
+def _entries(request: Any) -> Iterator[tuple[str, Any]]:
+    for _, message in objects(member(request, "messages"), ""):
+        if message.get("role") == "tool":
+            for name, each in _parsed(joined(texts(message.get("content")))):
+                yield readable(name), each
 
 
 def _parsed(content: str) -> Iterator[tuple[str, Any]]:
@@ -110,7 +112,7 @@ def _parsed(content: str) -> Iterator[tuple[str, Any]]:
     except (ValueError, RecursionError):
         return
     if isinstance(value, list):
-        value = {str(number): each for number, each in enumerate(value)}
+        yield from ((str(number), each) for number, each in enumerate(value))
     if isinstance(value, dict):
         yield from value.items()
 

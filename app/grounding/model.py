@@ -16,6 +16,11 @@ between two characters, the block of text that is cited for, or no place in the 
 LocatorUnit = Literal["char", "page", "block", "chunk"]
 
 
+MAX_LISTED = 10_001
+"""Entries of one list of sources that are looked at: one more than are shown. Two bytes of JSON can
+make one."""
+
+
 class Source(NamedTuple):
     """What an answer rests on. `raw` is what the provider calls it. `text` is its content, where
     the request holds it.

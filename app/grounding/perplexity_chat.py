@@ -9,7 +9,7 @@ from app.grounding import openai_chat as chat
 from app.grounding import sources
 from app.grounding.documents import NO_SOURCE, NOT_IN_THE_ANSWER
 from app.grounding.markers import markers
-from app.grounding.model import Citation, Found, Held, Source
+from app.grounding.model import MAX_LISTED, Citation, Found, Held, Source
 from app.grounding.texts import Passage, Text
 
 
@@ -59,8 +59,8 @@ def _listed(native: Any) -> Iterator[tuple[Any, Any]]:
     addresses, results = member(native, "citations"), member(native, "search_results")
     results = results if isinstance(results, list) else []
     if not isinstance(addresses, list):
-        addresses = [member(result, "url") for result in results]
-    for number, address in enumerate(addresses):
+        addresses = [member(result, "url") for result in results[:MAX_LISTED]]
+    for number, address in enumerate(addresses[:MAX_LISTED]):
         yield address, results[number] if number < len(results) else None
 
 

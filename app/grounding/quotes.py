@@ -27,7 +27,8 @@ class Quotes:
         text, passage = source.text, citation.locator
         if text is None:
             return "unknowable"
-        if passage and passage.unit == "char" and text[passage.start : passage.end] == quote:
+        is_there = passage and passage.unit == "char" and text.startswith(quote, passage.start)
+        if is_there and passage and passage.end - passage.start == len(quote):
             return "verbatim"
         known = (source.key or "", quote)
         if known not in self._found:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from app.formats.reading import at, leaves
@@ -27,6 +28,7 @@ NOT_REMOVED = (
     "Objects in formats that the store does not read, and copies that an SDK keeps beside what is "
     "read, as LangChain's additional_kwargs and response_metadata.",
     "Members of metadata other than references.",
+    "Of a message with more than 10,000 sources or 30,000 citations, what the others say.",
     "A message that is damaged.",
 )
 """What the redaction of a source leaves in messages."""
@@ -40,6 +42,9 @@ IDENTITY = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """Names of members whose strings say which source it is, and where in it, or how to read it."""
+
+MAX_HELD = 30_000
+"""Places of one kind in a message that are looked at. Two bytes of JSON can make one."""
 
 MAX_MARKS = 20
 """How many copies of a text in one message get a mark that keeps the text's key. A mark has 50
@@ -137,11 +142,11 @@ def _held(found: Mapping[str, Found], metadata: Any) -> Iterator[Held]:
 
 def _pointed(found: Mapping[str, Found], metadata: Any) -> Iterator[tuple[str, Held]]:
     for name, each in found.items():
-        for citation in each.citations if each.quoting else ():
+        for citation in islice(each.citations, MAX_HELD) if each.quoting else ():
             yield f"/{name}{citation.pointer}", Held(citation.pointer, citation.source)
-        for held in each.held:
+        for held in islice(each.held, MAX_HELD):
             yield f"/{'grounding/request' if held.in_request else name}{held.pointer}", held
-    for citation in references.read(metadata):
+    for citation in islice(references.read(metadata), MAX_HELD):
         yield f"/metadata{citation.pointer}", Held(citation.pointer, citation.source)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from app.errors import MessageChanged, MessageNotFound, SessionNotFound
 from app.identity.caller import Caller
+from app.logs import log_damaged
 from app.messages import edges, head_writes, rules, sizes
 from app.messages.bounds import bounds_of
 from app.messages.edges import Indexed, edges_at
@@ -72,7 +73,8 @@ class MessageEditor:
         read. Its sources stay what they are. Costs as much as `replace`.
 
         Raises:
-            SessionNotFound, MessageNotFound, MessageChanged
+            SessionNotFound, MessageChanged
+            MessageNotFound: also if it is damaged, and cannot be written.
         """
         said = replace(message, body=body)
         new = NewMessage(
@@ -145,7 +147,10 @@ class MessageEditor:
                 if not bounds_of(head).shows(ulid):
                     raise MessageNotFound
             if item is not None:
-                old = _stored(item, if_match)
+                known, old = old, _stored(item, if_match)
+                if old == known and head is None:  # it was as supposed, and does not say so
+                    log_damaged(key["PK"], key["SK"])
+                    raise MessageNotFound
             if head is not None:
                 was_last, is_last = is_last, head.get("last_message") == ulid
                 if is_last == was_last or body is None:

@@ -13,12 +13,15 @@ from app.grounding.texts import Text
 from app.grounding.verdicts import Verdicts, of_citation, worst
 from app.http.answers import JsonText, json_array
 from app.messages.model import Message
-from app.wire import MAX_ANSWER, wire_size
+from app.wire import MAX_ANSWER, MAX_WIRE_BYTES, wire_size
 
 NOTHING = Grounding("content", Text())
 
 NOT_ANSWERS = {"user", "system", "developer", "tool"}
 """Roles whose text rests on nothing."""
+
+MAX_FIRST = MAX_WIRE_BYTES - 10_000
+"""Bytes of a first citation, beside which there are the figures and cursors."""
 
 MOST_LISTED = 50_000
 """Citations and sources that one answer may have room for. Each takes more than 130 bytes."""
@@ -49,9 +52,10 @@ class Listed:
     truncated: bool = False
 
     def has_room(self, text: str) -> bool:
-        """The first always has room."""
+        """The first has room unless no response has, because the places of its text take more than
+        the message does."""
         size = wire_size(text) + 1
-        if self.size and self.size + size > self.room:
+        if self.size + size > (self.room if self.size else MAX_FIRST):
             self.truncated = True
             return False
         self.size += size

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from app import formats
 from app.formats.reading import member
-from app.literals import read_value, text_of, value_of
+from app.literals import Sent, read_object, read_value, text_of, value_of
 from app.table import ids
 from app.table.writes import Item, Value
 
@@ -41,6 +41,8 @@ MAX_ROLE, MAX_NAME = 64, 128
 
 MEMBERS = ("content", "metadata")
 """The members that every stored text has."""
+
+_NO_GROUNDING: dict[str, Any] = {"request": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +133,23 @@ class Message:
         """Whether the text is the JSON that it should be (`app.messages.items.is_sound` looks at
         its beginning and end only)."""
         try:
-            return self._parsed.keys() >= set(MEMBERS)
+            parsed = self._parsed
         except (ValueError, RecursionError):
             return False
+        return (
+            parsed.keys() >= set(MEMBERS)
+            and isinstance(parsed["metadata"], dict)
+            and isinstance(parsed.get("format"), str | None)
+            and isinstance(member(parsed.get("grounding", _NO_GROUNDING), "request"), dict)
+        )
+
+    @property
+    def sent(self) -> Sent | None:
+        """The members with their texts; None if the message is damaged."""
+        try:
+            return read_object(self.body) if self.is_readable else None
+        except (ValueError, RecursionError):  # as a name that appears twice
+            return None
 
     @property
     def content(self) -> Any:

@@ -12,7 +12,7 @@ from app.grounding import Grounding
 from app.grounding.answers import Shape, readable
 from app.http.answers import json_array, json_object
 from app.json_rules import SURROGATE, is_too_deep
-from app.literals import Sent, exact, exact_text, read_object, text_fault, text_of
+from app.literals import Sent, exact, exact_text, text_fault, text_of
 from app.messages.grounding import Listed, listed
 from app.messages.model import Message
 from app.messages.sizes import MAX_MESSAGE_WIRE
@@ -26,7 +26,7 @@ def neutral(message: Message, found: Grounding, shape: Shape, summary: str = "")
     """The JSON text of a response. It is not larger than the largest message. What has no room is
     left out, and `truncated` is true. `found` is what the message rests on, and `summary` the text
     of a member that tells it in short."""
-    sent = read_object(message.body) if message.is_readable else None
+    sent = message.sent
     calls, results = _tools(sent) if sent else ((), ())
     is_result = bool(results) and message.role == "tool"  # its text is that of the results
     text = "" if is_result else readable(found.text.whole)

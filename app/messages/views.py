@@ -74,9 +74,9 @@ def _member(found: Grounding, said: Verdicts) -> str:
 def _with_summary(message: Message, found: Grounding, said: Verdicts) -> str:
     """All members but `grounding` stay as they are. A client can send only `request` in it."""
     members = summary(found, said)
-    if not members:
+    if not members or not (sent := message.sent):
         return message.json
-    texts = read_object(message.body).texts
+    texts = sent.texts
     if "grounding" not in texts:
         return f"{message.head}{_member(found, said)}{message.body[1:]}"
     request = read_object(texts["grounding"]).texts["request"]

@@ -6,19 +6,24 @@ leaves nothing half done.
 
 It finds the messages by the index. It may miss one that is written while it works, or that was
 written in the last moments before. So a later request looks at all of them again.
+
+It is over 250 lines because the note, and what makes it damaged, belong to its steps.
 """
 
+import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.errors import MessageChanged, MessageNotFound, SessionNotFound, Unavailable
 from app.identity.caller import Caller
+from app.logs import log_damaged
 from app.messages.editor import MessageEditor
 from app.messages.reader import MessageReader
 from app.messages.redaction import redact
 from app.sources.listing import Answer, checked, read_entry
-from app.table import ids, keys, writes
+from app.table import budget, ids, keys, writes
 from app.table.database_time import checked_time
 from app.table.db import ConditionFailed, Table
 from app.table.definition import BY_SOURCE
@@ -78,8 +83,9 @@ class SourceRedactor:
         name = idempotency_key.name if idempotency_key else None
         found = self.table.get(key)
         while True:
+            is_sound = found is not None and _is_sound(found)
             is_repeated = found and name and found.get("request_name") == name
-            if found and ("finished_at" not in found or is_repeated):
+            if found and is_sound and ("finished_at" not in found or is_repeated):
                 return self._go_on(found)
             [started] = self.ulids.new(now=now)
             attributes = {
@@ -90,8 +96,11 @@ class SourceRedactor:
                 **keys.by_due_time(source, ids.iso_time(now + WAIT)),
             }
             condition, seen = "attribute_not_exists(PK)", {}
-            if found:
+            if found and is_sound:
                 condition, seen = "started = :seen", {":seen": found["started"]}
+            elif found:
+                log_damaged(key["PK"], key["SK"])
+                condition = "attribute_exists(PK)"
             try:
                 self.table.execute(writes.put(key, attributes, condition, seen))
                 return self._go_on({**key, "started": started, "reached": ""})
@@ -114,14 +123,12 @@ class SourceRedactor:
     def _step(self, item: Item) -> Item:
         """Looks at the next messages, and notes how far it has come. Returns that note, which may
         have been written by another request."""
-        entries, reached = self._next(item)
-        source = keys.redacted_source(str(item["SK"]))
-        done = Counter(self._redact(entry, source) for entry in entries)
+        done, reached = self._redact_next(item)
         now = self.ulids.clock()
         sets: dict[str, Value | None] = {"reached": reached}
-        if not entries and "unfinished" in item:
+        if not reached and "unfinished" in item:
             sets |= {"unfinished": None, "checked": None, "GSI2SK": ids.iso_time(now + WAIT)}
-        elif not entries:
+        elif not reached:
             sets |= {"finished_at": ids.iso_time(now), "GSI2PK": None, "GSI2SK": None}
         key = {"PK": str(item["PK"]), "SK": str(item["SK"])}
         same, seen = "started = :same", {":same": item["started"]}
@@ -133,7 +140,7 @@ class SourceRedactor:
                     sets,
                     {**seen, ":before": item["reached"]},
                     f"{same} AND reached = :before",
-                    {**counts, "checked": len(entries)},
+                    {**counts, "checked": done.total()},
                 )
             )
         except ConditionFailed as failed:
@@ -147,32 +154,39 @@ class SourceRedactor:
                 self.table.execute(writes.change(key, {}, seen, same, counts))
         return found
 
-    def _next(self, item: Item) -> tuple[list[Answer], str]:
-        """The next messages, and how far it has come with them; none at the end. `reached` is the
-        number of a place with the key of an edge in it."""
+    def _redact_next(self, item: Item) -> tuple[Counter[str], str]:
+        """What was done with the next messages, and how far it has come with them. At least one is
+        looked at, so that every step makes progress; the others while there is time."""
+        source = keys.redacted_source(str(item["SK"]))
+        done: Counter[str] = Counter()
+        reached = ""
+        for entry in self._next(item):
+            if reached and budget.is_time_up():
+                break
+            if answer := read_entry(entry.item):
+                try:
+                    done[self._redact(answer, source)] += 1
+                except Unavailable:
+                    if not reached:
+                        raise
+                    break
+            reached = entry.reached
+        return done, reached
+
+    def _next(self, item: Item) -> list["_Entry"]:
+        """The next messages; none at the end."""
         tenant = keys.tenant_of(str(item["PK"]))
         source = keys.redacted_source(str(item["SK"]))
-        place, _, edge = str(item["reached"]).partition(" ")
-        for number in range(int(place or 0), PLACES):
+        place, after = _place(item) or _BEGINNING
+        for number in range(place, PLACES):
             cited = number < keys.SOURCE_SHARDS
             shard = number % keys.SOURCE_SHARDS
-            after = None
-            if edge:
-                partition, _, sk = edge.partition(" ")
-                _, ulid = keys.ends_of(sk)
-                after = {
-                    "PK": partition,
-                    "SK": sk,
-                    **keys.by_source(partition, source, ulid, cited=cited),
-                }
-                edge = ""
             where = keys.source_partition(tenant, source, shard, cited=cited)
             page = next(self.table.query_index(BY_SOURCE, where, limit=ENTRIES, after=after))
             if page:
-                last = page[-1]
-                reached = f"{number} {str(last['PK'])} {str(last['SK'])}"
-                return [answer for entry in page if (answer := read_entry(entry))], reached
-        return [], ""
+                return [_Entry(each, f"{number} {each['PK']!s} {each['SK']!s}") for each in page]
+            after = None
+        return []
 
     def _redact(self, answer: Answer, source: str) -> str:
         """Says what was done: `redacted`, `nothing`, or `unfinished` if the message is of a session
@@ -195,6 +209,47 @@ class SourceRedactor:
                 head = self.table.get(key) or {}
                 return "unfinished" if "staged" in head and "claimed" not in head else "nothing"
         raise Unavailable
+
+
+class _Entry(NamedTuple):
+    """Of the index. `reached` notes that the redaction has come so far: the number of a place, and
+    the key of an edge in it."""
+
+    item: Item
+    reached: str
+
+
+_BEGINNING: tuple[int, keys.Key | None] = (0, None)
+
+
+def _place(item: Item) -> tuple[int, keys.Key | None] | None:
+    """Where to go on: a place, and the last entry in it; None if the note is damaged."""
+    if item.get("reached") == "":
+        return _BEGINNING
+    match = _REACHED.fullmatch(str(item.get("reached")))
+    source = keys.redacted_source(str(item["SK"]))
+    if not match or int(match[1]) >= PLACES or not keys.is_edge(match[3]):
+        return None
+    number, partition, sk = int(match[1]), match[2], match[3]
+    named, ulid = keys.ends_of(sk)
+    is_there = keys.source_shard(partition) == number % keys.SOURCE_SHARDS
+    is_own = keys.tenant_of(partition) == keys.tenant_of(str(item["PK"])) and named == source
+    if not is_there or not is_own:
+        return None
+    cited = number < keys.SOURCE_SHARDS
+    index = keys.by_source(partition, source, ulid, cited=cited)
+    return number, {"PK": partition, "SK": sk, **index}
+
+
+_REACHED = re.compile(r"([0-9]{1,3}) ([^ ]+#[^ ]+) ([^ ]+)")
+
+
+def _is_sound(item: Item) -> bool:
+    """Whether a redaction can go on. One that is damaged begins anew."""
+    started = str(item.get("started"))
+    counts = (item.get(name, 0) for name in ("checked", "redacted", "unfinished"))
+    is_counted = all(isinstance(count, int) for count in counts)
+    return ids.is_ulid(started) and started < ids.END_OF_TIME and is_counted and bool(_place(item))
 
 
 def _receipt(item: Item) -> Receipt:

@@ -604,3 +604,23 @@ def test_half_a_surrogate_pair_moves_no_offset(alice, session_id):
     assert citation["text"] == "\ufffd b"
     [span] = citation["at"]
     assert (span["start"], span["end"]) == (1, 4)
+
+
+@pytest.mark.parametrize("of", ["message", "session"])
+def test_a_claim_over_a_great_many_strings_is_left_out(alice, session_id, of):
+    """Its places would take 15 MB, and no response has room for them."""
+    parts = ",".join(['{"text":"a"}'] * 200_000)
+    native = (
+        f'{{"candidates":[{{"content":{{"role":"model","parts":[{parts}]}},"groundingMetadata":'
+        '{"groundingChunks":[{"web":{"uri":"https://a.example"}}],"groundingSupports":[{"segment":'
+        '{"startIndex":0,"endIndex":200000},"groundingChunkIndices":[0]}]}}]}'
+    )
+    body = f'{{"format":"gemini.generateContent","native":{native}}}'
+    answer = alice.post(f"/sessions/{session_id}/messages", data=body.encode())
+    assert answer.status_code == 201, answer.text
+    path = f"/sessions/{session_id}"
+    if of == "message":
+        path += f"/messages/{answer.json['message_id']}"
+    shown = alice.get(f"{path}/grounding")
+    assert wire_size(shown.text) <= MAX_WIRE_BYTES
+    assert (shown.json["citations"], shown.json["truncated"]) == ([], True)

@@ -11,9 +11,10 @@ from tests.deploy import emulator as emulation
 from tests.deploy import issuer as issuing
 from tests.deploy.emulator import Emulator, Project
 
+from tests.deploy.issuer import Issuer
+
 collect_ignore = ["ministack_like_aws.py"]
 """It runs in the emulator's own environment."""
-from tests.deploy.issuer import Issuer
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.grounding.sources import key_hash
 from app.operations import check
-from tests.people import Client, problem
+from tests.people import Client, make_token, problem
 
 
 def strict(text: str) -> Any:
@@ -268,3 +269,37 @@ def test_a_damaged_message_of_the_newest_batch_hides_no_other(alice, session_id,
     whole = alice.get(f"/sessions/{session_id}").json
     assert [message["message_id"] for message in whole["messages"]] == rest
     assert whole["next_cursor"] is None
+
+
+DERIVED = {
+    "no request": '{"content":"x","grounding":{},"metadata":REFERENCES}',
+    "a grounding that is a number": '{"content":"x","grounding":5,"metadata":REFERENCES}',
+    "a format that is a list": '{"content":"x","format":["a"],"native":{},"metadata":REFERENCES}',
+    "a name twice": '{"content":"a","content":"b","metadata":REFERENCES}',
+    "a name twice inside": '{"content":{"a":1,"a":2},"metadata":REFERENCES}',
+}
+
+
+@pytest.mark.parametrize("text", DERIVED.values(), ids=DERIVED)
+def test_what_is_derived_of_other_messages_is_shown(app, alice, session_id, damage, text):
+    """The text begins and ends like others, so nobody has noticed the damage yet."""
+    references = {"references": [{"reference_id": "rules", "quote": "Quiet hours"}]}
+    damaged, sound = (alice.append(session_id, "x", metadata=references) for _ in range(2))
+    text = text.replace("REFERENCES", json.dumps(references, separators=(",", ":")))
+    damage(sk_of(session_id, damaged["message_id"]), body={"S": text})
+    path = f"/sessions/{session_id}"
+    for address in (
+        f"{path}?include=grounding",
+        f"{path}?view=neutral",
+        f"{path}/messages?view=neutral&include=grounding",
+        f"{path}/messages/{damaged['message_id']}?include=grounding",
+        f"{path}/messages/{damaged['message_id']}/grounding",
+        f"{path}/grounding",
+    ):
+        assert alice.get(address).status_code == 200, address
+    cited = alice.get(f"{path}/grounding").json["citations"]
+    assert sound["message_id"] in [each["message_id"] for each in cited]
+    governor = Client(app, make_token("acme", "governor", scope="sources:govern"))
+    redacted = governor.post(f"/tenant/sources/{key_hash('doc:rules')}/redaction")
+    assert (redacted.status_code, redacted.json["checked_messages"]) == (200, 2)
+    assert "Quiet" not in alice.get(f"{path}/messages/{sound['message_id']}").text

@@ -168,3 +168,64 @@ def test_a_fork_that_is_made_meanwhile_has_no_words(alice, far_alice, governor, 
     assert far_alice.post(f"/sessions/{session}/fork", {}).status_code == 201
     assert governor.post(PATH).status_code == 200
     assert words() == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"started": None},
+        {"started": {"S": "damaged"}},
+        {"reached": None},
+        {"reached": {"S": "x y z"}},
+        {"reached": {"S": "0 acme#alice SESSION#x"}},
+        {"reached": {"S": "99 acme#alice SESSION#x"}},
+        {"checked": {"S": "many"}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_redaction_whose_note_is_damaged_begins_anew(
+    has_ended, damage, alice, governor, items, raw, table, words
+):
+    assert governor.post(PATH).status_code == 200
+    say(alice, 2)
+    [note] = [item for item in items() if item["SK"]["S"].startswith("REDACTION#")]
+    if not has_ended:
+        del note["finished_at"]
+    item = {name: value for name, value in {**note, **damage}.items() if value is not None}
+    raw.put_item(TableName=table.name, Item=item)
+    told = governor.post(PATH)
+    assert (told.status_code, told.json["redacted_messages"]) == (200, 2)
+    assert words() == 0
+
+
+def test_large_messages_are_redacted_however_little_time_there_is(
+    alice, make_far_app, proxy, words
+):
+    """Each request notes the messages that it has looked at, although it cannot look at all of
+    those that it found in the index."""
+    hurried = make_far_app(request_budget=1)
+    governor = Client(hurried, make_token("acme", "governor", scope="sources:govern"))
+    say(alice, 20)
+    slow = ("BatchGetItem", "TransactWriteItems")
+    proxy.plan = lambda call: delayed if call.operation in slow else None
+    told = []
+    for _ in range(60):
+        answer = governor.post(PATH)
+        told.append(answer.json.get("checked_messages"))
+        if answer.status_code == 200:
+            break
+    assert answer.json["checked_messages"] == 20, told
+    assert words() == 0
+
+
+@pytest.mark.parametrize("damage", [{"parts": {"N": "1.5"}}, {"sources": {"BOOL": True}}])
+def test_a_damaged_message_holds_up_no_other(alice, governor, change, damage, words):
+    first, second = say(alice, 1), say(alice, 1)
+    [message] = alice.get(f"/sessions/{first}").json["messages"]
+    change(f"{message['message_id'][4:]}$", **damage)
+    path = f"/sessions/{first}/messages/{message['message_id']}"
+    assert alice.put(path, {"content": "new"}).status_code in (200, 404)
+    answer = governor.post(PATH)
+    assert answer.json["finished_at"]
+    assert QUOTE not in alice.get(f"/sessions/{second}").text

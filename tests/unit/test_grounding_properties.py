@@ -14,6 +14,7 @@ from app.formats import FORMATS
 from app.grounding.answers import Shape, citation_text, source_text
 from app.grounding.coverage import sentences
 from app.grounding.figures import Figures
+from app.grounding.redaction import MAX_HELD, held_by, sources_held
 from app.grounding.sentences import boundaries
 from app.grounding.texts import Passage, Text
 from app.literals import read_value
@@ -300,6 +301,108 @@ def many():
             }
         },
     }
+
+
+def long_lists():
+    """Messages of 2.9 MB with as many sources as there can be, most of which are none."""
+
+    def full(entry):
+        return [entry] * (2_900_000 // (len(json.dumps(entry, separators=(",", ":"))) + 1))
+
+    nothing, text = full({}), json.dumps(full(0), separators=(",", ":"))
+    block = {"type": "text", "text": "x", "citations": nothing}
+    tool = {"messages": [{"role": "tool", "content": text}]}
+    return {
+        "anthropic": ("anthropic.messages", {"content": [block]}, None),
+        "short form": ("anthropic.messages", {}, {"documents": full({"index": 0, "text": ""})}),
+        "chunks": (
+            "gemini.generateContent",
+            {"candidates": [{"groundingMetadata": {"groundingChunks": full(0)}}]},
+            None,
+        ),
+        "addresses": ("perplexity.chat", {"citations": full(0)}, None),
+        "results": ("perplexity.chat", {"search_results": nothing}, None),
+        "nodes": ("llamaindex.response", {"response": "x", "source_nodes": nothing}, None),
+        "copilot": ("copilot.citations", {"data": {"citations": {"sources": nothing}}}, None),
+        "tool": ("mistral.chat", {"role": "assistant", "content": "x"}, tool),
+        "documents": ("cohere.v2.chat", {}, {"documents": full(0)}),
+        "cohere": ("cohere.v2.chat", {"content": "x", "citations": [{"sources": nothing}]}, None),
+    }
+
+
+@pytest.mark.parametrize("name", long_lists())
+def test_no_more_sources_are_looked_at_than_the_limits_say(name):
+    """The least time of three, because other processes share the processor."""
+    form, native, request = long_lists()[name]
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        found = grounding.read(form, native, request=request)
+        held = sources_held(form, native, request=request)
+        held_by("0" * 32, form, native, request=request)
+        taken.append(time.process_time() - start)
+    assert len(found.offered) <= grounding.MAX_OFFERED
+    assert len(held) <= 3 * MAX_HELD
+    assert min(taken) < 2
+
+
+def shared_texts():
+    """Each citation is a few bytes, and names a long text."""
+    text = "a" * 2_000_000
+    segment = {"startIndex": 1, "endIndex": 1_000_001, "text": "a" * 1_000_000}
+    support = {"segment": segment, "groundingChunkIndices": [0] * 10_000}
+    short = {"segment": {**segment, "text": "b"}, "groundingChunkIndices": [0]}
+    at = {"start_char_index": 1, "end_char_index": 1_900_000}
+    cited = {"type": "char_location", "document_index": 0, "cited_text": "b", **at}
+    block = {"type": "text", "text": "x", "citations": [cited] * 10_000}
+    return {
+        "echoes": (
+            "gemini.generateContent",
+            {
+                "content": {"parts": [{"text": text}]},
+                "groundingMetadata": {"groundingChunks": [{}], "groundingSupports": [support]},
+            },
+            None,
+        ),
+        "short echoes": (
+            "gemini.generateContent",
+            {
+                "content": {"parts": [{"text": text}]},
+                "groundingMetadata": {
+                    "groundingChunks": [{}],
+                    "groundingSupports": [short] * 10_000,
+                },
+            },
+            None,
+        ),
+        "quotes": (
+            "anthropic.messages",
+            {"content": [block]},
+            {"documents": [{"index": 0, "text": text}]},
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", shared_texts())
+def test_a_long_text_is_not_copied_for_each_citation(name):
+    form, native, request = shared_texts()[name]
+    found = grounding.read(form, native, request=request)
+    assert len(found.citations) == 10_000
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        figures = Figures()
+        figures.add(found, is_answer=False)
+        taken.append(time.process_time() - start)
+    assert min(taken) < 0.3
+
+
+@pytest.mark.parametrize("count", [10_000, 10_001])
+def test_it_is_told_if_more_sources_were_given_than_are_looked_at(count):
+    nodes = [{"node_id": f"{number}"} for number in range(count)]
+    found = grounding.read("llamaindex.response", {"response": "So[1].", "source_nodes": nodes})
+    assert len(found.offered) == 10_000
+    assert found.more is (count > 10_000)
 
 
 @pytest.mark.parametrize("name", many())
