@@ -10,7 +10,6 @@ import pytest
 from tests.deploy import emulator as emulation
 from tests.deploy import issuer as issuing
 from tests.deploy.emulator import Emulator, Project
-
 from tests.deploy.issuer import Issuer
 
 collect_ignore = ["ministack_like_aws.py"]
