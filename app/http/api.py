@@ -1,6 +1,7 @@
 """flask-smorest, adapted to this API. Routes use `Blueprint`'s decorators; the OpenAPI document is
 generated from them."""
 
+import threading
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, TypeVar
@@ -72,6 +73,29 @@ class Api(flask_smorest.Api):
 
     def __init__(self, app: flask.Flask) -> None:
         super().__init__(app, spec_kwargs={"marshmallow_plugin": _MarshmallowPlugin()})
+        self._undocumented: list[tuple[flask_smorest.Blueprint, Any]] = []
+        self._lock = threading.Lock()
+
+    def register_blueprint(
+        self, blp: flask_smorest.Blueprint, *, parameters: Any = None, **options: Any
+    ) -> None:
+        """Registers the views only. To document them takes longer than all else at the start, and
+        most processes never show the document."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp, **options)
+        self._undocumented.append((blp, parameters))
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document. The first call makes it."""
+        with self._lock:
+            for blp, parameters in self._undocumented:
+                blp.register_views_in_doc(
+                    self, self._app, self.spec, name=blp.name, parameters=parameters
+                )
+                self.spec.tag({"name": blp.name, "description": blp.description})
+            self._undocumented.clear()
+            document: dict[str, Any] = self.spec.to_dict()
+            return document
 
     def _register_pagination_header(self) -> None:
         """Does nothing. flask-smorest's pagination is not used, so its schema must not be in the

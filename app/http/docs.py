@@ -39,7 +39,7 @@ def init_app(app: flask.Flask, api: Api) -> None:
 
 def document(api: Api) -> str:
     """The OpenAPI document as text, for /openapi.json and docs/openapi.json."""
-    return json.dumps(api.spec.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(api.document(), indent=2, ensure_ascii=False) + "\n"
 
 
 @blueprint.get("/docs", strict_slashes=True)
