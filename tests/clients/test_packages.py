@@ -74,7 +74,9 @@ def _run(python: str | Path, code: str, **environment: str) -> str:
 
 def test_a_program_calls_the_service_within_its_own_process(target, table, alice):
     found = _run(sys.executable, LIKE_A_LAMBDA, PYTHONPATH=str(target), SESSIONS_TABLE=table.name)
-    assert found.splitlines() == ["INSUFFICIENT_SCOPE", '[["Found one.", "query-agent"]]']
+    audited, *printed = found.splitlines()
+    assert '"message": "audit"' in audited, "the value of the tenant, which was refused"
+    assert printed == ["INSUFFICIENT_SCOPE", '[["Found one.", "query-agent"]]']
     [session] = alice.get("/sessions").json["sessions"]
     assert (session["key"], session["message_count"]) == ("k", 1)
 

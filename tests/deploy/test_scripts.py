@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -86,7 +87,7 @@ def test_the_shells_own_settings_are_not_used_for_a_stage_but_for_its_secrets(pr
     documented = re.findall(r"^\| `([A-Z_]+)` \|", CONFIGURATION, re.MULTILINE)
     boto3s = {"AWS_REGION", "AWS_ENDPOINT_URL_DYNAMODB"}
     shells = dict.fromkeys(set(documented) - boto3s, "the shell's") | {"JWT_SECRET": SECRET}
-    use = f'eval "$({sys.executable} -m deploy.stage production environment)"; env'
+    use = f'eval "$({shlex.quote(sys.executable)} -m deploy.stage production environment)"; env'
     printed = project.run("bash", "-euc", use, **shells)
     found = dict(re.findall(r"^([A-Z_]+)=(.*)$", printed, re.MULTILINE))
     assert len(shells) > 20

@@ -151,7 +151,7 @@ def test_an_import_leaves_what_is_there(
 def test_the_same_bytes_in_flat_memory(
     make_table: Callable[[], db.Table], tmp_path: Path, full: bool, record_figures: Any
 ) -> None:
-    users, sessions = (40, 500) if full else (2, 100)
+    users, sessions = (40, 500) if full else (2, 50)
     small, large = tmp_path / "small", tmp_path / "large"
     write_file(small, users=1, sessions=20)
     write_file(large, users=users, sessions=sessions)
