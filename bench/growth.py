@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.grounding.sources import key_hash
+from app.sessions.filters import Filter
 from app.table import keys
 from app.table.cursors import make_cursor
 from bench.meter import metered
@@ -60,7 +61,7 @@ def _session_requests(world: World, user: str, size: int, session: str) -> dict[
     item = world.table.get(keys.session(partition, session.removeprefix("sess_")))
     position = str((item or {})["GSI1SK"])
     # Points to the middle of the list. Getting one from the API would mean reading half the list.
-    cursor = make_cursor(f"{partition} sessions", position)
+    cursor = make_cursor(f"{partition} sessions {Filter().tag} None None", position)
     new = {"domain_id": "civic_complaints_v1"}
     return {
         "list, page 1 of 5": request("GET", "/sessions?limit=5"),

@@ -237,7 +237,7 @@ def get_session(
     found = client.get_item(TableName=TABLE, Key=key(partition, session_id), ConsistentRead=True)
     if "Item" not in found:
         raise HTTPException(404)
-    etag = f'"{found["Item"]["version"]["N"]}"'
+    etag = f'"{found["Item"]["last_ulid"]["S"]}"'
     if if_none_match == etag:
         return Response(status_code=304, headers={"ETag": etag})
     return query(partition)
