@@ -105,7 +105,8 @@ def _calls(world: World, user: str, method: str, path: str, body: Any) -> list[t
             update = parameters["TransactItems"][0]["Update"]
             values = update["ExpressionAttributeValues"]
             text = json.dumps(parameters).replace(values[":first"]["S"], NEW_ULID)
-            text = text.replace(values[":activity"]["S"], NEW_TIME)
+            activity, _, _ = values[":GSI1SK"]["S"].partition("#")
+            text = text.replace(activity, NEW_TIME)
         else:
             text = json.dumps(parameters)
         made.append(("".join(word.title() for word in operation.split("_")), text))
