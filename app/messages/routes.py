@@ -1,4 +1,7 @@
-"""/sessions/{session_id}/messages."""
+"""/sessions/{session_id}/messages.
+
+It is over 250 lines because of the example and of the docstrings that Swagger UI shows.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
